@@ -1,1 +1,7 @@
-//! The room agent.
+//! What runs on a server: modules, facts, the loop that serves the controller. A small static binary; it never
+//! calls the C library's name services (they would load the host's own libraries), and writes only through
+//! the `layer` room.
+
+pub mod cache;
+pub mod module;
+pub mod modules;

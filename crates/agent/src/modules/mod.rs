@@ -1,0 +1,1 @@
+//! Every module by its name.
