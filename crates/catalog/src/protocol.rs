@@ -22,6 +22,9 @@ pub const MAX_FRAME: u32 = 1 << 30;
 /// The text after which the stream is frames; whatever a login shell printed before it is skipped.
 pub const MAGIC: &[u8; 16] = b"\x00THESEUS-AGENT\x01\n";
 
+/// The epoch of calls that do not depend on the ones before them (delegated from another host's flow).
+pub const NEVER_REFUSED: u32 = u32::MAX;
+
 /// Which agent on the host: 0 is the one the connection started, others were opened for other users.
 pub type AgentId = u32;
 /// Number of a task call, unique within a connection.
@@ -34,7 +37,7 @@ pub enum ToAgent {
     Hello { version: u32, run: RunInfo },
     /// Start another agent as another user, through the agent that reads this.
     Open { agent: AgentId, escalate: Escalate },
-    /// Do this task, on that agent. `epoch`: see [`ToAgent::Resume`].
+    /// Do this task, on that agent. `epoch`: see [`ToAgent::Resume`]; [`NEVER_REFUSED`]: whatever happened before.
     Call { id: CallId, agent: AgentId, epoch: u32, call: Box<Call> },
     /// The controller knows of the failure: calls of this epoch are done again.
     Resume { epoch: u32 },
@@ -130,6 +133,10 @@ pub struct Call {
     /// A failure of this call does not stop the ones after it.
     #[serde(default)]
     pub keep_going: bool,
+    /// Items of one loop share a group: a failure stops the calls of other groups, never those of its own.
+    /// 0: alone.
+    #[serde(default)]
+    pub group: u64,
     /// After so long the call's processes are ended and it fails. 0: no limit.
     #[serde(default)]
     pub timeout_seconds: u64,
