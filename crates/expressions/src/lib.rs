@@ -7,10 +7,16 @@
 //!
 //! Pure: whatever needs the outside world (variables, lookups, template files) is asked of a [`Context`].
 
+pub mod context;
+pub mod engine;
 pub mod error;
+mod format;
+mod methods;
 pub mod origin;
 pub mod value;
 
+pub use context::Context;
+pub use engine::{Engine, Options};
 pub use error::{Error, ErrorKind, PendingWhat};
 pub use origin::Origin;
-pub use value::{Dict, Key, List, Object, Str, Value};
+pub use value::{Dict, Key, List, Missing, Object, Resolve, Str, Tuple, Value, omit};
