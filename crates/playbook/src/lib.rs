@@ -1,2 +1,8 @@
 //! The language: YAML, inventory, variables, roles and vault, read once with their places, into steps.
 //! Pure: reads the project's files, but touches no host and no network.
+
+pub mod diagnostic;
+pub mod vault;
+pub mod yaml;
+
+pub use diagnostic::{Diagnostic, Sources};
