@@ -2,6 +2,10 @@
 //! calls the C library's name services (they would load the host's own libraries), and writes only through
 //! the `layer` room.
 
+pub mod accounts;
 pub mod cache;
+pub mod command;
+pub mod fileargs;
 pub mod module;
 pub mod modules;
+mod spawn;

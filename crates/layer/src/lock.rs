@@ -1,0 +1,53 @@
+//! One writer: a lock on an open file, which the kernel lets go when its holder ends, however it ends.
+
+use std::fs::File;
+use std::io::{Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::fs::FlockOperation;
+
+use crate::error::{At, Error, Result};
+use crate::record::Run;
+
+/// Take the lock, waiting at most so long. The file then says who holds it.
+pub(crate) fn take(path: &Path, run: &Run, wait: Duration) -> Result<File> {
+    let mut file = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .at("open", path)?;
+    let end = Instant::now() + wait;
+    loop {
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => break,
+            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < end => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(Error::Locked { holder: holder(path) }),
+            Err(error) => return Err(error).at("lock", path),
+        }
+    }
+    let text = format!(
+        "run {} by {} since {} (pid {}): {}\n",
+        run.run,
+        run.person,
+        run.started,
+        std::process::id(),
+        run.command
+    );
+    file.set_len(0).at("write", path)?;
+    file.rewind().at("write", path)?;
+    file.write_all(text.as_bytes()).at("write", path)?;
+    Ok(file)
+}
+
+fn holder(path: &Path) -> String {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let text = text.trim();
+    if text.is_empty() { "it does not say who it is".to_owned() } else { text.to_owned() }
+}

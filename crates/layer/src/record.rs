@@ -1,0 +1,115 @@
+//! What a layer looks like on disk: one JSON document, versioned.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::digest::{hex, unhex};
+use crate::state::PathState;
+
+/// Raised when an older program would misread a layer.
+pub(crate) const FORMAT: u32 = 1;
+
+/// The run that makes changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Run {
+    pub run: String,
+    pub person: String,
+    pub command: String,
+    pub project: String,
+    /// RFC 3339, by the controller's clock.
+    pub started: String,
+}
+
+/// Why a path was changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Cause {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub play: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub role: String,
+    pub task: String,
+    /// file:line of the task.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub place: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub item: String,
+    /// The contents are secret: never shown in a diff.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub no_log: bool,
+}
+
+/// One path changed by one cause. Steps are in the order of time: undo takes them from the end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    #[serde(with = "path")]
+    pub path: PathBuf,
+    /// Index into [`Layer::causes`].
+    pub cause: usize,
+    /// `None`: there was nothing.
+    pub before: Option<PathState>,
+    pub after: Option<PathState>,
+}
+
+/// Something ran that was not watched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opaque {
+    pub cause: usize,
+    pub what: String,
+}
+
+/// The effect of one run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Layer {
+    pub format: u32,
+    pub generation: u64,
+    /// The generation that this layer stands on; 0: the untouched host.
+    pub parent: u64,
+    pub run: Run,
+    /// RFC 3339, by the host's clock.
+    pub sealed: String,
+    /// The run failed; what it had done until then is here.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub failed: bool,
+    /// The run never ended (crash, lost power): sealed by the next one from the journal.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
+    pub causes: Vec<Cause>,
+    pub steps: Vec<Step>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub opaque: Vec<Opaque>,
+}
+
+/// Paths are bytes: those that are no UTF-8 are written as `{"hex": "…"}`.
+pub(crate) mod path {
+    use super::*;
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Text(String),
+        Bytes { hex: String },
+    }
+
+    pub(crate) fn serialize<S: Serializer>(path: &std::path::Path, to: S) -> Result<S::Ok, S::Error> {
+        match path.to_str() {
+            Some(text) => to.serialize_str(text),
+            None => Written::Bytes { hex: hex(path.as_os_str().as_bytes()) }.serialize(to),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
+        Ok(match Written::deserialize(from)? {
+            Written::Text(text) => text.into(),
+            Written::Bytes { hex } => {
+                let bytes =
+                    unhex(&hex).ok_or_else(|| serde::de::Error::custom("a path is not hexadecimal"))?;
+                OsString::from_vec(bytes).into()
+            }
+        })
+    }
+}

@@ -1,0 +1,269 @@
+//! What is at a path: everything that an exact undo must put back.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use serde::{Deserialize, Serialize};
+
+use crate::digest::{Digest, hex, unhex};
+use crate::error::{At, Result};
+use crate::place::Place;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathState {
+    #[serde(flatten)]
+    pub kind: Kind,
+    /// The twelve permission bits.
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    pub mtime: Time,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub atime: Option<Time>,
+    /// Values in hexadecimal; ACLs, capabilities and SELinux labels are among them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub xattrs: BTreeMap<String, String>,
+    /// `chattr` flags, where a change touched them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flags: Option<u32>,
+    /// Names of one inode form a hard-link group: `[device, inode]`, where there is more than one name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<(u64, u64)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Kind {
+    File {
+        /// `None`: not read, because the change did not touch the content.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        digest: Option<Digest>,
+        size: u64,
+    },
+    Dir,
+    Symlink {
+        #[serde(with = "crate::record::path")]
+        target: PathBuf,
+    },
+    Fifo,
+    Char {
+        device: u64,
+    },
+    Block {
+        device: u64,
+    },
+    Socket,
+}
+
+/// Seconds and nanoseconds since 1970.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Time(pub i64, pub u32);
+
+impl Time {
+    pub fn now() -> Self {
+        SystemTime::now().into()
+    }
+}
+
+impl From<SystemTime> for Time {
+    fn from(time: SystemTime) -> Self {
+        match time.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(since) => Self(since.as_secs() as i64, since.subsec_nanos()),
+            Err(before) => {
+                let d = before.duration();
+                let nanos = d.subsec_nanos();
+                if nanos == 0 {
+                    Self(-(d.as_secs() as i64), 0)
+                } else {
+                    Self(-(d.as_secs() as i64) - 1, 1_000_000_000 - nanos)
+                }
+            }
+        }
+    }
+}
+
+/// What a write or [`crate::Recorder::set`] shall make of a path's metadata; `None`: leave.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attributes {
+    pub mode: Option<u32>,
+    pub uid: Option<u32>,
+    pub gid: Option<u32>,
+    pub mtime: Option<Time>,
+    pub atime: Option<Time>,
+    /// Set (`Some`) or removed (`None`).
+    pub xattrs: Vec<(String, Option<Vec<u8>>)>,
+}
+
+impl Attributes {
+    pub fn mode(mode: u32) -> Self {
+        Self { mode: Some(mode), ..Self::default() }
+    }
+}
+
+impl PathState {
+    pub fn is_file(&self) -> bool {
+        matches!(self.kind, Kind::File { .. })
+    }
+    pub fn is_dir(&self) -> bool {
+        self.kind == Kind::Dir
+    }
+    pub fn is_symlink(&self) -> bool {
+        matches!(self.kind, Kind::Symlink { .. })
+    }
+    pub fn digest(&self) -> Option<Digest> {
+        match self.kind {
+            Kind::File { digest, .. } => digest,
+            _ => None,
+        }
+    }
+    pub(crate) fn set_digest(&mut self, new: Option<Digest>) {
+        if let Kind::File { digest, .. } = &mut self.kind {
+            *digest = new;
+        }
+    }
+}
+
+/// Everything about a path (never through a link at its end), content digest included. `None`: nothing there.
+pub fn observe(path: &Path) -> Result<Option<PathState>> {
+    let Some(place) = Place::find(path)? else { return Ok(None) };
+    let Some(mut state) = look(&place)? else { return Ok(None) };
+    if state.is_file() {
+        state.set_digest(Some(Digest::of_reader(open_file(&place)?).at("read", path)?));
+    }
+    Ok(Some(state))
+}
+
+/// As [`observe`], without reading the content.
+pub(crate) fn look(place: &Place) -> Result<Option<PathState>> {
+    let path = place.path();
+    let stat = match rustix::fs::statat(place.dir(), place.name(), AtFlags::SYMLINK_NOFOLLOW) {
+        Err(rustix::io::Errno::NOENT) => return Ok(None),
+        other => other.at("look at", path)?,
+    };
+    let kind = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => Kind::File { digest: None, size: stat.st_size as u64 },
+        FileType::Directory => Kind::Dir,
+        FileType::Symlink => Kind::Symlink {
+            target: {
+                use std::os::unix::ffi::OsStringExt;
+                let target = rustix::fs::readlinkat(place.dir(), place.name(), Vec::new())
+                    .at("read the link", path)?;
+                std::ffi::OsString::from_vec(target.into_bytes()).into()
+            },
+        },
+        FileType::Fifo => Kind::Fifo,
+        FileType::CharacterDevice => Kind::Char { device: stat.st_rdev },
+        FileType::BlockDevice => Kind::Block { device: stat.st_rdev },
+        _ => Kind::Socket,
+    };
+    let group = (stat.st_nlink > 1 && kind != Kind::Dir).then_some((stat.st_dev, stat.st_ino));
+    Ok(Some(PathState {
+        kind,
+        mode: stat.st_mode & 0o7777,
+        uid: stat.st_uid,
+        gid: stat.st_gid,
+        mtime: Time(stat.st_mtime, stat.st_mtime_nsec as u32),
+        atime: None,
+        xattrs: read_xattrs(&place.by_descriptor()),
+        flags: None,
+        group,
+    }))
+}
+
+/// The file itself, never what a link points to; never blocks on a pipe.
+pub(crate) fn open_file(place: &Place) -> Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file =
+        rustix::fs::openat(place.dir(), place.name(), flags, Mode::empty()).at("open", place.path())?;
+    Ok(file.into())
+}
+
+/// Extended attributes; none where the file system has none.
+fn read_xattrs(path: &Path) -> BTreeMap<String, String> {
+    let mut names = [0_u8; 16 * 1024];
+    let Ok(length) = rustix::fs::llistxattr(path, &mut names) else { return BTreeMap::new() };
+    let mut value = Vec::new();
+    names[..length]
+        .split(|b| *b == 0)
+        .filter(|name| !name.is_empty())
+        .filter_map(|name| {
+            let name = std::str::from_utf8(name).ok()?;
+            value.resize(64 * 1024, 0);
+            let length = rustix::fs::lgetxattr(path, name, value.as_mut_slice()).ok()?;
+            Some((name.to_owned(), hex(&value[..length])))
+        })
+        .collect()
+}
+
+/// Give a new file the extended attributes of the one it replaces, as far as the file system and our rights go.
+pub(crate) fn copy_xattrs(to: &File, xattrs: &BTreeMap<String, String>) {
+    for (name, value) in xattrs {
+        if let Some(value) = unhex(value) {
+            _ = rustix::fs::fsetxattr(to, name.as_str(), &value, rustix::fs::XattrFlags::empty());
+        }
+    }
+}
+
+/// Where a descriptor can be used as a path.
+pub(crate) fn descriptor_path(fd: BorrowedFd<'_>) -> PathBuf {
+    format!("/proc/self/fd/{}", fd.as_raw_fd()).into()
+}
+
+/// Change mode, owner, times and attributes of what `fd` (an `O_PATH` descriptor) is. Returns whether anything was different.
+pub(crate) fn apply(fd: BorrowedFd<'_>, state: &PathState, wanted: &Attributes, path: &Path) -> Result<bool> {
+    let mut changed = false;
+    let by_fd = descriptor_path(fd);
+    let uid = wanted.uid.filter(|uid| *uid != state.uid);
+    let gid = wanted.gid.filter(|gid| *gid != state.gid);
+    if uid.is_some() || gid.is_some() {
+        let (uid, gid) = (uid.map(rustix::fs::Uid::from_raw), gid.map(rustix::fs::Gid::from_raw));
+        rustix::fs::chownat(fd, "", uid, gid, AtFlags::EMPTY_PATH).at("change the owner of", path)?;
+        changed = true;
+    }
+    // A change of owner clears the set-user-id bits: the mode comes after it.
+    let mode = wanted.mode.unwrap_or(state.mode);
+    if !state.is_symlink() && (mode != state.mode || (changed && mode & 0o6000 != 0)) {
+        rustix::fs::chmod(&by_fd, Mode::from_raw_mode(mode)).at("change the mode of", path)?;
+        changed = true;
+    }
+    for (name, value) in &wanted.xattrs {
+        if value.as_ref().map(|v| hex(v)).as_ref() == state.xattrs.get(name) {
+            continue;
+        }
+        match value {
+            Some(value) => {
+                rustix::fs::setxattr(&by_fd, name.as_str(), value, rustix::fs::XattrFlags::empty())
+            }
+            None => rustix::fs::removexattr(&by_fd, name.as_str()),
+        }
+        .at("change an extended attribute of", path)?;
+        changed = true;
+    }
+    if wanted.mtime.is_some() || wanted.atime.is_some() {
+        set_times(fd, wanted, path)?;
+        changed = true;
+    }
+    Ok(changed)
+}
+
+fn set_times(fd: BorrowedFd<'_>, wanted: &Attributes, path: &Path) -> Result<()> {
+    let spec = |time: Option<Time>| rustix::fs::Timespec {
+        tv_sec: time.map_or(0, |t| t.0),
+        tv_nsec: time.map_or(rustix::fs::UTIME_OMIT, |t| t.1.into()),
+    };
+    let times =
+        rustix::fs::Timestamps { last_access: spec(wanted.atime), last_modification: spec(wanted.mtime) };
+    rustix::fs::utimensat(fd, "", &times, AtFlags::EMPTY_PATH)
+        .or_else(|_| rustix::fs::utimensat(rustix::fs::CWD, descriptor_path(fd), &times, AtFlags::empty()))
+        .at("change the times of", path)
+}
+
+/// An `O_PATH` descriptor of the path itself.
+pub(crate) fn handle(place: &Place) -> Result<std::os::fd::OwnedFd> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(place.dir().as_fd(), place.name(), flags, Mode::empty()).at("open", place.path())
+}

@@ -1,0 +1,56 @@
+//! Walking a tree without following links.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+
+use crate::error::{At, Result};
+use crate::place::Place;
+
+/// The place itself (an empty path) and everything below it, relative to it; a directory comes before what is in it.
+pub(crate) fn list(place: &Place) -> Result<Vec<PathBuf>> {
+    let mut all = vec![PathBuf::new()];
+    if let Some(dir) = open_dir(place)? {
+        walk(&dir, Path::new(""), place.path(), &mut all)?;
+    }
+    Ok(all)
+}
+
+fn open_dir(place: &Place) -> Result<Option<OwnedFd>> {
+    open_below(place.dir(), place.name().as_bytes(), place.path())
+}
+
+fn open_below(dir: impl std::os::fd::AsFd, name: &[u8], shown: &Path) -> Result<Option<OwnedFd>> {
+    let stat = match rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(rustix::io::Errno::NOENT) => return Ok(None),
+        other => other.at("look at", shown)?,
+    };
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+        return Ok(None);
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(&dir, name, flags, Mode::empty()).at("open the directory", shown).map(Some)
+}
+
+fn walk(dir: &OwnedFd, relative: &Path, top: &Path, all: &mut Vec<PathBuf>) -> Result<()> {
+    let shown = top.join(relative);
+    let mut names = Vec::new();
+    for entry in Dir::read_from(dir).at("list", &shown)? {
+        let entry = entry.at("list", &shown)?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            names.push(name.to_owned());
+        }
+    }
+    names.sort_unstable();
+    for name in names {
+        let path = relative.join(std::ffi::OsStr::from_bytes(&name));
+        all.push(path.clone());
+        if let Some(below) = open_below(dir, &name, &top.join(&path))? {
+            walk(&below, &path, top, all)?;
+        }
+    }
+    Ok(())
+}
