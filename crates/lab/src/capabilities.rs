@@ -1,0 +1,32 @@
+//! What root inside a host may not do, because it would reach the whole machine: modules, clock, raw hardware.
+
+use std::io;
+
+use rustix::thread::CapabilitySet as Set;
+
+const REFUSED: [Set; 12] = [
+    Set::SYS_MODULE,
+    Set::SYS_RAWIO,
+    Set::SYS_PACCT,
+    Set::SYS_TIME,
+    Set::SYSLOG,
+    Set::WAKE_ALARM,
+    Set::BLOCK_SUSPEND,
+    Set::MAC_ADMIN,
+    Set::MAC_OVERRIDE,
+    Set::PERFMON,
+    Set::BPF,
+    Set::AUDIT_CONTROL,
+];
+
+/// Takes them from this process's descendants; they go with the next `exec`.
+pub(crate) fn restrict() -> io::Result<()> {
+    for capability in REFUSED {
+        match rustix::thread::remove_capability_from_bounding_set(capability) {
+            // An older kernel does not know it.
+            Err(rustix::io::Errno::INVAL) => {}
+            done => done?,
+        }
+    }
+    Ok(())
+}
