@@ -26,6 +26,8 @@ use catalog::Map;
 use distribution::Distribution;
 use source::Source;
 
+use crate::patterns::matches;
+
 /// What a child process said.
 pub struct Said {
     pub rc: i32,
@@ -118,76 +120,4 @@ fn wanted(name: &str, filter: &[String]) -> bool {
         || patterns().any(|p| {
             matches(p, name) || name.strip_prefix("ansible_").is_some_and(|short| matches(p, short))
         })
-}
-
-/// Shell patterns: `*`, `?`, `[…]`.
-pub fn matches(pattern: &str, text: &str) -> bool {
-    let pattern: Vec<char> = pattern.chars().collect();
-    let text: Vec<char> = text.chars().collect();
-    let (mut p, mut t, mut star) = (0, 0, None);
-    while t < text.len() {
-        match step(&pattern, p, text[t]) {
-            Step::Star => {
-                star = Some((p + 1, t));
-                p += 1;
-            }
-            Step::One(next) => {
-                p = next;
-                t += 1;
-            }
-            Step::No => {
-                let Some((back, at)) = star else { return false };
-                (p, t, star) = (back, at + 1, Some((back, at + 1)));
-            }
-        }
-    }
-    pattern[p.min(pattern.len())..].iter().all(|c| *c == '*')
-}
-
-enum Step {
-    Star,
-    One(usize),
-    No,
-}
-
-fn step(pattern: &[char], at: usize, c: char) -> Step {
-    match pattern.get(at) {
-        Some('*') => Step::Star,
-        Some('?') => Step::One(at + 1),
-        Some('[') => match class(&pattern[at + 1..]) {
-            Some((members, negated, length)) if class_has(members, c) != negated => Step::One(at + 1 + length),
-            Some(_) => Step::No,
-            None if c == '[' => Step::One(at + 1),
-            None => Step::No,
-        },
-        Some(same) if *same == c => Step::One(at + 1),
-        _ => Step::No,
-    }
-}
-
-/// Members of a class, whether it is negated, and how long it is up to after its `]`.
-fn class(rest: &[char]) -> Option<(&[char], bool, usize)> {
-    let negated = matches!(rest.first(), Some('!' | '^'));
-    let start = usize::from(negated);
-    // A `]` right at the start is a member.
-    let end = rest.iter().enumerate().skip(start + 1).find(|(_, c)| **c == ']')?.0;
-    Some((&rest[start..end], negated, end + 1))
-}
-
-fn class_has(members: &[char], c: char) -> bool {
-    let mut at = 0;
-    while at < members.len() {
-        if members.get(at + 1) == Some(&'-') && at + 2 < members.len() {
-            if (members[at]..=members[at + 2]).contains(&c) {
-                return true;
-            }
-            at += 3;
-        } else {
-            if members[at] == c {
-                return true;
-            }
-            at += 1;
-        }
-    }
-    false
 }
