@@ -4,8 +4,12 @@
 
 pub mod accounts;
 pub mod cache;
+pub mod children;
 pub mod command;
+pub mod facts;
 pub mod fileargs;
 pub mod module;
 pub mod modules;
+pub mod patterns;
 mod spawn;
+pub mod words;

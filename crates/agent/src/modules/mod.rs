@@ -14,6 +14,11 @@ modules! {
     // Files.
     stat,
     // System.
+    setup,
+    ping,
+    raw,
+    shell,
+    command,
 }
 
 /// Short or full name (`file`, `ansible.builtin.file`, `ansible.legacy.file`).
