@@ -1,4 +1,4 @@
-//! Drives the lab by hand: `lab up N [--sshd] [--small] [--tied] [--base DIR] [--pool P] | list | exec NAME CMD… | down NAME|--all|--everything`.
+//! Drives the lab by hand: `lab up N [--sshd] [--small] [--tied] [--base DIR] [--pool P] | list | exec NAME CMD… | delay NAME MS | down NAME|--all|--everything`.
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         "list" => list(),
         "exec" => return exec(&arguments),
         "down" => down(&arguments),
+        "delay" => delay(&arguments),
         _ => Err(lab::Error::Impossible(
             "lab up N | list | exec NAME CMD... | down NAME|--all|--everything".to_owned(),
         )),
@@ -102,4 +103,9 @@ fn down(arguments: &[String]) -> lab::Result<()> {
     }
     eprintln!("down in {:?}", start.elapsed());
     Ok(())
+}
+
+fn delay(arguments: &[String]) -> lab::Result<()> {
+    let [name, milliseconds] = arguments else { return Ok(()) };
+    Lab::open()?.delay(name, std::time::Duration::from_millis(milliseconds.parse().unwrap_or(0)))
 }

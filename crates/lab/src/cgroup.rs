@@ -77,6 +77,12 @@ impl Layout {
         self.groups(host).iter().filter_map(open).collect()
     }
 
+    /// Moves the calling process, a helper of the host outside of its namespaces, into its groups.
+    pub(crate) fn join_entered(&self, host: &str) -> io::Result<()> {
+        use std::io::Write;
+        self.entrances(host).iter_mut().try_for_each(|entrance| entrance.write_all(b"0"))
+    }
+
     /// Ends all processes of the host that are still in its groups.
     pub(crate) fn kill(&self, host: &str) {
         for group in self.groups(host) {

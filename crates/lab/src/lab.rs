@@ -13,7 +13,7 @@ use crate::error::{Doing, Error, Result};
 use crate::host::{HostOptions, InitKind, LabHost};
 use crate::neutral::Neighbour;
 use crate::state::{HostRecord, Lock, Phase, PoolRecord, Process, State};
-use crate::{birth, init, network, neutral, sshd, tie};
+use crate::{birth, init, network, neutral, sshd, tie, wire};
 
 const DEFAULT_POOL: &str = "lab";
 /// How many hosts are being made at the same time.
@@ -173,6 +173,7 @@ impl Lab {
                 sshd: options.sshd,
                 base: options.base.as_deref().map(absolute).transpose()?,
                 notes: Vec::new(),
+                wire: None,
             });
         }
         records.iter().try_for_each(|record| self.state.save_host(record))?;
@@ -288,6 +289,15 @@ impl Lab {
     #[must_use]
     pub fn controller_address(&self) -> Option<Ipv4Addr> {
         self.state.pool(&self.pool).map(|pool| network::controller(&pool))
+    }
+
+    /// Puts a host behind a long wire: everything it sends arrives that much later, so that each round trip to it
+    /// takes that much longer. Zero makes the wire short again.
+    pub fn delay(&self, name: &str, delay: Duration) -> Result<()> {
+        let _lock = self.state.lock()?;
+        let mut record =
+            self.state.host(&self.pool, name).ok_or_else(|| Error::NoSuchHost(name.to_owned()))?;
+        wire::set(&self.state, &mut record, delay)
     }
 
     /// Removes one host, and with the last one the pool's network.

@@ -26,6 +26,7 @@ mod state;
 mod sys;
 mod systemd;
 mod tie;
+mod wire;
 
 pub use cleanup::Stray;
 pub use error::{Error, Result};

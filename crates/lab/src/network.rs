@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::net::Ipv4Addr;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::mount::UnmountFlags;
@@ -158,6 +158,30 @@ fn index_of(name: &str) -> io::Result<u32> {
     Ok(rustix::net::netdevice::name_to_index(socket, name)?)
 }
 
+/// Puts a pair of interfaces between a host's port and the switch, for a wire process to carry frames across;
+/// returns sockets on both sides of the gap.
+pub(crate) fn cut(switch: BorrowedFd<'_>, number: u32) -> io::Result<(OwnedFd, OwnedFd)> {
+    in_namespace(switch, || {
+        let netlink = Netlink::open()?;
+        let (near, far) = (format!("near{number}"), format!("far{number}"));
+        let here = File::open("/proc/thread-self/ns/net")?;
+        netlink.add_veth(&near, &far, here.as_fd())?;
+        netlink.set_up(&near, None)?;
+        netlink.set_up(&far, Some(index_of(BRIDGE)?))?;
+        netlink.set_up(&port(number), Some(0))?;
+        Ok((sys::frame_socket(index_of(&port(number))?)?, sys::frame_socket(index_of(&near)?)?))
+    })
+}
+
+/// Connects a host's port to the switch directly again.
+pub(crate) fn join_again(switch: BorrowedFd<'_>, number: u32) -> io::Result<()> {
+    in_namespace(switch, || {
+        let netlink = Netlink::open()?;
+        let _ = netlink.delete_link(&format!("near{number}"));
+        netlink.set_up(&port(number), Some(index_of(BRIDGE)?))
+    })
+}
+
 /// Gives the calling, single-threaded process a network of its own on the switch.
 pub(crate) fn join_switch(switch: BorrowedFd<'_>, pool: &PoolRecord, number: u32) -> io::Result<()> {
     enter(switch)?;
@@ -186,7 +210,10 @@ pub(crate) fn remove_ports(state: &State, pool: &str, numbers: &[u32]) {
     let Ok(switch) = open_switch(state, pool) else { return };
     let _ = in_namespace(switch.as_fd(), || {
         let netlink = Netlink::open()?;
-        numbers.iter().for_each(|number| drop(netlink.delete_link(&port(*number))));
+        for number in numbers {
+            let _ = netlink.delete_link(&port(*number));
+            let _ = netlink.delete_link(&format!("near{number}"));
+        }
         Ok(())
     });
 }

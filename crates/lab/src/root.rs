@@ -54,34 +54,63 @@ pub(crate) fn mount(plan: &Plan<'_>) -> io::Result<PathBuf> {
     }
     let upper = plan.stage.join("upper");
     make_dir(&upper)?;
-    copy_attributes(plan.base.unwrap_or(Path::new("/")), &upper)?;
-    if plan.base.is_none() {
-        hide_private(&upper, plan.privileged)?;
-    }
+    let base = plan.base.unwrap_or(Path::new("/"));
     if !plan.privileged {
-        open_directories(plan.base.unwrap_or(Path::new("/")), &upper)?;
+        open_directories(base, &upper)?;
     }
     let root = plan.stage.join("root");
-    overlay(plan.base.unwrap_or(Path::new("/")), &upper, &plan.stage.join("work"), &root, plan.privileged)?;
-    if plan.base.is_none() {
-        overlay_separate(plan, &root)?;
+    match (plan.base, plan.privileged) {
+        (None, false) => assemble(plan.stage, &upper, &root)?,
+        (None, true) => {
+            copy_attributes(base, &upper)?;
+            hide_private(&upper)?;
+            overlay(base, &upper, &plan.stage.join("work"), &root, true)?;
+            overlay_separate(plan.stage, &root)?;
+        }
+        (Some(_), privileged) => {
+            copy_attributes(base, &upper)?;
+            overlay(base, &upper, &plan.stage.join("work"), &root, privileged)?;
+        }
     }
     Ok(root)
 }
 
+/// Without root, the kernel refuses an overlay over `/`, because other file systems are mounted below it: one
+/// for each of its directories, then. Those with mounts below them stay out.
+fn assemble(stage: &Path, upper: &Path, root: &Path) -> io::Result<()> {
+    make_dir(root)?;
+    rustix::mount::mount_bind(root, root)?;
+    make_dir(&stage.join("work"))?;
+    for entry in fs::read_dir("/")? {
+        let (entry, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
+        let kind = fs::symlink_metadata(&entry)?.file_type();
+        let place = root.join(&name);
+        if kind.is_symlink() {
+            std::os::unix::fs::symlink(fs::read_link(&entry)?, &place)?;
+        } else if kind.is_dir() {
+            make_dir(&place)?;
+            if !EMPTY.iter().any(|(empty, _)| name == *empty) {
+                make_dir(&upper.join(&name))?;
+                let _ = overlay(&entry, &upper.join(&name), &stage.join("work").join(&name), &place, false);
+            }
+        }
+    }
+    fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777))
+}
+
 /// The machine's separately mounted parts of its system: an overlay over `/` shows only their mount points.
-fn overlay_separate(plan: &Plan<'_>, root: &Path) -> io::Result<()> {
+fn overlay_separate(stage: &Path, root: &Path) -> io::Result<()> {
     let device = fs::metadata("/")?.dev();
     for name in SEPARATE {
         let lower = Path::new("/").join(name);
         let elsewhere =
             fs::symlink_metadata(&lower).is_ok_and(|found| found.is_dir() && found.dev() != device);
         if elsewhere {
-            let upper = plan.stage.join(format!("upper-{name}"));
+            let upper = stage.join(format!("upper-{name}"));
             make_dir(&upper)?;
             copy_attributes(&lower, &upper)?;
-            let work = plan.stage.join(format!("work-{name}"));
-            overlay(&lower, &upper, &work, &root.join(name), plan.privileged)?;
+            let work = stage.join(format!("work-{name}"));
+            overlay(&lower, &upper, &work, &root.join(name), true)?;
         }
     }
     Ok(())
@@ -122,7 +151,7 @@ fn copy_attributes(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Puts empty directories over the machine's private ones, before the overlay is mounted.
-fn hide_private(upper: &Path, privileged: bool) -> io::Result<()> {
+fn hide_private(upper: &Path) -> io::Result<()> {
     for (name, mode) in EMPTY {
         if !fs::symlink_metadata(Path::new("/").join(name)).is_ok_and(|found| found.is_dir()) {
             continue;
@@ -133,8 +162,7 @@ fn hide_private(upper: &Path, privileged: bool) -> io::Result<()> {
         let place = upper.join(name);
         DirBuilder::new().mode(mode).create(&place)?;
         fs::set_permissions(&place, fs::Permissions::from_mode(mode))?;
-        let attribute = if privileged { "trusted.overlay.opaque" } else { "user.overlay.opaque" };
-        rustix::fs::setxattr(&place, attribute, b"y", XattrFlags::empty())?;
+        rustix::fs::setxattr(&place, "trusted.overlay.opaque", b"y", XattrFlags::empty())?;
     }
     Ok(())
 }

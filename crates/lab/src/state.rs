@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
@@ -12,7 +12,7 @@ use rustix::process::{Pid, PidfdFlags};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Doing, Result};
+use crate::error::{Doing, Error, Result};
 use crate::host::InitKind;
 
 /// A process that cannot be mistaken for a later one with the same number.
@@ -73,6 +73,8 @@ pub(crate) struct HostRecord {
     pub(crate) sshd: bool,
     pub(crate) base: Option<PathBuf>,
     pub(crate) notes: Vec<String>,
+    /// The process that delays what the host sends.
+    pub(crate) wire: Option<Process>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -107,6 +109,7 @@ impl State {
                 .mode(0o700)
                 .create(&self.dir)
                 .doing_at("making", &self.dir)?;
+            self.check_owner()?;
             let file = File::options()
                 .create(true)
                 .append(true)
@@ -119,6 +122,15 @@ impl State {
                 return Ok(Lock { _file: file });
             }
         }
+    }
+
+    /// In a directory that everybody may write to, somebody else may have been first.
+    fn check_owner(&self) -> Result<()> {
+        let found = fs::symlink_metadata(&self.dir).doing_at("looking at", &self.dir)?;
+        if found.is_dir() && found.uid() == rustix::process::geteuid().as_raw() {
+            return Ok(());
+        }
+        Err(Error::Impossible(format!("{} belongs to somebody else", self.dir.display())))
     }
 
     pub(crate) fn pool_dir(&self, pool: &str) -> PathBuf {

@@ -5,7 +5,7 @@
 )]
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -127,6 +127,36 @@ pub(crate) fn before_exec(
 ) {
     // SAFETY: the closures given (see exec.rs) only make system calls on descriptors they own.
     unsafe { command.pre_exec(enter) };
+}
+
+/// A socket for all frames that arrive at an interface of the caller's network namespace, with the kernel's notes
+/// on segments and checksums before each, so that they can be sent on as they are.
+pub(crate) fn frame_socket(interface: u32) -> io::Result<OwnedFd> {
+    let every = u16::try_from(libc::ETH_P_ALL).unwrap_or(3).to_be();
+    // SAFETY: creates a descriptor that is owned from here on; the structures are of the sizes given.
+    unsafe {
+        let raw = libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, 0);
+        if raw < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let socket = OwnedFd::from_raw_fd(raw);
+        for option in [libc::PACKET_VNET_HDR, libc::PACKET_IGNORE_OUTGOING] {
+            let on: libc::c_int = 1;
+            let size = size_of::<libc::c_int>() as libc::socklen_t;
+            check(libc::setsockopt(raw, libc::SOL_PACKET, option, (&raw const on).cast(), size))?;
+        }
+        let mut address: libc::sockaddr_ll = std::mem::zeroed();
+        address.sll_family = u16::try_from(libc::AF_PACKET).unwrap_or_default();
+        address.sll_protocol = every;
+        address.sll_ifindex = interface.cast_signed();
+        let size = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+        check(libc::bind(raw, (&raw const address).cast(), size))?;
+        Ok(socket)
+    }
+}
+
+fn check(done: libc::c_int) -> io::Result<()> {
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 const LOOP_CTL_GET_FREE: libc::c_ulong = 0x4C82;
