@@ -6,10 +6,16 @@ pub mod accounts;
 pub mod cache;
 pub mod children;
 pub mod command;
+mod entry;
+mod escalate;
 pub mod facts;
 pub mod fileargs;
+mod jobs;
 pub mod module;
 pub mod modules;
 pub mod patterns;
+pub mod serve;
 mod spawn;
 pub mod words;
+
+pub use entry::main_args;

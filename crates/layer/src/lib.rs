@@ -26,8 +26,8 @@ mod tests;
 mod tree;
 
 pub use digest::{Digest, Hasher};
-pub use operations::Adopted;
 pub use error::{Error, Result};
+pub use operations::Adopted;
 pub use record::{Cause, Layer, Opaque, Run, Step};
 pub use recorder::{Recorder, Sealed};
 pub use state::{Attributes, Kind, PathState, Time, observe};

@@ -33,6 +33,7 @@ pub struct Recorder {
     /// Every path of every change, in order, for [`Recorder::touched_since`].
     touched: Vec<PathBuf>,
     pub(crate) dirty: Dirty,
+    blocked: Option<String>,
 }
 
 struct Open {
@@ -78,6 +79,7 @@ impl Recorder {
             linked: Vec::new(),
             touched: Vec::new(),
             dirty: Dirty::default(),
+            blocked: None,
         }
     }
 
@@ -143,6 +145,11 @@ impl Recorder {
         &self.steps
     }
 
+    /// Why this run may not change the host at all: another one does.
+    pub fn blocked(&self) -> Option<&str> {
+        self.blocked.as_deref()
+    }
+
     /// Everything changed until now reaches the disk (before a reboot, say; sealing does it anyway).
     pub fn flush(&mut self) -> Result<()> {
         self.dirty.sync()
@@ -203,7 +210,8 @@ impl Recorder {
             let (lock, name) = if self.detached {
                 (None, format!("journal-{}", std::process::id()))
             } else {
-                let lock = lock::take(&self.dir.join("lock"), &self.run, self.lock_wait)?;
+                let lock = lock::take(&self.dir.join("lock"), &self.run, self.lock_wait);
+                let lock = lock.inspect_err(|error| self.blocked = Some(error.to_string()))?;
                 recover(&self.dir)?;
                 (Some(lock), "journal".to_owned())
             };

@@ -12,6 +12,7 @@ macro_rules! modules {
 
 modules! {
     // Files.
+    async_status,
     stat,
     // System.
     setup,

@@ -1,0 +1,267 @@
+//! What the reading and the working thread share.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use catalog::protocol::{self, AgentId, Call, CallId, Escalate, FromAgent, ToAgent};
+
+use super::blobs::BlobRoom;
+
+/// Work, in the order in which it came.
+pub(super) enum Item {
+    Call { id: CallId, agent: AgentId, epoch: u32, call: Box<Call> },
+    Open { agent: AgentId, escalate: Escalate },
+    Resume { epoch: u32 },
+    Bye { failed: bool },
+}
+
+pub(super) struct Shared {
+    pub(super) blobs: BlobRoom,
+    /// The current task shall stop.
+    pub(super) cancelled: AtomicBool,
+    queue: Mutex<Queue>,
+    changed: Condvar,
+    output: Mutex<Box<dyn Write + Send>>,
+    /// Other users' agents: where their frames go.
+    children: Mutex<HashMap<AgentId, Box<dyn Write + Send>>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    items: VecDeque<Item>,
+    /// The call that is being done by ourselves.
+    current: Option<CallId>,
+    cancelled: HashSet<CallId>,
+    closed: bool,
+    /// Calls that other users' agents are doing.
+    outstanding: HashMap<CallId, Outstanding>,
+    /// What stopped the calls after it.
+    stopped: Option<Stopped>,
+    /// Agents that ended, and why.
+    dead: HashMap<AgentId, String>,
+    sealed: HashMap<AgentId, (Option<u64>, bool)>,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Outstanding {
+    pub(super) agent: AgentId,
+    pub(super) stop: Option<Stopped>,
+}
+
+/// A failed call: the calls of its epoch are refused, unless they are of its own group.
+#[derive(Clone, Copy)]
+pub(super) struct Stopped {
+    pub(super) epoch: u32,
+    pub(super) group: u64,
+}
+
+/// A thread that panicked while it held a lock left the data whole: every change is one assignment or insertion.
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(super) fn new(output: Box<dyn Write + Send>, state_dir: PathBuf) -> Self {
+        Self {
+            blobs: BlobRoom::new(state_dir),
+            cancelled: AtomicBool::new(false),
+            queue: Mutex::default(),
+            changed: Condvar::new(),
+            output: Mutex::new(output),
+            children: Mutex::default(),
+        }
+    }
+
+    /// A controller that does not listen any more is noticed by the reading thread.
+    pub(super) fn send(&self, message: &FromAgent) {
+        self.send_with(message, &[]);
+    }
+
+    pub(super) fn send_with(&self, message: &FromAgent, body: &[u8]) {
+        if let Ok(frame) = protocol::encode(message, body) {
+            let mut output = lock(&self.output);
+            _ = output.write_all(&frame).and_then(|()| output.flush());
+        }
+    }
+
+    pub(super) fn push(&self, item: Item) {
+        lock(&self.queue).items.push_back(item);
+        self.changed.notify_all();
+    }
+
+    /// The next piece of work; `None` when the controller is gone.
+    pub(super) fn next(&self) -> Option<Item> {
+        let mut queue = lock(&self.queue);
+        loop {
+            if queue.closed {
+                return None;
+            }
+            if let Some(item) = queue.items.pop_front() {
+                return Some(item);
+            }
+            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// The stream has ended: stop what is going on.
+    pub(super) fn close(&self, reason: Option<String>) {
+        if let Some(reason) = reason {
+            self.send(&FromAgent::Fatal { reason });
+        }
+        lock(&self.queue).closed = true;
+        self.cancelled.store(true, Ordering::Relaxed);
+        self.blobs.close();
+        lock(&self.children).clear();
+        self.changed.notify_all();
+    }
+
+    /// Begin a call of our own; false: it was cancelled before it began.
+    pub(super) fn begin(&self, id: CallId) -> bool {
+        let mut queue = lock(&self.queue);
+        if queue.cancelled.remove(&id) {
+            return false;
+        }
+        queue.current = Some(id);
+        self.cancelled.store(queue.closed, Ordering::Relaxed);
+        true
+    }
+
+    pub(super) fn end(&self) {
+        lock(&self.queue).current = None;
+    }
+
+    pub(super) fn cancel(&self, id: CallId) {
+        let mut queue = lock(&self.queue);
+        let agent = queue.outstanding.get(&id).map(|o| o.agent);
+        if queue.current == Some(id) {
+            self.cancelled.store(true, Ordering::Relaxed);
+            self.blobs.wake();
+        } else if agent.is_none()
+            && queue.items.iter().any(|i| matches!(i, Item::Call { id: i, .. } if *i == id))
+        {
+            queue.cancelled.insert(id);
+        }
+        drop(queue);
+        if let Some(agent) = agent {
+            self.to_child(agent, &ToAgent::Cancel { id }, &[]);
+        }
+    }
+
+    pub(super) fn stop(&self, stopped: Option<Stopped>) {
+        lock(&self.queue).stopped = stopped;
+    }
+
+    pub(super) fn refuses(&self, epoch: u32, group: u64) -> bool {
+        let stopped = lock(&self.queue).stopped;
+        stopped.is_some_and(|s| {
+            epoch != protocol::NEVER_REFUSED && epoch == s.epoch && (group == 0 || group != s.group)
+        })
+    }
+
+    // Other users' agents.
+
+    pub(super) fn add_child(&self, agent: AgentId, input: Box<dyn Write + Send>) {
+        lock(&self.queue).dead.remove(&agent);
+        lock(&self.children).insert(agent, input);
+    }
+
+    pub(super) fn has_child(&self, agent: AgentId) -> bool {
+        lock(&self.children).contains_key(&agent)
+    }
+
+    pub(super) fn children(&self) -> Vec<AgentId> {
+        lock(&self.children).keys().copied().collect()
+    }
+
+    pub(super) fn to_child(&self, agent: AgentId, message: &ToAgent, body: &[u8]) {
+        let Ok(frame) = protocol::encode(message, body) else { return };
+        if let Some(child) = lock(&self.children).get_mut(&agent) {
+            // If it has ended, the thread that listens to it tells.
+            _ = child.write_all(&frame).and_then(|()| child.flush());
+        }
+    }
+
+    /// A call goes to another agent. Fails when that has ended.
+    pub(super) fn hand_over(&self, id: CallId, outstanding: Outstanding) -> Result<(), String> {
+        let mut queue = lock(&self.queue);
+        if let Some(reason) = queue.dead.get(&outstanding.agent) {
+            return Err(reason.clone());
+        }
+        queue.outstanding.insert(id, outstanding);
+        Ok(())
+    }
+
+    /// A call that another agent had has ended.
+    pub(super) fn handed_back(&self, id: CallId, failed: bool) {
+        let mut queue = lock(&self.queue);
+        if let Some(Outstanding { stop: Some(stop), .. }) = queue.outstanding.remove(&id)
+            && failed
+            && queue.stopped.is_none()
+        {
+            queue.stopped = Some(stop);
+        }
+        self.changed.notify_all();
+    }
+
+    /// Wait until no other agent works, except `agent`.
+    pub(super) fn wait_for_others(&self, agent: Option<AgentId>) {
+        let mut queue = lock(&self.queue);
+        while !queue.closed && queue.outstanding.values().any(|o| Some(o.agent) != agent) {
+            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// An agent has ended: its calls, and that of ours that stopped.
+    pub(super) fn died(&self, agent: AgentId, reason: &str) -> Vec<CallId> {
+        lock(&self.children).remove(&agent);
+        let mut queue = lock(&self.queue);
+        queue.dead.insert(agent, reason.to_owned());
+        let lost = queue.outstanding.iter().filter(|(_, o)| o.agent == agent).map(|(id, _)| *id).collect();
+        self.changed.notify_all();
+        lost
+    }
+
+    pub(super) fn child_sealed(&self, agent: AgentId, generation: Option<u64>, made: bool) {
+        lock(&self.queue).sealed.insert(agent, (generation, made));
+        self.changed.notify_all();
+    }
+
+    /// Wait until each of these has sealed its layer or has ended.
+    pub(super) fn wait_for_seals(&self, agents: &[AgentId]) -> HashMap<AgentId, (Option<u64>, bool)> {
+        let mut queue = lock(&self.queue);
+        let waiting = |q: &Queue| agents.iter().any(|a| !q.sealed.contains_key(a) && !q.dead.contains_key(a));
+        while waiting(&queue) {
+            let wait =
+                self.changed.wait_timeout(queue, super::LAST_GRACE).unwrap_or_else(PoisonError::into_inner);
+            queue = wait.0;
+            if wait.1.timed_out() && queue.closed {
+                break;
+            }
+        }
+        queue.sealed.clone()
+    }
+
+    /// Ask now for the content that a call will need, as far as that can be told cheaply.
+    pub(super) fn look_ahead(&self, call: &Call) {
+        for digest in self.blobs.wanted_by(call) {
+            if self.blobs.expect(&digest) {
+                self.send(&FromAgent::Need { agent: 0, digest });
+            }
+        }
+    }
+}
+
+/// How a task gets at contents.
+pub(super) struct Contents(pub(super) Arc<Shared>);
+
+impl crate::module::Blobs for Contents {
+    fn fetch(&self, digest: &str) -> Result<Arc<[u8]>, String> {
+        if self.0.blobs.ask(digest) {
+            self.0.send(&FromAgent::Need { agent: 0, digest: digest.to_owned() });
+        }
+        self.0.blobs.wait(digest, &self.0.cancelled)
+    }
+}
