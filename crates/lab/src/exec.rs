@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::process::Command;
 
 use rustix::process::{Pid, Signal, WaitOptions};
@@ -62,6 +62,27 @@ fn open(host: &LabHost) -> Result<OwnedFd, i32> {
 
 fn write_here(entrance: &mut File) -> io::Result<()> {
     entrance.write_all(b"0")
+}
+
+/// Does a little work with files in a forked child that keeps only the given descriptors.
+pub(crate) fn in_child(keep: &[BorrowedFd<'_>], work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    match sys::fork()? {
+        sys::Forked::Child => {
+            sys::block_signals();
+            sys::close_except(&keep.iter().map(AsRawFd::as_raw_fd).collect::<Vec<_>>());
+            let done = work().map_err(|error| error.raw_os_error().unwrap_or(libc::EIO));
+            sys::exit_now(done.err().unwrap_or(0))
+        }
+        sys::Forked::Parent(child) => {
+            let ended =
+                rustix::io::retry_on_intr(|| rustix::process::waitpid(Some(child), WaitOptions::empty()))?;
+            match ended.and_then(|(_, status)| status.exit_status()) {
+                Some(0) => Ok(()),
+                Some(code) => Err(io::Error::from_raw_os_error(code)),
+                None => Err(io::ErrorKind::Interrupted.into()),
+            }
+        }
+    }
 }
 
 /// Returns in a child inside the pid namespace; the process that was there before waits for it.

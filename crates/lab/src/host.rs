@@ -1,9 +1,10 @@
 //! A throw-away host, as its users see it: options to make it with, and what can be done with it.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -105,13 +106,13 @@ impl LabHost {
     /// A command that will run inside the host as root, with a clean environment, in /root. Its exit status,
     /// signals and pipes are those of the program; killing it kills the program. `current_dir` has no effect.
     #[must_use]
-    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         exec::command(self, program.as_ref())
     }
 
     /// A command of the *machine* (say `tc` or `tcpdump`) that sees only the host's network.
     #[must_use]
-    pub fn network_command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    pub fn network_command(&self, program: impl AsRef<OsStr>) -> Command {
         exec::network_command(self, program.as_ref())
     }
 
@@ -160,18 +161,7 @@ impl LabHost {
         };
         let parent = if parent.as_os_str().is_empty() { Path::new("/") } else { parent };
         let dir = self.open_inside(parent, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
-        let mut beside = std::ffi::OsString::from(".");
-        beside.push(name);
-        beside.push(".new");
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut file = File::from(rustix::fs::openat(&dir, &beside, flags, Mode::RUSR | Mode::WUSR)?);
-        file.write_all(bytes)?;
-        rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
-        drop(file);
-        rustix::fs::renameat(&dir, &beside, &dir, name).inspect_err(|_| {
-            let _ = rustix::fs::unlinkat(&dir, &beside, AtFlags::empty());
-        })?;
-        Ok(())
+        exec::in_child(&[dir.as_fd()], || write_beside(dir.as_fd(), name, bytes, mode))
     }
 
     /// Reads a file of the host.
@@ -221,4 +211,22 @@ fn stray_reason(record: &HostRecord) -> Option<String> {
         (Phase::Up, _) if record.tied && owner_gone => Some("the process it is tied to has died".to_owned()),
         (Phase::Up, _) => None,
     }
+}
+
+/// Writes a file under another name and renames it. Runs in a process of its own: a descriptor that is open for
+/// writing, inherited by some other thread's child, would keep the new file from being executed.
+fn write_beside(dir: BorrowedFd<'_>, name: &OsStr, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut beside = std::ffi::OsString::from(".");
+    beside.push(name);
+    beside.push(format!(".{}", rustix::process::getpid().as_raw_nonzero()));
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let write = || {
+        let mut file = File::from(rustix::fs::openat(dir, &beside, flags, Mode::RUSR | Mode::WUSR)?);
+        file.write_all(bytes)?;
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
+        Ok(rustix::fs::renameat(dir, &beside, dir, name)?)
+    };
+    write().inspect_err(|_: &io::Error| {
+        let _ = rustix::fs::unlinkat(dir, &beside, AtFlags::empty());
+    })
 }

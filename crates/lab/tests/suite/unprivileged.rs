@@ -40,7 +40,10 @@ fn without_root_hosts_are_alone_but_work() {
         return use_the_lab();
     }
     let copy = std::env::temp_dir().join(format!("lab-suite-{}", std::process::id()));
-    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    // By a program: a descriptor of ours, open for writing, might be in another test's child when this is started.
+    let made =
+        std::process::Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&copy).status().unwrap();
+    assert!(made.success());
     let output = std::process::Command::new(&copy)
         .args(["unprivileged::without_root", "--exact", "--ignored", "--nocapture"])
         .env_remove("XDG_RUNTIME_DIR")
