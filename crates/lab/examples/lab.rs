@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         "list" => list(),
         "exec" => return exec(&arguments),
         "down" => down(&arguments),
+        "time" => time(),
         "delay" => delay(&arguments),
         _ => Err(lab::Error::Impossible(
             "lab up N | list | exec NAME CMD... | down NAME|--all|--everything".to_owned(),
@@ -108,4 +109,16 @@ fn down(arguments: &[String]) -> lab::Result<()> {
 fn delay(arguments: &[String]) -> lab::Result<()> {
     let [name, milliseconds] = arguments else { return Ok(()) };
     Lab::open()?.delay(name, std::time::Duration::from_millis(milliseconds.parse().unwrap_or(0)))
+}
+
+/// How long a command in a host takes, on average.
+fn time() -> lab::Result<()> {
+    let pool = Lab::pool("time")?;
+    let host = pool.up(&[HostOptions { init: InitKind::Small, ..HostOptions::new("one") }])?.remove(0);
+    let start = Instant::now();
+    for _ in 0..200 {
+        host.run("true", &[])?;
+    }
+    println!("a command in a host: {:?}", start.elapsed() / 200);
+    pool.down_all()
 }

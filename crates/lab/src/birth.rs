@@ -137,7 +137,10 @@ impl Birth<'_> {
             step("preparing systemd", systemd::prepare(own_root))?;
         }
         if self.options.sshd {
-            step("preparing sshd", sshd::prepare(self.options.authorized_key.as_deref(), self.record.kind))?;
+            step("preparing sshd", sshd::prepare(self.record.kind))?;
+        }
+        if let Some(key) = &self.options.authorized_key {
+            step("authorizing the key", sshd::authorize(key))?;
         }
         if self.disk.is_none() {
             writeln!(

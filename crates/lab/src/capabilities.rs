@@ -4,7 +4,7 @@ use std::io;
 
 use rustix::thread::CapabilitySet as Set;
 
-const REFUSED: [Set; 12] = [
+const REFUSED: [Set; 11] = [
     Set::SYS_MODULE,
     Set::SYS_RAWIO,
     Set::SYS_PACCT,
@@ -16,7 +16,6 @@ const REFUSED: [Set; 12] = [
     Set::MAC_OVERRIDE,
     Set::PERFMON,
     Set::BPF,
-    Set::AUDIT_CONTROL,
 ];
 
 /// Takes them from this process's descendants; they go with the next `exec`.

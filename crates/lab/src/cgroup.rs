@@ -58,7 +58,16 @@ impl Layout {
         for group in self.groups(host) {
             fs::create_dir_all(group)?;
         }
+        self.pass_on_controllers();
         Ok(())
+    }
+
+    /// Lets systemd inside limit memory and the like, as far as the machine offers that here.
+    fn pass_on_controllers(&self) {
+        let Some(parent) = self.unified.as_ref().map(|top| top.join(PARENT)) else { return };
+        for controller in ["+cpu", "+memory", "+pids", "+io"] {
+            let _ = fs::write(parent.join("cgroup.subtree_control"), controller);
+        }
     }
 
     /// Moves the calling process into the host's groups.

@@ -81,7 +81,9 @@ fn wait_disks(ids: &[String]) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let attached = disk::attached();
-        let Some(held) = ids.iter().find(|id| attached.contains(id)) else { return Ok(()) };
+        let Some(held) = ids.iter().find(|id| attached.iter().any(|(host, _)| host == *id)) else {
+            return Ok(());
+        };
         if Instant::now() > deadline {
             return Err(Error::Impossible(format!(
                 "the disk of {held} is still in use: some process of the machine entered it"

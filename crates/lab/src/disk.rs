@@ -11,7 +11,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use rustix::fs::{MemfdFlags, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
-use rustix::mount::MountFlags;
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags};
 
 use crate::sys;
 
@@ -148,13 +148,27 @@ fn open_loop(number: u32, scratch: &Path) -> io::Result<(PathBuf, OwnedFd)> {
     Ok((path, device))
 }
 
-/// The hosts (as pool.name) whose disks are still behind loop devices.
-pub(crate) fn attached() -> Vec<String> {
+/// The hosts (as pool.name) whose disks are still behind loop devices, and these devices.
+pub(crate) fn attached() -> Vec<(String, PathBuf)> {
     let Ok(devices) = fs::read_dir("/sys/block") else { return Vec::new() };
-    let file = |device: fs::DirEntry| fs::read_to_string(device.path().join("loop/backing_file")).ok();
-    let name = |text: String| {
+    let host = |device: fs::DirEntry| {
+        let text = fs::read_to_string(device.path().join("loop/backing_file")).ok()?;
         let (_, host) = text.split_once(IMAGE_PREFIX)?;
-        Some(host.trim().trim_end_matches("(deleted)").trim().to_owned())
+        let host = host.trim().trim_end_matches("(deleted)").trim().to_owned();
+        Some((host, Path::new("/dev").join(device.file_name())))
     };
-    devices.flatten().filter_map(file).filter_map(name).collect()
+    devices.flatten().filter_map(host).collect()
+}
+
+/// Opens the directory with a host's changes, through a mount of its disk that nobody else sees.
+pub(crate) fn open_changes(host: &str) -> io::Result<OwnedFd> {
+    let device = attached().into_iter().find(|(id, _)| id == host).map(|(_, device)| device);
+    let device = device.ok_or_else(|| io::Error::other("its changes are not on a disk"))?;
+    let context = rustix::mount::fsopen("ext4", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    rustix::mount::fsconfig_set_string(context.as_fd(), "source", &device)?;
+    rustix::mount::fsconfig_create(context.as_fd())?;
+    let flags = MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NODEV;
+    let mount = rustix::mount::fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, flags)?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(&mount, "upper", flags, Mode::empty())?)
 }

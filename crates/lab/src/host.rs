@@ -134,6 +134,14 @@ impl LabHost {
         Ok(rustix::fs::open(&self.root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
     }
 
+    /// The directory of everything that differs from the host's base, as the overlay keeps it: a device 0:0 stands
+    /// for a removed path, the attribute `trusted.overlay.opaque` hides what the base has below. Close it before
+    /// the host is taken down.
+    pub fn open_changes(&self) -> Result<OwnedFd> {
+        let what = format!("opening the changes of host {}", self.name);
+        crate::disk::open_changes(&format!("{}.{}", self.pool, self.name)).doing(what)
+    }
+
     fn open_inside(&self, path: &Path, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
         let root = self.open_root()?;
         let flags = flags | OFlags::CLOEXEC;

@@ -144,6 +144,7 @@ impl Lab {
         network::make_switch(&self.state, &pool).inspect_err(|_| {
             network::remove_switch(&self.state, &self.pool);
             let _ = self.state.forget_pool(&self.pool);
+            self.state.forget_if_empty();
         })?;
         Ok(Some(pool))
     }

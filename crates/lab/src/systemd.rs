@@ -79,6 +79,8 @@ pub(crate) fn prepare(own_root: bool) -> io::Result<()> {
     }
     if own_root {
         forget_enabled();
+        // Where the machine is a container, this keeps packages from starting their services; here they may.
+        let _ = fs::remove_file("/usr/sbin/policy-rc.d");
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,13 @@ fn commands_pass_on_status_signals_pipes_and_a_clean_environment() {
     assert_eq!(host.command("sh").args(["-c", "exit 37"]).status().unwrap().code(), Some(37));
     assert_eq!(host.command("sh").args(["-c", "kill -9 $$"]).status().unwrap().signal(), Some(9));
     assert_eq!(host.command("/no/such").status().unwrap_err().kind(), std::io::ErrorKind::NotFound);
+    let trap = "trap 'exit 9' TERM; echo ready; while :; do sleep 0.01; done";
+    let mut trapping = host.command("sh").args(["-c", trap]).stdout(Stdio::piped()).spawn().unwrap();
+    trapping.stdout.take().unwrap().read_exact(&mut [0; 6]).unwrap();
+    let pid = rustix::process::Pid::from_raw(i32::try_from(trapping.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(trapping.wait().unwrap().code(), Some(9));
+
     let environment = host.run("env", &[]).unwrap();
     let mut names: Vec<&str> = environment.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
     names.sort_unstable();
@@ -119,11 +127,11 @@ fn changes_stay_in_their_host() {
     hosts[0]
         .run("sh", &["-c", &format!("echo mine >{probe} && rm /etc/passwd && mv /usr/share /usr/moved")])
         .unwrap();
-    assert!(hosts[1].read(&probe).is_err() && !std::path::Path::new(&probe).exists());
-    assert!(hosts[1].read("/etc/passwd").is_ok() && std::path::Path::new("/etc/passwd").exists());
-    assert!(std::path::Path::new("/usr/share").exists());
+    assert!(hosts[1].read(&probe).is_err() && !Path::new(&probe).exists());
+    assert!(hosts[1].read("/etc/passwd").is_ok() && Path::new("/etc/passwd").exists());
+    assert!(Path::new("/usr/share").exists());
     // The disk knows attributes that a tmpfs does not.
-    if std::path::Path::new("/usr/bin/chattr").exists() {
+    if Path::new("/usr/bin/chattr").exists() {
         hosts[0]
             .run(
                 "sh",
@@ -131,6 +139,26 @@ fn changes_stay_in_their_host() {
             )
             .unwrap();
     }
+}
+
+#[test]
+fn what_a_host_changed_can_be_listed() {
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::{FileTypeExt, MetadataExt};
+    let Some(pool) = pool("changes") else { return };
+    if !Path::new("/sbin/mkfs.ext4").exists() {
+        println!("SKIPPED changes: without mkfs.ext4 hosts have no disk to look at");
+        return;
+    }
+    let host = one(&pool, small("one"));
+    host.run("sh", &["-c", "echo new >/etc/lab-new; rm /etc/passwd"]).unwrap();
+    let changes = host.open_changes().unwrap();
+    let etc = Path::new("/proc/self/fd").join(changes.as_raw_fd().to_string()).join("etc");
+    assert_eq!(std::fs::read_to_string(etc.join("lab-new")).unwrap(), "new\n");
+    let removed = std::fs::symlink_metadata(etc.join("passwd")).unwrap();
+    assert!(removed.file_type().is_char_device() && removed.rdev() == 0);
+    assert!(!etc.join("group").exists(), "what was not touched is not there");
+    assert!(std::fs::write(etc.join("lab-other"), "").is_err(), "to be read only");
 }
 
 #[test]
