@@ -217,6 +217,12 @@ pub struct Role {
     pub vars: Arc<Vars>,
     /// Parameters given where the role is used.
     pub params: Arc<Vars>,
+    /// `vars:` given where the role is used: above its own `vars`, not seen by other roles.
+    pub entry_vars: Arc<Vars>,
+    /// The collection that the role came from.
+    pub collection: Option<Arc<str>>,
+    /// The roles that pulled this one in, outermost first, as far as variables and paths need them.
+    pub chain: Arc<Vec<ParentRole>>,
     /// Roles that this one depends on, and those that it was pulled in by.
     pub dependencies: Vec<Arc<Role>>,
     pub parents: Vec<Arc<str>>,
@@ -225,4 +231,42 @@ pub struct Role {
     pub public: bool,
     /// Identity of this use (same role, same params: same number), for "run once per play".
     pub instance: u64,
+}
+
+/// What a role sees of a role that depends on it or includes it.
+#[derive(Clone, Debug)]
+pub struct ParentRole {
+    pub name: Arc<str>,
+    pub path: Arc<std::path::Path>,
+    pub defaults: Arc<Vars>,
+    pub vars: Arc<Vars>,
+    pub entry_vars: Arc<Vars>,
+    pub params: Arc<Vars>,
+}
+
+impl Role {
+    /// This role, as its dependencies and the roles that it includes see it.
+    pub fn as_parent(&self) -> ParentRole {
+        ParentRole {
+            name: self.name.clone(),
+            path: self.path.clone(),
+            defaults: self.defaults.clone(),
+            vars: self.vars.clone(),
+            entry_vars: self.entry_vars.clone(),
+            params: self.params.clone(),
+        }
+    }
+
+    /// Everything that it depends on, deepest first, each once.
+    pub fn all_dependencies(&self) -> Vec<Arc<Role>> {
+        let mut all: Vec<Arc<Role>> = Vec::new();
+        for role in &self.dependencies {
+            for deeper in role.all_dependencies().into_iter().chain([role.clone()]) {
+                if !all.iter().any(|known| known.instance == deeper.instance) {
+                    all.push(deeper);
+                }
+            }
+        }
+        all
+    }
 }

@@ -1,0 +1,336 @@
+//! One task: its action, arguments and keywords.
+
+use std::sync::Arc;
+
+use expressions::{Origin, Str, Value};
+
+use super::action::{Action, Arguments, Known, short_name};
+use super::context::Around;
+use super::keywords::Level;
+use super::reader::{Entry, Reader, describe};
+use super::{UnknownModule, as_list};
+use crate::diagnostic::Diagnostic;
+use crate::ir::{Include, IncludeKind, Keywords, Task, Vars, VarsKind};
+use crate::yaml::{self, Kind};
+
+/// Arguments as they are read.
+#[derive(Default)]
+pub(super) struct Given {
+    pub(super) args: Vars,
+    pub(super) template: Option<Value>,
+    /// Where each argument is written.
+    pub(super) places: Vec<(Arc<str>, Arc<Origin>)>,
+}
+
+impl Given {
+    fn insert(&mut self, name: &str, value: Value, origin: &Arc<Origin>) {
+        let name: Arc<str> = name.into();
+        self.places.push((name.clone(), origin.clone()));
+        self.args.insert(name, value);
+    }
+    pub(super) fn place(&self, name: &str) -> Option<&Arc<Origin>> {
+        self.places.iter().rev().find(|(known, _)| &**known == name).map(|(_, origin)| origin)
+    }
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        self.args.get(name).filter(|value| !value.is_none()).and_then(|value| value.python_str().ok())
+    }
+}
+
+/// A task whose action and arguments are read, before it is decided what it becomes.
+pub(super) struct Draft<'n> {
+    pub(super) node: &'n yaml::Node,
+    pub(super) entries: Vec<Entry<'n>>,
+    pub(super) action: Action<'n>,
+    pub(super) known: Option<Known>,
+    pub(super) given: Given,
+}
+
+impl Draft<'_> {
+    pub(super) fn module(&self) -> &str {
+        self.known.as_ref().map_or_else(|| short_name(&self.action.name), |known| &known.module)
+    }
+    pub(super) fn entry(&self, name: &str) -> Option<&Entry<'_>> {
+        self.entries.iter().find(|entry| entry.name == name)
+    }
+}
+
+impl Reader<'_> {
+    /// What the task does; complaints are made.
+    pub(super) fn draft<'n>(&mut self, node: &'n yaml::Node, level: Level) -> Option<Draft<'n>> {
+        let entries = self.entries(node, "a task")?;
+        let action = self.action(&entries, node, level)?;
+        let known = self.known(&action.name);
+        let mut given = Given::default();
+        if let Some(args) = entries.iter().find(|entry| entry.name == "args") {
+            self.extra_args(args.value, &mut given);
+        }
+        self.own_args(&action, known.as_ref(), &mut given);
+        Some(Draft { node, entries, action, known, given })
+    }
+
+    fn extra_args(&mut self, node: &yaml::Node, given: &mut Given) {
+        match &node.kind {
+            Kind::Null => {}
+            Kind::Map(_) => self.args_map(node, given),
+            Kind::Str { .. } => {
+                let value = self.value(node);
+                match &value {
+                    Value::Str(text) if text.is_template() => given.template = Some(value),
+                    _ => self.error("`args` must be a mapping", &node.origin),
+                }
+            }
+            _ => self.error(format!("`args` must be a mapping, not {}", describe(node)), &node.origin),
+        }
+    }
+
+    fn args_map(&mut self, node: &yaml::Node, given: &mut Given) {
+        for entry in self.entries(node, "the arguments").unwrap_or_default() {
+            let value = self.value(entry.value);
+            given.insert(&entry.name, value, &entry.key.origin);
+        }
+    }
+
+    fn own_args(&mut self, action: &Action<'_>, known: Option<&Known>, given: &mut Given) {
+        match &action.arguments {
+            Arguments::Text(text) => {
+                self.check_templates(&Value::Str(text.clone()));
+                self.text_args(text, action, known, given);
+            }
+            Arguments::Node(node) => match &node.kind {
+                Kind::Null => {}
+                Kind::Map(_) => {
+                    self.args_map(node, given);
+                    if action.key.origin != node.origin
+                        && given.args.contains_key("module")
+                        && matches!(&action.key.kind, Kind::Str { .. })
+                    {
+                        // `action: {module: copy, …}`
+                        if short_name(&action.name) == given.text("module").as_deref().map_or("", short_name)
+                        {
+                            given.args.shift_remove("module");
+                        }
+                    }
+                }
+                Kind::Seq(_) => {
+                    let hint = "arguments are `name: value` pairs";
+                    self.error_hint(
+                        format!("unexpected arguments of `{}`: a list", action.name),
+                        &node.origin,
+                        hint,
+                    );
+                }
+                _ => match self.value(node) {
+                    Value::Str(text) => self.text_args(&text, action, known, given),
+                    value => {
+                        let text = Str::trusted(value.python_str().unwrap_or_default(), node.origin.clone());
+                        self.text_args(&text, action, known, given);
+                    }
+                },
+            },
+        }
+    }
+
+    /// `a=1 b=2`, or free text.
+    fn text_args(&mut self, text: &Str, action: &Action<'_>, known: Option<&Known>, given: &mut Given) {
+        let origin = text.origin().cloned().unwrap_or_else(|| action.key.origin.clone());
+        let free = self.takes_free_text(known, &action.name);
+        let spec = known.and_then(|known| known.spec);
+        if !free && is_one_expression(text) {
+            given.template = Some(Value::Str(text.clone()));
+            return;
+        }
+        let command = matches!(
+            short_name(&action.name),
+            "command" | "shell" | "script" | "raw" | "win_command" | "win_shell"
+        );
+        let split = if command { crate::keyvalue::parse_free_form } else { crate::keyvalue::parse };
+        let parsed = match split(text.as_str()) {
+            Ok(parsed) => parsed,
+            Err(error) => return self.errors.push(error.at(&origin)),
+        };
+        let trusted = |text: String| Value::Str(Str::trusted(text, origin.clone()));
+        for (name, value) in parsed.pairs {
+            given.insert(&name, trusted(value), &origin);
+        }
+        let Some(raw) = parsed.raw.filter(|raw| !raw.is_empty()) else { return };
+        if free {
+            let name = spec.and_then(|spec| spec.free_form).unwrap_or("_raw_params");
+            given.insert(name, trusted(raw), &origin);
+        } else if known.is_some() {
+            let problem = format!("`{}` takes `name=value` arguments, not free text: {raw}", action.name);
+            self.error_hint(problem, &origin, "write the arguments below the module, as `name: value`");
+        } else {
+            given.insert("_raw_params", trusted(raw), &origin);
+        }
+    }
+
+    /// A task that is kept as one (not a static import).
+    pub(super) fn task(&mut self, draft: Draft<'_>, around: &Around) -> Option<Arc<Task>> {
+        let include = include_kind(draft.module());
+        let kind = if include.is_some() { VarsKind::IncludeParams } else { VarsKind::Task };
+        let mut own = self.keywords(&draft.entries, kind);
+        if draft.action.local {
+            own.delegate_to = Some(Value::str("localhost"));
+        }
+        let keywords = Arc::new(own.within(&around.keywords));
+        self.note_unknown(&draft);
+        if include.is_none() {
+            self.check_arguments(&draft, &keywords);
+        }
+        let apply = include.and_then(|_| self.apply(&draft));
+        let mut task = self.base_task(&draft, keywords, around);
+        self.results(&draft, &mut task, around);
+        task.include = include.map(|kind| {
+            Arc::new(Include { kind, inherited: around.keywords.clone(), apply, depth: around.depth })
+        });
+        if include.is_some() {
+            task.args = Arc::new(without(&task.args, "apply"));
+            self.check_include(&draft, &task);
+        }
+        Some(Arc::new(task))
+    }
+
+    fn base_task(&mut self, draft: &Draft<'_>, keywords: Arc<Keywords>, around: &Around) -> Task {
+        let name = draft.entry("name").and_then(|entry| self.plain(entry));
+        Task {
+            origin: draft.node.origin.clone(),
+            name,
+            action: draft.action.name.as_str().into(),
+            module: draft.module().into(),
+            args: Arc::new(draft.given.args.clone()),
+            args_template: draft.given.template.clone(),
+            keywords,
+            register: None,
+            loop_: self.loop_of(&draft.entries),
+            until: None,
+            retries: None,
+            delay: None,
+            changed_when: None,
+            failed_when: None,
+            async_seconds: None,
+            poll: None,
+            notify: around.notify.clone(),
+            listen: Vec::new(),
+            role: around.role.clone(),
+            is_handler: around.handlers,
+            include: None,
+            search: around.search.clone(),
+            dir: around.dir.clone(),
+        }
+    }
+
+    fn results(&mut self, draft: &Draft<'_>, task: &mut Task, around: &Around) {
+        for entry in &draft.entries {
+            match entry.name.as_str() {
+                "register" => task.register = self.variable_name(entry),
+                "until" => {
+                    task.until = Some(self.conditions(entry.value, "until")).filter(|all| !all.is_empty())
+                }
+                "changed_when" => task.changed_when = self.verdict(entry),
+                "failed_when" => task.failed_when = self.verdict(entry),
+                "retries" => task.retries = self.integer(entry),
+                "delay" => task.delay = self.number(entry),
+                "async" => task.async_seconds = self.integer(entry),
+                "poll" => task.poll = self.integer(entry),
+                "notify" => task.notify = as_list(self.value(entry.value)),
+                "listen" if around.handlers => task.listen = as_list(self.value(entry.value)),
+                _ => {}
+            }
+        }
+    }
+
+    fn verdict(&mut self, entry: &Entry<'_>) -> Option<Vec<Value>> {
+        Some(self.conditions(entry.value, &entry.name)).filter(|all| !all.is_empty())
+    }
+
+    /// `apply:` of an include: keywords for what is included.
+    fn apply(&mut self, draft: &Draft<'_>) -> Option<Arc<Keywords>> {
+        let Arguments::Node(node) = &draft.action.arguments else { return None };
+        let Kind::Map(map) = &node.kind else { return None };
+        let (_, apply) = map.iter().find(|(key, _)| super::reader::key_text(key) == "apply")?;
+        let entries = self.entries(apply, "`apply`")?;
+        for entry in entries.iter().filter(|entry| !Level::Block.allows(&entry.name)) {
+            self.unknown_keyword(entry, Level::Block);
+        }
+        Some(Arc::new(self.keywords(&entries, VarsKind::Block)))
+    }
+
+    fn check_include(&mut self, draft: &Draft<'_>, task: &Task) {
+        let (known, needed): (&[&str], _) = match task.include.as_ref().map(|include| include.kind) {
+            Some(IncludeKind::Tasks) => (&["file", "_raw_params", "apply"], &["file", "_raw_params"][..]),
+            Some(IncludeKind::Role) => (ROLE_ARGS, &["name", "role", "_raw_params"][..]),
+            _ => return,
+        };
+        self.check_names(draft, known);
+        if task.args_template.is_none() && !needed.iter().any(|name| draft.given.args.contains_key(*name)) {
+            let what = if needed.contains(&"file") { "the name of a file" } else { "the name of a role" };
+            self.error(format!("`{}` needs {what}", task.action), &draft.action.key.origin);
+        }
+    }
+
+    /// Arguments of imports and includes.
+    pub(super) fn check_names(&mut self, draft: &Draft<'_>, known: &[&str]) {
+        for name in draft.given.args.keys().filter(|name| !known.contains(&&***name)) {
+            let mut problem = Diagnostic::new(format!("invalid options for {}: {name}", draft.action.name))
+                .at(draft.given.place(name).unwrap_or(&draft.action.key.origin));
+            if let Some(nearest) = catalog::arguments::nearest(name, known.iter().copied()) {
+                problem = problem.hint(format!("did you mean `{nearest}`?"));
+            } else if matches!(&**name, "tags" | "when" | "become") {
+                problem =
+                    problem.hint(format!("`{name}` is a keyword: write it beside the module, not below it"));
+            }
+            self.errors.push(problem);
+        }
+    }
+
+    fn note_unknown(&mut self, draft: &Draft<'_>) {
+        if draft.known.is_some() || draft.action.name.contains("{{") {
+            return;
+        }
+        let names = self.shared.options.modules.names();
+        let suggestion = catalog::arguments::nearest(&draft.action.name, names.into_iter())
+            .or_else(|| catalog::arguments::nearest(&draft.action.name, Level::Task.names()));
+        self.unknown.push(UnknownModule {
+            name: draft.action.name.as_str().into(),
+            origin: draft.action.key.origin.clone(),
+            suggestion,
+        });
+    }
+}
+
+/// Arguments of `include_role` and `import_role`.
+pub(super) const ROLE_ARGS: &[&str] = &[
+    "name",
+    "role",
+    "_raw_params",
+    "tasks_from",
+    "vars_from",
+    "defaults_from",
+    "handlers_from",
+    "allow_duplicates",
+    "public",
+    "apply",
+    "rolespec_validate",
+];
+
+fn include_kind(module: &str) -> Option<IncludeKind> {
+    match module {
+        "include_tasks" => Some(IncludeKind::Tasks),
+        "include_role" => Some(IncludeKind::Role),
+        _ => None,
+    }
+}
+
+fn without(args: &Vars, name: &str) -> Vars {
+    args.iter().filter(|(key, _)| &***key != name).map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+/// Exactly one `{{ … }}` and nothing else.
+fn is_one_expression(text: &Str) -> bool {
+    let trimmed = text.as_str().trim();
+    text.is_template()
+        && trimmed
+            .strip_prefix("{{")
+            .and_then(|rest| rest.strip_suffix("}}"))
+            .is_some_and(|rest| !rest.contains("{{"))
+}

@@ -1,0 +1,148 @@
+//! Lookups that read files of the project: `file`, `unvault`, `template`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use expressions::{Engine, Error, Value};
+
+use super::Call;
+use crate::ir::Vars;
+use crate::vars::Scope;
+use crate::{search, yaml};
+
+fn find(call: &Call<'_>, name: &str, kind: &str) -> Result<PathBuf, Error> {
+    let found = search::find(name, kind, &call.scope.search_path()).filter(|path| path.is_file());
+    found.ok_or_else(|| {
+        let places = search::places(name, kind, &call.scope.search_path());
+        let places: Vec<String> = places.iter().map(|path| path.display().to_string()).collect();
+        Error::new(format!("could not locate file in lookup: {name} (looked for {})", places.join(", ")))
+    })
+}
+
+fn text(call: &Call<'_>, path: &std::path::Path) -> Result<String, Error> {
+    let vault = &call.scope.variables().vault;
+    yaml::read_text(path, vault).map_err(|error| Error { origin: error.origin, ..Error::new(error.message) })
+}
+
+pub(super) fn file(call: &Call<'_>) -> Result<Vec<Value>, Error> {
+    let (lstrip, rstrip) = (call.flag("lstrip", false)?, call.flag("rstrip", true)?);
+    let mut all = Vec::new();
+    for name in call.texts()? {
+        let content = text(call, &find(call, &name, "files")?)?;
+        let content = if lstrip { content.trim_start() } else { &content };
+        let content = if rstrip { content.trim_end() } else { content };
+        all.push(Value::from(content));
+    }
+    Ok(all)
+}
+
+pub(super) fn unvault(call: &Call<'_>) -> Result<Vec<Value>, Error> {
+    call.texts()?.iter().map(|name| text(call, &find(call, name, "files")?).map(Value::from)).collect()
+}
+
+/// Renders template files with the variables of the task.
+pub(super) fn template(call: &Call<'_>) -> Result<Vec<Value>, Error> {
+    let mut options = expressions::Options::default();
+    for (name, target) in [
+        ("variable_start_string", &mut options.variable_start),
+        ("variable_end_string", &mut options.variable_end),
+        ("comment_start_string", &mut options.comment_start),
+        ("comment_end_string", &mut options.comment_end),
+        ("block_start_string", &mut options.block_start),
+        ("block_end_string", &mut options.block_end),
+    ] {
+        if let Some(text) = call.text(name)? {
+            *target = text;
+        }
+    }
+    options.trim_blocks = call.flag("trim_blocks", true)?;
+    options.lstrip_blocks = call.flag("lstrip_blocks", false)?;
+    let mut extras = Vars::new();
+    if let Some(Value::Dict(vars)) = call.option("template_vars") {
+        for (name, value) in vars.items()? {
+            extras.insert(name.python_str()?.into(), value);
+        }
+    }
+    let mut all = Vec::new();
+    for name in call.texts()? {
+        let path = find(call, &name, "templates")?;
+        let source = text(call, &path)?;
+        let mut own = extras.clone();
+        own.extend(template_vars(&path, None));
+        let scope = call.scope.with(own);
+        let engine: &Engine = scope.variables().engine();
+        all.push(Value::from(engine.render_file(&path, &source, &options, &scope)?));
+    }
+    Ok(all)
+}
+
+/// The variables that a template sees of itself (`template_path`, `template_host`, …).
+/// `destination`: where the `template` module writes it.
+pub fn template_vars(path: &std::path::Path, destination: Option<&str>) -> Vars {
+    let full = std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
+    let mut vars: Vars = [
+        ("template_path", Value::from(path.display().to_string())),
+        ("template_fullpath", Value::from(full)),
+        ("template_host", Value::from(host_name())),
+    ]
+    .into_iter()
+    .map(|(name, value)| (Arc::from(name), value))
+    .collect();
+    if let Some(destination) = destination {
+        vars.insert("template_destpath".into(), Value::from(destination));
+    }
+    vars
+}
+
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
+}
+
+fn secret(args: &[Value], kwargs: &[(Arc<str>, Value)], place: usize, name: &str) -> Option<Value> {
+    args.get(place)
+        .cloned()
+        .or_else(|| kwargs.iter().find(|(known, _)| &**known == name).map(|(_, value)| value.clone()))
+}
+
+/// A vault that knows the given password only.
+fn vault_of(secret: Option<Value>, label: &str) -> Result<crate::vault::Vault, Error> {
+    let secret = secret.ok_or_else(|| Error::new("secret passed is required to be a string, got nothing"))?;
+    let mut vault = crate::vault::Vault::new();
+    vault.add_password(label, secret.defined()?.python_str()?.into_bytes());
+    Ok(vault)
+}
+
+/// `data | vault(secret, salt, vault_id)`.
+pub(super) fn vault_filter(
+    _: &Scope,
+    value: &Value,
+    args: &[Value],
+    kwargs: &[(Arc<str>, Value)],
+) -> Result<Value, Error> {
+    let label =
+        secret(args, kwargs, 2, "vault_id").map_or(Ok("filter_default".to_owned()), |id| id.python_str())?;
+    let salt = secret(args, kwargs, 1, "salt")
+        .filter(|salt| !salt.is_none())
+        .map(|salt| salt.python_str())
+        .transpose()?;
+    let vault = vault_of(secret(args, kwargs, 0, "secret"), &label)?;
+    let plain = value.clone().defined()?.python_str()?;
+    let label = Some(label.as_str()).filter(|label| *label != "filter_default");
+    let text = vault.encrypt(plain.as_bytes(), label, salt.as_ref().map(|salt| salt.as_bytes()));
+    text.map(Value::from).map_err(|error| Error::new(error.message))
+}
+
+/// `text | unvault(secret)`.
+pub(super) fn unvault_filter(
+    _: &Scope,
+    value: &Value,
+    args: &[Value],
+    kwargs: &[(Arc<str>, Value)],
+) -> Result<Value, Error> {
+    let text = value.clone().defined()?.python_str()?;
+    if !crate::vault::is_encrypted(&text) {
+        return Ok(Value::from(text));
+    }
+    let vault = vault_of(secret(args, kwargs, 0, "secret"), "default")?;
+    vault.decrypt_text(&text).map(Value::from).map_err(|error| Error::new(error.message))
+}

@@ -1,0 +1,62 @@
+//! The items of `loop` and of every `with_*`.
+
+use expressions::{Error, Value};
+
+use crate::ir::Loop;
+use crate::lookups;
+use crate::vars::Scope;
+
+/// What the loop goes over. `with_x` is the lookup `x` over its terms.
+pub fn items(scope: &Scope, of: &Loop) -> Result<Vec<Value>, Error> {
+    match &of.with {
+        None => plain(scope, &of.items),
+        Some(name) => with(scope, name, &of.items),
+    }
+}
+
+fn plain(scope: &Scope, items: &Value) -> Result<Vec<Value>, Error> {
+    let value = scope.resolved(items)?;
+    match &value {
+        Value::List(list) => list.items(),
+        Value::Tuple(items) => Ok(items.to_vec()),
+        Value::Undefined(missing) => Err(missing.error()),
+        other => {
+            let shown: String = other.python_str()?.chars().take(200).collect();
+            Err(Error::new(format!(
+                "invalid data passed to 'loop', it requires a list, got this instead: {shown}. Hint: if you passed a list or dict of just one element, try adding wantlist=True to your lookup invocation or use q/query instead of lookup."
+            )))
+        }
+    }
+}
+
+fn with(scope: &Scope, name: &str, items: &Value) -> Result<Vec<Value>, Error> {
+    let short = lookups::short_name(name);
+    // Terms that are not defined are passed over: the next one may exist.
+    let terms = if short == "first_found" { lenient_terms(scope, items)? } else { terms(scope, items)? };
+    let found = lookups::run(scope, name, &terms, &[])?;
+    found.into_iter().filter(|item| !item.is_omit()).map(|item| item.defined()?.resolved()).collect()
+}
+
+/// A list is its terms, anything else is one term.
+fn terms(scope: &Scope, items: &Value) -> Result<Vec<Value>, Error> {
+    let value = scope.resolved(items)?.defined()?;
+    Ok(match &value {
+        Value::List(list) => list.items()?,
+        Value::Tuple(items) => items.to_vec(),
+        _ => vec![value],
+    })
+}
+
+fn lenient_terms(scope: &Scope, items: &Value) -> Result<Vec<Value>, Error> {
+    let Value::List(list) = items else { return terms(scope, items) };
+    let mut all = Vec::new();
+    for item in list.raw_items() {
+        match scope.resolved(&item) {
+            Ok(value) if value.is_undefined() || value.is_omit() => {}
+            Ok(value) => all.push(value),
+            Err(error) if error.is_undefined() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(all)
+}

@@ -1,0 +1,37 @@
+//! The few settings of `ansible.cfg` that reading and variables depend on.
+
+use std::path::PathBuf;
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where roles are looked for, besides `roles/` beside the playbook.
+    pub roles_path: Vec<PathBuf>,
+    /// Folders that hold `ansible_collections`.
+    pub collections_path: Vec<PathBuf>,
+    /// `hash_behaviour = merge`: dicts of one name are merged over all levels.
+    pub hash_behaviour_merge: bool,
+    /// Facts are also variables of their own (`ansible_distribution`).
+    pub inject_facts_as_vars: bool,
+    /// What `ansible_managed` says by default.
+    pub ansible_managed: String,
+    /// The configuration's file, if there is one.
+    pub file: Option<PathBuf>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let home = |rest: &str| crate::search::expand_home(rest);
+        Self {
+            roles_path: vec![
+                home("~/.ansible/roles"),
+                "/usr/share/ansible/roles".into(),
+                "/etc/ansible/roles".into(),
+            ],
+            collections_path: vec![home("~/.ansible/collections"), "/usr/share/ansible/collections".into()],
+            hash_behaviour_merge: false,
+            inject_facts_as_vars: true,
+            ansible_managed: "Ansible managed".to_owned(),
+            file: None,
+        }
+    }
+}
