@@ -16,7 +16,7 @@ use crate::disk::Template;
 use crate::host::{HostOptions, InitKind};
 use crate::neutral::Neighbour;
 use crate::state::{HostRecord, PoolRecord, Process};
-use crate::{capabilities, init, mounts, network, neutral, root, sshd, sys, systemd};
+use crate::{capabilities, daemon, init, mounts, network, neutral, root, sshd, sys, systemd};
 
 /// Everything decided beforehand; the children only carry it out.
 pub(crate) struct Birth<'a> {
@@ -61,7 +61,7 @@ impl Birth<'_> {
         keep.extend(self.disk.map(|disk| disk.fd().as_raw_fd()));
         keep.extend(self.switch.map(|(switch, _)| switch.as_raw_fd()));
         sys::close_except(&keep);
-        if let Err(error) = quiet_stdio().and_then(|()| self.separate(&mut report)) {
+        if let Err(error) = daemon::quiet_stdio().and_then(|()| self.separate(&mut report)) {
             let _ = writeln!(report, "error {error}");
         }
         sys::exit_now(0)
@@ -155,19 +155,6 @@ impl Birth<'_> {
 /// Says at which step an error happened.
 fn step<T>(what: &str, result: io::Result<T>) -> io::Result<T> {
     result.map_err(|error| io::Error::new(error.kind(), format!("{what}: {error}")))
-}
-
-/// Nothing of the creator's terminal or pipes may be held by a host that outlives it.
-fn quiet_stdio() -> io::Result<()> {
-    for _ in 0..3 {
-        let null = File::options().read(true).write(true).open("/dev/null")?;
-        std::mem::forget(null);
-    }
-    Ok(())
-}
-
-pub(crate) fn detach_stdio() -> io::Result<()> {
-    quiet_stdio()
 }
 
 /// Without root: a user namespace in which we are root, of our own files only.

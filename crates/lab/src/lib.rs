@@ -10,6 +10,7 @@ mod birth;
 mod capabilities;
 mod cgroup;
 mod cleanup;
+mod daemon;
 mod disk;
 mod error;
 mod exec;

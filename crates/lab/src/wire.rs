@@ -2,21 +2,18 @@
 //! neither `tc` nor a kernel with netem, and ends with its host.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, SendFlags, recv, send};
-use rustix::pipe::PipeFlags;
 use rustix::process::Signal;
 
 use crate::cgroup::Layout;
 use crate::error::{Doing, Error, Result};
-use crate::network;
 use crate::state::{HostRecord, Process, State};
-use crate::{birth, sys};
+use crate::{daemon, network};
 
 /// The kernel's largest segment, its headers, and its notes on it.
 const LARGEST_FRAME: usize = 68 * 1024;
@@ -53,46 +50,16 @@ struct Wire {
 }
 
 fn start(id: &str, wire: &Wire) -> io::Result<Process> {
-    let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-    // The go-between ends at once, so that the wire is nobody's child to wait for.
-    match sys::fork()? {
-        sys::Forked::Parent(between) => {
-            drop(write);
-            let told = io::read_to_string(File::from(read));
-            let _ = rustix::process::waitpid(Some(between), rustix::process::WaitOptions::empty());
-            let pid = told?.trim().parse().ok().and_then(Process::of);
-            pid.ok_or_else(|| io::Error::other("the wire's process ended at once"))
-        }
-        sys::Forked::Child => {
-            sys::block_signals();
-            sys::close_except(&[
-                write.as_raw_fd(),
-                wire.port.as_raw_fd(),
-                wire.near.as_raw_fd(),
-                wire.host.as_raw_fd(),
-            ]);
-            let _ = birth::detach_stdio();
-            let _ = rustix::process::setsid();
-            let _ = Layout::of_machine().join_entered(id);
-            match sys::fork() {
-                Ok(sys::Forked::Child) => {
-                    drop(write);
-                    carry(wire)
-                }
-                Ok(sys::Forked::Parent(pid)) => {
-                    let _ = writeln!(File::from(write), "{}", pid.as_raw_nonzero());
-                    sys::exit_now(0)
-                }
-                Err(_) => sys::exit_now(1),
-            }
-        }
-    }
+    let keep = [&wire.port, &wire.near, &wire.host].map(AsFd::as_fd);
+    daemon::start(c"lab-wire", &keep, || {
+        // So that it is found with the host's processes, whatever becomes of its record.
+        let _ = Layout::of_machine().join_entered(id);
+        carry(wire);
+    })
 }
 
 /// Carries frames until the host ends.
-fn carry(wire: &Wire) -> ! {
-    let _ = rustix::process::chdir("/");
-    let _ = rustix::thread::set_name(c"lab-wire");
+fn carry(wire: &Wire) {
     let mut waiting: VecDeque<(Instant, Vec<u8>)> = VecDeque::new();
     let mut buffer = vec![0; LARGEST_FRAME];
     loop {
@@ -107,7 +74,7 @@ fn carry(wire: &Wire) -> ! {
         let _ = poll(&mut events, limit.as_ref());
         let [from_host, from_switch, ended] = events.map(|event| !event.revents().is_empty());
         if ended {
-            sys::exit_now(0);
+            return;
         }
         if from_host {
             each_frame(wire.port.as_fd(), &mut buffer, |frame| {
