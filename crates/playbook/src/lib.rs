@@ -2,6 +2,10 @@
 //! Pure: reads the project's files, but touches no host and no network.
 
 pub mod diagnostic;
+pub mod extra_vars;
+pub mod inventory;
+pub mod keyvalue;
+pub mod pattern;
 pub mod vault;
 pub mod yaml;
 

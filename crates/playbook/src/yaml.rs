@@ -2,6 +2,7 @@
 
 mod compose;
 mod hints;
+mod quiet;
 mod scalar;
 mod timestamp;
 mod value;

@@ -20,7 +20,7 @@ const STANDARD: &str = "tag:yaml.org,2002:";
 pub(super) fn documents(text: &str, path: &Arc<Path>) -> Result<(Vec<Node>, Vec<Diagnostic>)> {
     // A block scalar at the end of a file without a final newline makes the parser panic.
     let text = format!("{text}\n");
-    match compose(&text, path) {
+    match guarded(&text, path) {
         Ok(done) => Ok(done),
         // JSON knows escapes that YAML 1.1 does not (`\/` and surrogate pairs).
         Err(error) => match text.trim_start().starts_with(['{', '[']).then(|| serde_json::from_str(&text)) {
@@ -30,6 +30,21 @@ pub(super) fn documents(text: &str, path: &Arc<Path>) -> Result<(Vec<Node>, Vec<
             _ => Err(error),
         },
     }
+}
+
+/// The parser panics on a few wrong texts; for us they are mistakes like all others.
+fn guarded(text: &str, path: &Arc<Path>) -> Result<(Vec<Node>, Vec<Diagnostic>)> {
+    let suspect = hints::tag_before_comma(text);
+    let _quiet = suspect.is_some().then(super::quiet::Quiet::begin);
+    std::panic::catch_unwind(|| compose(text, path)).unwrap_or_else(|_| {
+        let place = |(line, column)| Origin::new(Arc::clone(path), line, column);
+        Err(match suspect {
+            Some(at) => Diagnostic::new("this is not valid YAML: a comma directly behind a tag")
+                .at(&place(at))
+                .hint("a space belongs between a tag and a comma; text that begins with `!` must be quoted"),
+            None => Diagnostic::new("this is not YAML that can be read").at(&place((1, 1))),
+        })
+    })
 }
 
 fn compose(text: &str, path: &Arc<Path>) -> Result<(Vec<Node>, Vec<Diagnostic>)> {
@@ -163,7 +178,7 @@ impl Composer<'_> {
             let event = self.next()?;
             if matches!(event.data, EventData::MappingEnd) {
                 self.depth -= 1;
-                let entries = self.unique(merged, own)?;
+                let entries = self.unique(merged, own).map_err(|error| self.brace_mistake(origin, error))?;
                 return Ok(Node::map(entries, Arc::clone(origin)));
             }
             let merge = is_merge(&event);
@@ -201,6 +216,18 @@ impl Composer<'_> {
             }
         }
         Ok(entries)
+    }
+
+    /// `{{ name }}` without quotes is a mapping whose key is a mapping.
+    fn brace_mistake(&self, origin: &Arc<Origin>, error: Diagnostic) -> Diagnostic {
+        let line = self.text.lines().nth(origin.line as usize - 1).unwrap_or_default();
+        let rest: String = line.chars().skip(origin.column as usize - 1).collect();
+        if !rest.starts_with("{{") {
+            return error;
+        }
+        Diagnostic::new("a value that begins with `{{` must be quoted, or it is read as a mapping")
+            .at(origin)
+            .hint(format!("write it so: \"{}\"", rest.trim_end().replace('"', "'")))
     }
 
     fn warn_duplicate(&mut self, first: &Node, again: &Node) {
@@ -251,7 +278,7 @@ fn key_identity(key: &Node) -> Result<String> {
         Kind::Seq(_) | Kind::Map(_) => {
             return Err(key
                 .error(format!("{} cannot be a key", key.describe()))
-                .hint("a value that begins with `{{` must be quoted: \"{{ name }}\""));
+                .hint("keys are text or numbers"));
         }
     })
 }

@@ -34,7 +34,10 @@ pub(super) fn explain(error: &Error, text: &str, path: &Arc<Path>) -> Diagnostic
         }
         None => {
             diagnostic = diagnostic.at(&place(line, column));
-            if error.problem().contains("did not find expected") {
+            if error.problem().contains("',' or") {
+                diagnostic.hint =
+                    Some("the bracket that was opened is not closed, or a comma is missing".into());
+            } else if error.problem().contains("did not find expected") {
                 diagnostic.hint =
                     Some("compare the indentation of this line with the lines before it: items that belong together start in the same column".into());
             }
@@ -196,6 +199,21 @@ fn unreadable(text: &str) -> (usize, usize) {
         }
     }
     (0, 0)
+}
+
+/// Line and column of something that looks like `!tag,`, which the parser may not survive.
+pub(super) fn tag_before_comma(text: &str) -> Option<(u32, u32)> {
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| line.contains('!')) {
+        let chars: Vec<char> = line.chars().collect();
+        for at in (0..chars.len()).filter(|at| chars[*at] == '!') {
+            let starts = at == 0 || matches!(chars[at - 1], ' ' | '\t' | '[' | '{' | ',' | ':');
+            let end = chars[at..].iter().find(|c| matches!(c, ' ' | '\t' | ','));
+            if starts && end == Some(&',') {
+                return Some((u32::try_from(number + 1).ok()?, u32::try_from(at + 1).ok()?));
+            }
+        }
+    }
+    None
 }
 
 /// `!!binary` whose bytes are text.

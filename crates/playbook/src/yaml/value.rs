@@ -37,10 +37,10 @@ impl Conversion<'_> {
             Kind::Int(value) => Value::Int(*value),
             Kind::Big(value) => Value::Big(Arc::clone(value)),
             Kind::Float(value) => Value::Float(*value),
-            Kind::Str { text, .. } if trusted => {
+            Kind::Str { text, .. } if !trusted => Value::Str(Str::new(Arc::clone(text))),
+            Kind::Str { text, .. } | Kind::Date(text) => {
                 Value::Str(Str::trusted(Arc::clone(text), Arc::clone(&node.origin)))
             }
-            Kind::Str { text, .. } | Kind::Date(text) => Value::Str(Str::new(Arc::clone(text))),
             Kind::Seq(items) => Value::list(items.iter().map(|item| self.value(item, trusted)).collect()),
             Kind::Map(entries) => Value::dict(
                 entries.iter().map(|(key, value)| (self.value(key, trusted), self.value(value, trusted))),
