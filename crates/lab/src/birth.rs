@@ -81,7 +81,7 @@ impl Birth<'_> {
             step("joining the network", network::join_switch(switch.as_fd(), pool, self.record.number))?;
             apart |= UnshareFlags::NEWCGROUP;
         } else {
-            step("making a user namespace", become_root_of_nothing())?;
+            step(NO_ROOT, become_root_of_nothing())?;
             step("making a network of its own", network::only_loopback())?;
         }
         step("making namespaces", sys::unshare(apart))?;
@@ -151,6 +151,8 @@ impl Birth<'_> {
         step("giving up capabilities", capabilities::restrict())
     }
 }
+
+const NO_ROOT: &str = "making a user namespace, for want of root's capabilities (some systems and containers forbid that to users)";
 
 /// Says at which step an error happened.
 fn step<T>(what: &str, result: io::Result<T>) -> io::Result<T> {

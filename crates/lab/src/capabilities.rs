@@ -1,4 +1,4 @@
-//! What root inside a host may not do, because it would reach the whole machine: modules, clock, raw hardware.
+//! What we may do here, and what root inside a host may not do, because it would reach the whole machine: modules, clock, raw hardware.
 
 use std::io;
 
@@ -17,6 +17,13 @@ const REFUSED: [Set; 11] = [
     Set::PERFMON,
     Set::BPF,
 ];
+
+/// Whether we may do all that hosts need: root may lack it, say in a container.
+pub(crate) fn privileged() -> bool {
+    let needed = Set::SYS_ADMIN | Set::NET_ADMIN | Set::MKNOD | Set::CHOWN;
+    let held = rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(needed));
+    rustix::process::geteuid().is_root() && held
+}
 
 /// Takes them from this process's descendants; they go with the next `exec`.
 pub(crate) fn restrict() -> io::Result<()> {

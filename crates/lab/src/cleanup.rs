@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 
+use crate::capabilities;
 use crate::cgroup::Layout;
 use crate::disk;
 use crate::error::{Doing, Error, Result};
@@ -22,7 +23,7 @@ pub struct Stray {
 }
 
 fn layout() -> Layout {
-    if rustix::process::geteuid().is_root() { Layout::of_machine() } else { Layout::default() }
+    if capabilities::privileged() { Layout::of_machine() } else { Layout::default() }
 }
 
 fn id(host: &HostRecord) -> String {
@@ -104,7 +105,7 @@ pub(crate) fn remove_if_same(state: &State, pool: &str, name: &str, init: Proces
 
 /// Everything of the lab that has no record.
 pub(crate) fn orphans(state: &State) -> Vec<Stray> {
-    if !rustix::process::geteuid().is_root() {
+    if !capabilities::privileged() {
         return Vec::new();
     }
     let stray =
@@ -122,7 +123,7 @@ fn orphan_groups(state: &State) -> Vec<String> {
 
 /// Removes everything without a record. The lock must be held.
 pub(crate) fn remove_orphans(state: &State, _lock: &Lock) -> Result<()> {
-    if !rustix::process::geteuid().is_root() {
+    if !capabilities::privileged() {
         return Ok(());
     }
     let layout = layout();

@@ -20,7 +20,7 @@ pub(crate) fn command(host: &LabHost, program: &OsStr) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env("PATH", PATH).env("HOME", "/root").env("LANG", "C.UTF-8");
     command.env("USER", "root").env("LOGNAME", "root");
-    let privileged = rustix::process::geteuid().is_root();
+    let privileged = capabilities::privileged();
     let mut kinds =
         Kind::MOUNT | Kind::HOST_NAME_AND_NIS_DOMAIN_NAME | Kind::INTER_PROCESS_COMMUNICATION | Kind::NETWORK;
     kinds |= Kind::PROCESS_ID;

@@ -13,7 +13,7 @@ use crate::error::{Doing, Error, Result};
 use crate::host::{HostOptions, InitKind, LabHost};
 use crate::neutral::Neighbour;
 use crate::state::{HostRecord, Lock, Phase, PoolRecord, Process, State};
-use crate::{birth, init, network, neutral, sshd, tie, wire};
+use crate::{birth, capabilities, init, network, neutral, sshd, tie, wire};
 
 const DEFAULT_POOL: &str = "lab";
 /// How many hosts are being made at the same time.
@@ -57,8 +57,8 @@ impl Lab {
     #[must_use]
     pub fn missing() -> Vec<String> {
         let mut missing = Vec::new();
-        if !is_root() {
-            missing.push("without root, hosts have no network but lo, only the small init, no sshd, and cannot change files that belong to other users".to_owned());
+        if !capabilities::privileged() {
+            missing.push("without root's capabilities, hosts have no network but lo, only the small init, no sshd, and cannot change files that belong to other users".to_owned());
         } else {
             if let Err(reason) = disk::template(disk::size(None)) {
                 missing.push(format!("disks are tmpfs instead of ext4: {reason}"));
@@ -87,7 +87,7 @@ impl Lab {
 
     /// Decides everything and writes it down, before anything is made.
     fn plan(&self, wanted: &[HostOptions]) -> Result<(Ground, Vec<HostRecord>)> {
-        let privileged = is_root();
+        let privileged = capabilities::privileged();
         let layout = if privileged { Layout::of_machine() } else { Layout::default() };
         let mut kinds = Vec::new();
         for options in wanted {
@@ -353,10 +353,6 @@ impl Lab {
             records.iter().filter_map(|record| self.state.host(&self.pool, &record.name)).collect();
         cleanup::remove_hosts(&self.state, &self.pool, &current, &lock)
     }
-}
-
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
 }
 
 fn absolute(path: &Path) -> Result<std::path::PathBuf> {

@@ -13,7 +13,7 @@ use rustix::process::Signal;
 use crate::cgroup::Layout;
 use crate::error::{Doing, Error, Result};
 use crate::state::{HostRecord, Process, State};
-use crate::{daemon, network};
+use crate::{capabilities, daemon, network};
 
 /// The kernel's largest segment, its headers, and its notes on it.
 const LARGEST_FRAME: usize = 68 * 1024;
@@ -23,7 +23,7 @@ const MOST_WAITING: usize = 20_000;
 /// Gives the host's wire the length asked for. The lock must be held.
 pub(crate) fn set(state: &State, record: &mut HostRecord, delay: Duration) -> Result<()> {
     let what = || format!("changing the wire of host {}", record.name);
-    if !rustix::process::geteuid().is_root() {
+    if !capabilities::privileged() {
         return Err(Error::Impossible("a delay needs root: without it hosts have no network".to_owned()));
     }
     let init = record.init.ok_or_else(|| Error::NoSuchHost(record.name.clone()))?;

@@ -263,6 +263,29 @@ fn a_long_wire_delays_each_round_trip_and_loses_nothing() {
 }
 
 #[test]
+fn hosts_come_and_go_side_by_side() {
+    let Some(pool) = pool("busy") else { return };
+    let pool = &pool;
+    let one_thread = &|number: usize| {
+        for round in 0..4 {
+            let names = [format!("a{number}-{round}"), format!("b{number}-{round}")];
+            let hosts = pool.0.up(&[small(&names[0]), small(&names[1])]).unwrap();
+            for (host, name) in hosts.iter().zip(&names) {
+                assert_eq!(host.run("hostname", &[]).unwrap().trim(), name);
+                host.copy_in("/srv/tool", b"#!/bin/sh\necho fine\n", 0o755).unwrap();
+                assert_eq!(host.run("/srv/tool", &[]).unwrap(), "fine\n");
+                pool.0.down(name).unwrap();
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..6).map(|number| scope.spawn(move || one_thread(number))).collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+    assert_eq!(traces(pool.0.pool_name()), Vec::<String>::new());
+}
+
+#[test]
 fn a_small_disk_becomes_full_for_its_host_alone() {
     let Some(pool) = pool("full") else { return };
     let host = one(&pool, HostOptions { disk: Some(32 << 20), ..small("one") });
