@@ -111,7 +111,9 @@ async fn attempt(
         let opening = match timeout(limit, frames.opening(MARK)).await {
             Ok(Ok(opening)) => opening,
             Ok(Err(e)) => {
-                return Err(LinkError::lost(format!("the connection broke while the agent was started: {e}")));
+                return Err(LinkError::lost(format!(
+                    "the connection broke while the agent was started: {e}"
+                )));
             }
             Err(_) => return Err(silent(&frames, limit)),
         };

@@ -395,6 +395,7 @@ async fn read(
     writer.abort();
     // Without its input the agent ends by itself; it is given a moment before the connection is cut.
     let _ = writer.await;
+    frames.source.hang_up().await;
     let rest = async { while matches!(frames.more().await, Ok(true)) {} };
     let _ = tokio::time::timeout(Duration::from_secs(2), rest).await;
 }

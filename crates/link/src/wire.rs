@@ -9,8 +9,12 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::process::Child;
 
+use crate::ssh::Session;
+
 /// So much of standard error is kept: its end.
 const TAIL: usize = 4096;
+
+type Writer = russh::ChannelWriteHalf<russh::client::Msg>;
 
 /// A running script on the host.
 pub(crate) struct Wire {
@@ -21,14 +25,22 @@ pub(crate) struct Wire {
 
 /// Bytes from the host.
 pub(crate) enum Source {
-    Child { output: Pin<Box<dyn AsyncRead + Send + Sync>>, child: Box<Child> },
-    Ssh { channel: Box<russh::ChannelReadHalf>, session: Arc<dyn Send + Sync> },
+    Child {
+        output: Pin<Box<dyn AsyncRead + Send + Sync>>,
+        child: Box<Child>,
+    },
+    /// The session is kept: without it the connection ends.
+    Ssh {
+        channel: Box<russh::ChannelReadHalf>,
+        write: Arc<Writer>,
+        _session: Session,
+    },
 }
 
 /// Bytes to the host.
 pub(crate) enum Sink {
     Io(Pin<Box<dyn AsyncWrite + Send + Sync>>),
-    Ssh(Box<russh::ChannelWriteHalf<russh::client::Msg>>),
+    Ssh(Arc<Writer>),
 }
 
 /// Standard error's end, and how the far process ended.
@@ -122,6 +134,13 @@ impl Source {
                     Some(other) => beside(other, said),
                 }
             },
+        }
+    }
+
+    /// Nothing more will be sent: the far end should finish. (A child sees it when its pipe is dropped.)
+    pub(crate) async fn hang_up(&self) {
+        if let Self::Ssh { write, .. } = self {
+            let _ = tokio::time::timeout(Duration::from_millis(200), write.eof()).await;
         }
     }
 

@@ -26,3 +26,17 @@ pub(crate) fn call(module: &str, args: Value) -> Call {
     let args = args.as_object().cloned().unwrap_or_default();
     Call { module: module.into(), args, ..Call::default() }
 }
+
+/// Whether a program is missing; the test is then skipped by name.
+pub(crate) fn missing(test: &str, programs: &[&str]) -> bool {
+    let places = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+    let found =
+        |program: &str| places.split(':').any(|place| std::path::Path::new(place).join(program).exists());
+    match programs.iter().find(|program| !found(program)) {
+        Some(program) => {
+            println!("SKIPPED {test}: {program} is not installed");
+            true
+        }
+        None => false,
+    }
+}

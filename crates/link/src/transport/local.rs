@@ -14,7 +14,7 @@ pub(super) fn run(arguments: &[String]) -> Result<Wire, LinkError> {
 }
 
 /// Start a child with pipes, in a process group of its own: a Ctrl-C is ours to handle.
-pub(super) fn spawn(mut command: Command, what: &str) -> Result<Wire, LinkError> {
+pub(crate) fn spawn(mut command: Command, what: &str) -> Result<Wire, LinkError> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.kill_on_drop(true).process_group(0);
     let child = command

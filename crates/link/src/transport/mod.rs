@@ -4,6 +4,8 @@ mod docker;
 mod lab;
 mod local;
 
+pub(crate) use local::spawn;
+
 use std::sync::Arc;
 
 use crate::wire::Wire;
