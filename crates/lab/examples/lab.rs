@@ -1,4 +1,4 @@
-//! Drives the lab by hand: `lab up N [--sshd] [--small] [--tied] [--base DIR] [--pool P] | list | exec NAME CMD… | delay NAME MS | down NAME|--all|--everything`.
+//! Drives the lab by hand: `lab up N [--sshd] [--small] [--tied] [--base DIR] [--pool P] | list | exec NAME CMD… | delay NAME MS | tidy | down NAME|--all|--everything`.
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         "list" => list(),
         "exec" => return exec(&arguments),
         "down" => down(&arguments),
+        "tidy" => Lab::open().and_then(|lab| lab.remove_strays()),
         "time" => time(),
         "delay" => delay(&arguments),
         _ => Err(lab::Error::Impossible(

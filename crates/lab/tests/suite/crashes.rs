@@ -108,3 +108,22 @@ fn a_dead_host_is_a_stray_and_its_name_is_free_again() {
     assert!(again.alive() && pool.0.get("dies").unwrap().stray.is_none());
     assert_eq!(again.run("hostname", &[]).unwrap(), "dies\n");
 }
+
+#[test]
+fn things_without_a_record_are_strays() {
+    let Some(pool) = pool("ghost") else { return };
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let hierarchy =
+        mounts.lines().find(|line| line.contains(" - cgroup2 ")).and_then(|line| line.split(' ').nth(4));
+    let Some(hierarchy) = hierarchy else {
+        println!("SKIPPED things_without_a_record_are_strays: no unified control groups are mounted");
+        return;
+    };
+    let id = format!("{}.gone", pool.0.pool_name());
+    let group = std::path::Path::new(hierarchy).join("theseus-lab").join(&id);
+    let seen = || pool.0.strays().iter().any(|stray| stray.what == format!("control group {id}"));
+    assert!(!seen());
+    std::fs::create_dir_all(&group).unwrap();
+    assert!(seen());
+    std::fs::remove_dir(&group).unwrap();
+}
