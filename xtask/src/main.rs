@@ -1,1 +1,59 @@
-fn main() {}
+//! The developers' front door: `cargo xtask test|lint|conformance|bench|demo|setup`.
+
+mod base;
+mod bench;
+mod conformance;
+mod lint;
+mod setup;
+mod shell;
+mod tally;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+const USAGE: &str = "\
+cargo xtask COMMAND
+
+  setup                         install what the tests need (as root: Debian packages; the real ansible-core in a virtual environment)
+  test                          setup, build, all tests, the conformance suite; ends with `N passed, N failed, N skipped`
+  conformance [NAME…] [--keep]  the playbooks of tests/conformance with the real ansible-core and with Theseus, compared
+      --oracle-only             only the real ansible-core, twice: are the playbooks themselves reproducible?
+      --fresh                   do not use remembered results of the real ansible-core
+  lint                          format, clippy, rooms, file lengths, documents, licences, advisories
+  bench [NAME…]                 what is in bench/
+  demo                          theseus tour
+";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next().unwrap_or_default();
+    let rest: Vec<String> = arguments.collect();
+    match run(&command, &rest) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &str, arguments: &[String]) -> Result<ExitCode> {
+    std::env::set_current_dir(shell::root())?;
+    match command {
+        "setup" => setup::run().map(|()| ExitCode::SUCCESS),
+        "test" => test::run(),
+        "conformance" => {
+            let tally = conformance::run(&conformance::Options::parse(arguments)?)?;
+            Ok(tally.conclude())
+        }
+        "lint" => lint::run(),
+        "bench" => bench::run(arguments),
+        "demo" => bench::demo(),
+        _ => {
+            eprint!("{USAGE}");
+            Ok(ExitCode::from(2))
+        }
+    }
+}
