@@ -1,0 +1,59 @@
+//! `assert`: conditions that must hold.
+
+use catalog::{Arg, Check, ModuleSpec};
+use expressions::{Error, Value};
+
+use super::Action;
+use crate::results;
+use crate::walker::prepare::{Work, json};
+
+pub(super) static SPEC: ModuleSpec = ModuleSpec::builtin("assert", ARGS).check(Check::Query);
+
+const ARGS: &[Arg] = &[
+    Arg::raw("that").required(),
+    Arg::raw("fail_msg").aliases(&["msg"]),
+    Arg::raw("success_msg"),
+    Arg::bool("quiet").default("false"),
+];
+
+pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
+    let conditions = conditions(action)?;
+    let quiet = action.flag("quiet", false)?;
+    for condition in &conditions {
+        if !action.walker.run.engine.condition(condition, action.scope)? {
+            let message = match action.get("fail_msg")?.or(action.get("msg")?) {
+                Some(value) => json(&value)?,
+                None => "Assertion failed".into(),
+            };
+            let mut result = results::failed("");
+            result.insert("msg".to_owned(), message);
+            result.insert("evaluated_to".to_owned(), false.into());
+            result.insert("assertion".to_owned(), json(condition)?);
+            return Ok(Work::Done(result));
+        }
+    }
+    let mut result = results::ok(false);
+    if !quiet {
+        let message = match action.get("success_msg")? {
+            Some(value) => json(&value)?,
+            None => "All assertions passed".into(),
+        };
+        result.insert("msg".to_owned(), message);
+    }
+    Ok(Work::Done(result))
+}
+
+/// The conditions as written: they are expressions, not templates. A template that gives a list gives conditions.
+fn conditions(action: &Action<'_>) -> Result<Vec<Value>, Error> {
+    let Some(that) = action.task.args.get("that") else {
+        return Err(Error::new("`assert` needs the argument `that`"));
+    };
+    let that = match that {
+        Value::Str(text) if text.is_template() => action.scope.value(that)?,
+        other => other.clone(),
+    };
+    Ok(match &that {
+        Value::List(list) => list.raw_items(),
+        _ => vec![that],
+    })
+}

@@ -1,0 +1,148 @@
+//! `copy`: a file, a folder or a text of the project onto the host.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use catalog::{Arg, Json, Map, ModuleSpec};
+use expressions::Error;
+
+use super::{Action, content};
+use crate::results;
+use crate::walker::prepare::Work;
+
+pub(super) static SPEC: ModuleSpec = ModuleSpec::builtin("copy", ARGS).file_args().mutually_exclusive(&[&["src", "content"]]);
+
+const ARGS: &[Arg] = &[
+    Arg::path("src"),
+    Arg::raw("content"),
+    Arg::path("dest").required(),
+    Arg::bool("backup").default("false"),
+    Arg::bool("force").default("true").aliases(&["thirsty"]),
+    Arg::str("validate"),
+    Arg::raw("directory_mode"),
+    Arg::bool("remote_src").default("false"),
+    Arg::bool("follow").default("false"),
+    Arg::bool("local_follow").default("true"),
+    Arg::str("checksum"),
+    Arg::bool("decrypt").default("true"),
+];
+
+pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
+    let mut args = action.arguments()?;
+    if let Some(problem) = problem(&args) {
+        return Ok(Work::Done(results::failed(problem)));
+    }
+    let remote = action.flag("remote_src", false)?;
+    let decrypt = action.flag("decrypt", true)?;
+    args.shift_remove("decrypt");
+    let follow = action.flag("local_follow", true)?;
+    args.shift_remove("local_follow");
+    if let Some(text) = args.shift_remove("content") {
+        let bytes = text_of(&text).into_bytes();
+        content::put(&mut args, &action.bytes_content(bytes));
+        args.shift_remove("src");
+        return action.remote("copy", args, None);
+    }
+    if remote {
+        return action.remote("copy", args, None);
+    }
+    let Some(source) = args.shift_remove("src").and_then(|v| v.as_str().map(str::to_owned)) else {
+        return Ok(Work::Done(results::failed("src (or content) is required")));
+    };
+    let found = action.find(&source, "files")?;
+    if found.is_dir() {
+        let entries = tree(action, &found, decrypt, follow)?;
+        args.insert("_tree".to_owned(), entries.into());
+        args.insert("_source_slash".to_owned(), source.ends_with('/').into());
+        let base = found.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        args.insert("_original_basename".to_owned(), base.into());
+        args.insert("src".to_owned(), found.display().to_string().into());
+        return action.remote("copy", args, None);
+    }
+    let content = action.file_content(&found, decrypt)?;
+    content::put(&mut args, &content);
+    let base = Path::new(&source).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    args.insert("_original_basename".to_owned(), base.into());
+    preserve(&mut args, &found);
+    action.remote("copy", args, None)
+}
+
+fn problem(args: &Map) -> Option<&'static str> {
+    match (args.get("src"), args.get("content"), args.get("dest")) {
+        (_, _, None) => Some("dest is required"),
+        (None, None, _) => Some("src (or content) is required"),
+        (Some(_), Some(_), _) => Some("src and content are mutually exclusive"),
+        (_, Some(_), Some(Json::String(dest))) if dest.ends_with('/') => Some("can not use content with a dir as dest"),
+        _ => None,
+    }
+}
+
+/// A text is written as it is, a structure as JSON.
+pub(super) fn text_of(value: &Json) -> String {
+    match value {
+        Json::String(text) => text.clone(),
+        Json::Array(_) | Json::Object(_) => python_json(value),
+        Json::Bool(true) => "True".to_owned(),
+        Json::Bool(false) => "False".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// As Python's `json.dumps` writes it.
+fn python_json(value: &Json) -> String {
+    match value {
+        Json::Array(items) => format!("[{}]", items.iter().map(python_json).collect::<Vec<_>>().join(", ")),
+        Json::Object(map) => {
+            let pairs: Vec<String> = map.iter().map(|(k, v)| format!("{}: {}", Json::String(k.clone()), python_json(v))).collect();
+            format!("{{{}}}", pairs.join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// `mode: preserve`
+fn preserve(args: &mut Map, source: &Path) {
+    if args.get("mode").and_then(Json::as_str) == Some("preserve")
+        && let Ok(metadata) = std::fs::metadata(source)
+    {
+        args.insert("mode".to_owned(), format!("0{:o}", metadata.permissions().mode() & 0o7777).into());
+    }
+}
+
+/// Everything below a folder, folders before what is in them.
+fn tree(action: &Action<'_>, root: &Path, decrypt: bool, follow: bool) -> Result<Vec<Json>, Error> {
+    let mut entries = Vec::new();
+    walk(action, root, Path::new(""), decrypt, follow, 0, &mut entries)?;
+    Ok(entries)
+}
+
+fn walk(action: &Action<'_>, root: &Path, below: &Path, decrypt: bool, follow: bool, depth: u32, entries: &mut Vec<Json>) -> Result<(), Error> {
+    let dir = root.join(below);
+    let wrong = |path: &Path, e: std::io::Error| Error::new(format!("{}: {e}", path.display()));
+    if depth > 100 {
+        return Err(Error::new(format!("{}: folders link to each other without end", dir.display())));
+    }
+    let mut names: Vec<_> = std::fs::read_dir(&dir).map_err(|e| wrong(&dir, e))?.filter_map(Result::ok).map(|e| e.file_name()).collect();
+    names.sort();
+    for name in names {
+        let relative = below.join(&name);
+        let path = root.join(&relative);
+        let shown = relative.to_string_lossy().into_owned();
+        let plain = std::fs::symlink_metadata(&path).map_err(|e| wrong(&path, e))?;
+        if plain.is_symlink() && !follow {
+            let target = std::fs::read_link(&path).map_err(|e| wrong(&path, e))?;
+            entries.push(content::entry(&shown, "link", None, &[("target", target.to_string_lossy().into_owned().into())]));
+            continue;
+        }
+        let metadata = std::fs::metadata(&path).map_err(|e| wrong(&path, e))?;
+        let mode = ("source_mode", Json::from(format!("0{:o}", metadata.permissions().mode() & 0o7777)));
+        if metadata.is_dir() {
+            entries.push(content::entry(&shown, "dir", None, &[mode]));
+            walk(action, root, &relative, decrypt, follow, depth + 1, entries)?;
+        } else {
+            let content = action.file_content(&path, decrypt)?;
+            entries.push(content::entry(&shown, "file", Some(&content), &[mode]));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! `fetch`: a file of the host, brought to the controller.
+
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use catalog::{Arg, Check, Json, Map, ModuleSpec};
+use expressions::Error;
+
+use super::Action;
+use crate::results;
+use crate::walker::prepare::Work;
+
+pub(super) static SPEC: ModuleSpec = ModuleSpec::builtin("fetch", ARGS).check(Check::Full);
+
+const ARGS: &[Arg] = &[
+    Arg::path("src").required(),
+    Arg::path("dest").required(),
+    Arg::bool("flat").default("false"),
+    Arg::bool("fail_on_missing").default("true"),
+    Arg::bool("validate_checksum").default("true"),
+];
+
+pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
+    let (source, dest) = (action.needed("src")?, action.needed("dest")?);
+    let flat = action.flag("flat", false)?;
+    let missing = action.flag("fail_on_missing", true)?;
+    if action.traits.check {
+        return Ok(Work::Done(results::skipped("check mode not (yet) supported for this module")));
+    }
+    let host = action.delegate.unwrap_or(&action.walker.host);
+    let target = match place(action, &source, &dest, flat, host) {
+        Ok(target) => target,
+        Err(problem) => return Ok(Work::Done(results::failed(problem))),
+    };
+    let mut args = Map::new();
+    args.insert("src".to_owned(), source.clone().into());
+    if target.is_file()
+        && let Ok(bytes) = std::fs::read(&target)
+    {
+        // What is here already need not travel.
+        args.insert("_known".to_owned(), blake3::hash(&bytes).to_hex().to_string().into());
+    }
+    action.remote("fetch", args, Some(After::Fetch { target, source, fail_on_missing: missing }))
+}
+
+/// Where the file goes; never outside of the destination, whatever the host says.
+fn place(action: &Action<'_>, source: &str, dest: &str, flat: bool, host: &str) -> Result<PathBuf, String> {
+    let base = if Path::new(dest).is_absolute() { PathBuf::from(dest) } else { action.walker.play.play.dir.join(dest) };
+    let name = Path::new(source).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    if flat {
+        if base.is_dir() && !dest.ends_with('/') {
+            return Err("dest is an existing directory, use a trailing slash if you want to fetch src into that directory".to_owned());
+        }
+        return Ok(if dest.ends_with('/') { base.join(name) } else { base });
+    }
+    let inside: PathBuf = Path::new(source).components().filter(|c| matches!(c, std::path::Component::Normal(_))).collect();
+    Ok(base.join(host).join(inside))
+}
+
+/// What the controller does when the host has answered.
+#[derive(Clone, Debug)]
+pub(crate) enum After {
+    Fetch { target: PathBuf, source: String, fail_on_missing: bool },
+}
+
+impl After {
+    pub(crate) fn finish(&self, result: &mut Map) {
+        let Self::Fetch { target, source, fail_on_missing } = self;
+        if results::is_failed(result) || results::is_unreachable(result) {
+            if !fail_on_missing && results::flag(result, "_missing") {
+                let mut fine = results::ok(false);
+                fine.insert("msg".to_owned(), format!("the remote file does not exist, not transferring, ignored: {source}").into());
+                fine.insert("file".to_owned(), source.clone().into());
+                *result = fine;
+            }
+            result.shift_remove("_missing");
+            return;
+        }
+        let content = result.shift_remove("content");
+        let Some(Json::String(content)) = content else {
+            return self.done(result, target, false);
+        };
+        let bytes = match base64::engine::general_purpose::STANDARD.decode(content) {
+            Ok(bytes) => bytes,
+            Err(_) => return *result = results::failed("the host sent something that is not the content of a file"),
+        };
+        match store(target, &bytes) {
+            Ok(()) => self.done(result, target, true),
+            Err(error) => *result = results::failed(format!("{}: {error}", target.display())),
+        }
+    }
+
+    fn done(&self, result: &mut Map, target: &Path, changed: bool) {
+        let Self::Fetch { source, .. } = self;
+        let sum = result.get("checksum").cloned().unwrap_or(Json::Null);
+        let md5 = result.get("md5sum").cloned().unwrap_or(Json::Null);
+        let mut fine = results::ok(changed);
+        fine.insert("dest".to_owned(), target.display().to_string().into());
+        fine.insert("checksum".to_owned(), sum.clone());
+        fine.insert("md5sum".to_owned(), md5);
+        if changed {
+            fine.insert("remote_checksum".to_owned(), sum);
+            fine.insert("remote_md5sum".to_owned(), Json::Null);
+        } else {
+            fine.insert("file".to_owned(), source.clone().into());
+        }
+        *result = fine;
+    }
+}
+
+fn store(target: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    if let Some(parent) = target.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    std::fs::write(target, bytes)
+}

@@ -1,0 +1,61 @@
+//! `set_fact`: variables of the host, final from now on.
+
+use catalog::{Arg, Check, Json, Map, ModuleSpec};
+use expressions::{Error, Str, Value};
+
+use super::{Action, Effect};
+use crate::results;
+use crate::walker::prepare::{Work, as_bool, json};
+
+pub(super) static SPEC: ModuleSpec = ModuleSpec::builtin("set_fact", ARGS).check(Check::Query).open();
+
+const ARGS: &[Arg] = &[Arg::bool("cacheable").default("false")];
+
+pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
+    let mut facts = Vec::new();
+    let mut cacheable = false;
+    if let Some(template) = &action.task.args_template
+        && let Some(dict) = action.scope.value(template)?.resolved()?.as_dict()
+    {
+        for (name, value) in dict.items()? {
+            facts.push((name.python_str()?, value));
+        }
+    }
+    for (name, value) in action.task.args.iter() {
+        let value = action.scope.value(value)?.resolved()?;
+        if &**name == "cacheable" {
+            cacheable = as_bool(&value)?;
+        } else if !value.is_omit() {
+            facts.push((resolve_name(action, name)?, value.defined()?));
+        }
+    }
+    if facts.is_empty() {
+        return Ok(Work::Done(results::failed("No key/value pairs provided, at least one is required for this action to succeed")));
+    }
+    if let Some((name, _)) = facts.iter().find(|(name, _)| !is_identifier(name)) {
+        return Ok(Work::Done(results::failed(format!(
+            "The variable name '{name}' is not valid. Variables must start with a letter or underscore character, and contain only letters, numbers and underscores."
+        ))));
+    }
+    let mut shown = Map::new();
+    for (name, value) in &facts {
+        shown.insert(name.clone(), json(value)?);
+    }
+    let mut result = results::ok(false);
+    result.insert("ansible_facts".to_owned(), Json::Object(shown));
+    result.insert("_ansible_facts_cacheable".to_owned(), cacheable.into());
+    Ok(Work::Effect(result, Effect::SetFact { facts, cacheable }))
+}
+
+/// A name may be a template.
+fn resolve_name(action: &Action<'_>, name: &str) -> Result<String, Error> {
+    if !name.contains("{{") {
+        return Ok(name.to_owned());
+    }
+    action.scope.value(&Value::Str(Str::trusted(name, action.task.origin.clone())))?.python_str()
+}
+
+pub(super) fn is_identifier(name: &str) -> bool {
+    let mut chars = name.chars();
+    chars.next().is_some_and(|c| c.is_alphabetic() || c == '_') && chars.all(|c| c.is_alphanumeric() || c == '_')
+}

@@ -1,0 +1,256 @@
+//! The links of a run: each host is reached once, when the first task needs it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use expressions::{Context, Error, Value};
+use link::{AgentId, Connection, DockerTarget, Escalate, LabTarget, Link, LinkError, Notices, RunInfo, Sealed, Secret, SshTarget, Target};
+use parking_lot::Mutex;
+use playbook::ir::Keywords;
+use playbook::vars::Scope;
+use tokio::sync::OnceCell;
+
+use crate::settings::Reach;
+use crate::walker::prepare::as_bool;
+
+/// Where a call goes, and as whom it is done there.
+#[derive(Clone, Debug)]
+pub(crate) struct Way {
+    /// The inventory's name of the host that does it.
+    pub(crate) name: String,
+    pub(crate) target: Target,
+    pub(crate) escalate: Option<Escalate>,
+}
+
+type Cell = Arc<OnceCell<Result<Link, LinkError>>>;
+
+pub(crate) struct Connections {
+    cells: Mutex<HashMap<String, Cell>>,
+    info: RunInfo,
+    notices: Arc<dyn Notices>,
+    /// What a host said when it was left in the middle of the run (reset_connection).
+    sealed: Mutex<HashMap<String, Sealed>>,
+}
+
+impl Connections {
+    pub(crate) fn new(info: RunInfo, notices: Arc<dyn Notices>) -> Self {
+        Self { cells: Mutex::default(), info, notices, sealed: Mutex::default() }
+    }
+
+    /// The host's link and the agent of the wanted user.
+    pub(crate) async fn reach(&self, way: &Way) -> Result<(Link, AgentId), LinkError> {
+        let cell = self.cells.lock().entry(way.name.clone()).or_default().clone();
+        let link = cell.get_or_init(|| Link::connect(&way.target, self.info.clone(), self.notices.clone())).await.clone()?;
+        let agent = match &way.escalate {
+            Some(escalate) if escalate.user != link.hello().user => link.agent(escalate).await?,
+            _ => 0,
+        };
+        Ok((link, agent))
+    }
+
+    fn connected(&self, host: &str) -> Option<Link> {
+        self.cells.lock().get(host)?.get()?.as_ref().ok().cloned()
+    }
+
+    pub(crate) fn resume(&self, host: &str, epoch: u32) {
+        if let Some(link) = self.connected(host) {
+            link.resume(epoch);
+        }
+    }
+
+    /// The connection broke: the next play may try again.
+    pub(crate) fn forget(&self, host: &str) {
+        self.cells.lock().remove(host);
+    }
+
+    /// A host that could not be reached may be tried again.
+    pub(crate) fn forget_failed(&self, host: &str) {
+        let mut cells = self.cells.lock();
+        if cells.get(host).is_some_and(|cell| matches!(cell.get(), Some(Err(_)))) {
+            cells.remove(host);
+        }
+    }
+
+    /// Say goodbye to one host now.
+    pub(crate) async fn close(&self, host: &str) {
+        let cell = self.cells.lock().remove(host);
+        if let Some(Ok(link)) = cell.and_then(|cell| cell.get().cloned())
+            && let Ok(sealed) = link.bye(false).await
+        {
+            self.sealed.lock().insert(host.to_owned(), sealed);
+        }
+    }
+
+    /// Seal every host's layer and close: the generations at which hosts are now.
+    pub(crate) async fn close_all(&self, failed: &dyn Fn(&str) -> bool) -> HashMap<String, Result<Sealed, LinkError>> {
+        let cells: Vec<(String, Cell)> = self.cells.lock().drain().collect();
+        let mut ends = Vec::new();
+        for (host, cell) in cells {
+            if let Some(Ok(link)) = cell.get().cloned() {
+                let failed = failed(&host);
+                drop(cell);
+                ends.push((host, tokio::spawn(link.bye(failed))));
+            }
+        }
+        let mut all: HashMap<_, _> = self.sealed.lock().drain().map(|(host, sealed)| (host, Ok(sealed))).collect();
+        for (host, end) in ends {
+            if let Ok(sealed) = end.await {
+                all.insert(host, sealed);
+            }
+        }
+        all
+    }
+
+    pub(crate) fn counters(&self) -> Counted {
+        let links: Vec<Link> = self.cells.lock().values().filter_map(|c| c.get()?.as_ref().ok().cloned()).collect();
+        Counted {
+            round_trips: links.iter().map(Link::round_trips).max().unwrap_or_default(),
+            sent: links.iter().map(Link::bytes_sent).sum(),
+            received: links.iter().map(Link::bytes_received).sum(),
+        }
+    }
+}
+
+/// What the connections cost.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counted {
+    /// Of the host that needed most.
+    pub round_trips: u64,
+    pub sent: u64,
+    pub received: u64,
+}
+
+/// Reads what variables, keywords and options say on reaching a host and becoming somebody there.
+pub(crate) struct Reader<'a> {
+    /// The variables of the host that does it.
+    pub(crate) scope: &'a Scope,
+    pub(crate) keywords: &'a Keywords,
+    pub(crate) reach: &'a Reach,
+    pub(crate) host: &'a str,
+    /// Whether it is another host than the task's own: keywords on the connection do not apply to that.
+    pub(crate) delegated: bool,
+}
+
+impl Reader<'_> {
+    pub(crate) fn way(&self) -> Result<Way, Error> {
+        let connection = self.connection()?;
+        let mut target = Target::new(self.host, connection);
+        let timeout = self.number(&["ansible_ssh_timeout", "ansible_timeout"])?;
+        target.timeout = timeout.map_or(self.reach.timeout, Duration::from_secs);
+        target.retries = self.number(&["ansible_ssh_retries", "ansible_ssh_reconnection_retries"])?.map_or(self.reach.retries, |n| n as u32);
+        Ok(Way { name: self.host.to_owned(), target, escalate: self.escalate()? })
+    }
+
+    fn connection(&self) -> Result<Connection, Error> {
+        let keyword = if self.delegated { None } else { self.keyword(&self.keywords.connection)? };
+        let kind = match self.text(&["ansible_connection"])?.or(keyword) {
+            Some(kind) => kind,
+            None if is_local(self.host) && !self.is_in_inventory() => "local".to_owned(),
+            None => self.reach.connection.clone(),
+        };
+        let short = kind.rsplit('.').next().unwrap_or(&kind);
+        match short {
+            "local" => Ok(Connection::Local),
+            "lab" => Ok(Connection::Lab(LabTarget { name: self.host.to_owned(), base: self.text(&["theseus_lab_base"])?.map(Into::into) })),
+            "docker" | "community_docker" => Ok(Connection::Docker(DockerTarget {
+                container: self.address()?,
+                user: self.text(&["ansible_user"])?,
+            })),
+            "ssh" | "smart" | "paramiko" | "paramiko_ssh" | "" => Ok(Connection::Ssh(Box::new(self.ssh()?))),
+            _ => Err(Error::new(format!("the connection `{kind}` is not known; known are ssh, local, lab and docker"))),
+        }
+    }
+
+    fn is_in_inventory(&self) -> bool {
+        self.scope.variables().inventory().host(self.host).is_some_and(|h| !h.implicit)
+    }
+
+    fn address(&self) -> Result<String, Error> {
+        Ok(self.text(&["ansible_host", "ansible_ssh_host"])?.unwrap_or_else(|| self.host.to_owned()))
+    }
+
+    fn ssh(&self) -> Result<SshTarget, Error> {
+        let reach = self.reach;
+        let mut target = SshTarget::new(self.address()?);
+        let port = if self.delegated { None } else { self.keyword(&self.keywords.port)? };
+        let port = self.text(&["ansible_port", "ansible_ssh_port"])?.or(port);
+        target.port = match port {
+            Some(text) => Some(text.trim().parse().map_err(|_| Error::new(format!("`{text}` is not a port")))?),
+            None => reach.port,
+        };
+        let user = if self.delegated { None } else { self.keyword(&self.keywords.remote_user)? };
+        target.user = self.text(&["ansible_user", "ansible_ssh_user"])?.or(user).or_else(|| reach.user.clone());
+        let password = self.text(&["ansible_password", "ansible_ssh_pass", "ansible_ssh_password"])?;
+        target.password = password.map(Secret::new).or_else(|| reach.password.clone());
+        let key = self.text(&["ansible_ssh_private_key_file", "ansible_private_key_file"])?;
+        target.key_file = key.map(|k| playbook::search::expand_home(&k)).or_else(|| reach.private_key.clone());
+        let checking = self.text(&["ansible_ssh_host_key_checking", "ansible_host_key_checking"])?;
+        target.host_key_checking = checking.as_deref().and_then(catalog::arguments::truth).or(reach.host_key_checking);
+        let names: [&[&str]; 3] = [&["ansible_ssh_args"], &["ansible_ssh_common_args"], &["ansible_ssh_extra_args"]];
+        for (names, default) in names.into_iter().zip(&reach.ssh_args) {
+            if let Some(text) = self.text(names)?.or_else(|| default.clone()) {
+                let words = playbook::keyvalue::shell_split(&text, false).map_err(|e| Error::new(format!("{text}: {e}")))?;
+                target.args.extend(words);
+            }
+        }
+        target.mode = reach.ssh;
+        Ok(target)
+    }
+
+    fn escalate(&self) -> Result<Option<Escalate>, Error> {
+        let keywords = self.keywords;
+        let wanted = match self.text(&["ansible_become"])? {
+            Some(text) => catalog::arguments::truth(&text).ok_or_else(|| Error::new(format!("`ansible_become` must be true or false, not `{text}`")))?,
+            None => match &keywords.become_ {
+                Some(value) => as_bool(&self.scope.resolved(value)?)?,
+                None => self.reach.become_,
+            },
+        };
+        if !wanted {
+            return Ok(None);
+        }
+        let pick = |names: &[&str], keyword: &Option<Value>, default: Option<String>| -> Result<Option<String>, Error> {
+            Ok(self.text(names)?.or(self.keyword(keyword)?).or(default))
+        };
+        let method = pick(&["ansible_become_method"], &keywords.become_method, Some(self.reach.become_method.clone()))?.unwrap_or_default();
+        let method = method.rsplit('.').next().unwrap_or_default().to_owned();
+        let named = |what: &str| format!("ansible_{method}_{what}");
+        let user = pick(&["ansible_become_user", &named("user")], &keywords.become_user, Some(self.reach.become_user.clone()))?;
+        let password = self.text(&["ansible_become_password", "ansible_become_pass", &named("password"), &named("pass")])?;
+        Ok(Some(Escalate {
+            user: user.filter(|u| !u.is_empty()).unwrap_or_else(|| "root".to_owned()),
+            password: password.or_else(|| self.reach.become_password.as_ref().map(|p| p.expose().to_owned())),
+            exe: pick(&["ansible_become_exe", &named("exe")], &keywords.become_exe, self.reach.become_exe.clone())?,
+            flags: pick(&["ansible_become_flags", &named("flags")], &keywords.become_flags, self.reach.become_flags.clone())?,
+            timeout_seconds: u32::try_from(self.reach.timeout.as_secs()).unwrap_or(10).max(10),
+            method,
+        }))
+    }
+
+    /// The first of these variables that is set.
+    fn text(&self, names: &[&str]) -> Result<Option<String>, Error> {
+        for name in names {
+            match self.scope.variable(name)? {
+                None | Some(Value::None | Value::Undefined(_)) => {}
+                Some(value) if value.is_omit() => {}
+                Some(value) => return value.python_str().map(Some),
+            }
+        }
+        Ok(None)
+    }
+
+    fn number(&self, names: &[&str]) -> Result<Option<u64>, Error> {
+        Ok(self.text(names)?.and_then(|t| t.trim().parse().ok()))
+    }
+
+    fn keyword(&self, value: &Option<Value>) -> Result<Option<String>, Error> {
+        let Some(value) = value else { return Ok(None) };
+        let value = self.scope.resolved(value)?;
+        if value.is_omit() || value.is_none() { Ok(None) } else { value.python_str().map(Some) }
+    }
+}
+
+pub(crate) fn is_local(host: &str) -> bool {
+    playbook::inventory::LOCALHOST.contains(&host)
+}

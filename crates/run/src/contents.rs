@@ -1,0 +1,85 @@
+//! File contents for hosts: named by digest, kept once for the whole run, sent when a host asks.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use parking_lot::Mutex;
+
+/// Contents up to this size travel with the call; asking for them would cost more.
+pub const INLINE: usize = 4096;
+
+#[derive(Default)]
+pub struct Contents {
+    known: Mutex<HashMap<String, Source>>,
+    /// Files that were read already, as long as they stay the same.
+    files: Mutex<HashMap<PathBuf, (Stamp, Content)>>,
+}
+
+#[derive(Clone)]
+enum Source {
+    Bytes(Arc<[u8]>),
+    File(PathBuf),
+}
+
+type Stamp = (u64, Option<SystemTime>);
+
+/// One content.
+#[derive(Clone, Debug)]
+pub struct Content {
+    pub digest: String,
+    pub size: u64,
+    /// The bytes, if they are few.
+    pub inline: Option<Arc<[u8]>>,
+}
+
+impl Contents {
+    pub fn bytes(&self, bytes: Vec<u8>) -> Content {
+        let digest = blake3::hash(&bytes).to_hex().to_string();
+        let bytes: Arc<[u8]> = bytes.into();
+        let content = content(&digest, &bytes);
+        self.known.lock().entry(digest).or_insert(Source::Bytes(bytes));
+        content
+    }
+
+    /// A file of the project. `open`: undoes the vault, if the file is encrypted and that is wanted.
+    pub fn file(&self, path: &Path, open: &dyn Fn(Vec<u8>) -> Result<Vec<u8>, String>) -> io::Result<Content> {
+        let metadata = std::fs::metadata(path)?;
+        let stamp = (metadata.len(), metadata.modified().ok());
+        if let Some((known, content)) = self.files.lock().get(path)
+            && *known == stamp
+        {
+            return Ok(content.clone());
+        }
+        let read = std::fs::read(path)?;
+        let encrypted = read.starts_with(b"$ANSIBLE_VAULT;");
+        let bytes = if encrypted { open(read).map_err(io::Error::other)? } else { read };
+        let content = if encrypted || bytes.len() <= INLINE {
+            self.bytes(bytes)
+        } else {
+            let digest = blake3::hash(&bytes).to_hex().to_string();
+            self.known.lock().entry(digest.clone()).or_insert_with(|| Source::File(path.to_owned()));
+            content(&digest, &bytes)
+        };
+        self.files.lock().insert(path.to_owned(), (stamp, content.clone()));
+        Ok(content)
+    }
+}
+
+fn content(digest: &str, bytes: &[u8]) -> Content {
+    let inline = (bytes.len() <= INLINE).then(|| Arc::from(bytes));
+    Content { digest: digest.to_owned(), size: bytes.len() as u64, inline }
+}
+
+impl link::Blobs for Contents {
+    fn get(&self, digest: &str) -> Option<Arc<[u8]>> {
+        let source = self.known.lock().get(digest).cloned()?;
+        match source {
+            Source::Bytes(bytes) => Some(bytes),
+            // A file that has changed since is not what was promised.
+            Source::File(path) => std::fs::read(path).ok().filter(|bytes| blake3::hash(bytes).to_hex().as_str() == digest).map(Into::into),
+        }
+    }
+}

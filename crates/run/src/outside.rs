@@ -1,0 +1,82 @@
+//! What expressions may ask of the run: other hosts' variables, lookups that need processes, warnings.
+
+use std::collections::HashSet;
+use std::process::Command;
+use std::sync::{Arc, OnceLock};
+
+use expressions::{Error, PendingWhat, Value};
+use parking_lot::Mutex;
+use playbook::vars::{Outside, Scope};
+
+/// Who may read whom, and who has to wait first.
+#[derive(Default)]
+pub struct Progress {
+    /// Hosts that are on their way together in the present play; reading another one's variables waits.
+    together: Mutex<HashSet<String>>,
+    allowed: Mutex<HashSet<(String, String)>>,
+    warn: OnceLock<Box<dyn Fn(String) + Send + Sync>>,
+}
+
+impl Progress {
+    pub(crate) fn begin(&self, hosts: &[Arc<str>]) {
+        *self.together.lock() = hosts.iter().map(ToString::to_string).collect();
+        self.allowed.lock().clear();
+    }
+
+    pub(crate) fn allow(&self, host: &str, other: &str) {
+        self.allowed.lock().insert((host.to_owned(), other.to_owned()));
+    }
+
+    /// This host has gone on: what it may read is decided anew.
+    pub(crate) fn moved(&self, host: &str) {
+        self.allowed.lock().retain(|(from, _)| from != host);
+    }
+
+    pub(crate) fn warn_with(&self, warn: Box<dyn Fn(String) + Send + Sync>) {
+        let _ = self.warn.set(warn);
+    }
+}
+
+impl Outside for Progress {
+    fn other_host(&self, from: &str, host: &str) -> Result<(), Error> {
+        let together = {
+            let hosts = self.together.lock();
+            hosts.len() > 1 && hosts.contains(from) && hosts.contains(host)
+        };
+        if from == host || !together || self.allowed.lock().contains(&(from.to_owned(), host.to_owned())) {
+            return Ok(());
+        }
+        Err(Error::pending(PendingWhat::Host(host.to_owned())))
+    }
+
+    fn lookup(&self, _scope: &Scope, name: &str, args: &[Value], _kwargs: &[(Arc<str>, Value)]) -> Option<Result<Vec<Value>, Error>> {
+        match name {
+            "pipe" => Some(each(args, |command| pipe(command).map(|text| vec![Value::str(text)]))),
+            "lines" => Some(each(args, |command| pipe(command).map(|text| text.lines().map(Value::str).collect()))),
+            _ => None,
+        }
+    }
+
+    fn warn(&self, message: String) {
+        if let Some(warn) = self.warn.get() {
+            warn(message);
+        }
+    }
+}
+
+fn each(args: &[Value], one: impl Fn(&str) -> Result<Vec<Value>, Error>) -> Result<Vec<Value>, Error> {
+    let mut all = Vec::new();
+    for arg in args {
+        all.extend(one(&arg.python_str()?)?);
+    }
+    Ok(all)
+}
+
+/// The person wrote a shell command to be run on the controller: that is what this lookup is.
+fn pipe(command: &str) -> Result<String, Error> {
+    let output = Command::new("/bin/sh").arg("-c").arg(command).output().map_err(|e| Error::new(format!("lookup('pipe', '{command}'): {e}")))?;
+    if !output.status.success() {
+        return Err(Error::new(format!("lookup('pipe', '{command}') ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim())));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+}

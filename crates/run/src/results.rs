@@ -1,0 +1,115 @@
+//! Making and reading results in Ansible's form.
+
+use catalog::{Json, Map};
+use expressions::Error;
+use link::LinkError;
+
+pub fn skipped(reason: &str) -> Map {
+    let mut result = Map::new();
+    result.insert("changed".to_owned(), false.into());
+    result.insert("skipped".to_owned(), true.into());
+    result.insert("skipped_reason".to_owned(), reason.into());
+    result
+}
+
+/// Skipped because this condition did not hold.
+pub fn condition_false(condition: &str) -> Map {
+    let mut result = Map::new();
+    result.insert("changed".to_owned(), false.into());
+    result.insert("skipped".to_owned(), true.into());
+    result.insert("skip_reason".to_owned(), "Conditional result was False".into());
+    result.insert("false_condition".to_owned(), condition.into());
+    result
+}
+
+pub fn failed(message: impl Into<String>) -> Map {
+    let mut result = Map::new();
+    result.insert("changed".to_owned(), false.into());
+    result.insert("failed".to_owned(), true.into());
+    result.insert("msg".to_owned(), message.into().into());
+    result
+}
+
+pub fn failed_by(error: &Error) -> Map {
+    let place = error.origin.as_ref().map(|o| format!(" ({o})")).unwrap_or_default();
+    failed(format!("{}{place}", error.message))
+}
+
+pub fn unreachable(error: &LinkError) -> Map {
+    let mut result = Map::new();
+    result.insert("changed".to_owned(), false.into());
+    result.insert("msg".to_owned(), error.to_string().into());
+    result.insert("unreachable".to_owned(), true.into());
+    result
+}
+
+pub fn ok(changed: bool) -> Map {
+    let mut result = Map::new();
+    result.insert("changed".to_owned(), changed.into());
+    result
+}
+
+pub fn flag(result: &Map, name: &str) -> bool {
+    match result.get(name) {
+        Some(Json::Bool(b)) => *b,
+        Some(Json::String(s)) => catalog::arguments::truth(s).unwrap_or(!s.is_empty()),
+        Some(Json::Number(n)) => n.as_f64() != Some(0.0),
+        _ => false,
+    }
+}
+
+pub fn is_failed(result: &Map) -> bool {
+    flag(result, "failed")
+}
+
+pub fn is_changed(result: &Map) -> bool {
+    flag(result, "changed")
+}
+
+pub fn is_skipped(result: &Map) -> bool {
+    flag(result, "skipped")
+}
+
+pub fn is_unreachable(result: &Map) -> bool {
+    flag(result, "unreachable")
+}
+
+/// What Ansible's executor adds to every module's result.
+pub fn complete(result: &mut Map) {
+    for name in ["stdout", "stderr"] {
+        let lines = format!("{name}_lines");
+        if let Some(Json::String(text)) = result.get(name)
+            && !result.contains_key(&lines)
+        {
+            let split = python_lines(text);
+            result.insert(lines, split.into());
+        }
+    }
+    result.entry("changed").or_insert(Json::Bool(false));
+    if !result.contains_key("failed") {
+        let failed = result.get("rc").and_then(Json::as_i64).is_some_and(|rc| rc != 0);
+        result.insert("failed".to_owned(), failed.into());
+    }
+}
+
+/// Python's `splitlines`.
+fn python_lines(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = text.replace("\r\n", "\n").split(['\n', '\r', '\x0b', '\x0c', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}', '\u{2029}']).map(str::to_owned).collect();
+    if lines.last().is_some_and(String::is_empty) {
+        lines.pop();
+    }
+    lines
+}
+
+/// What is shown of a result that must not be shown.
+pub fn censored(result: &Map) -> Map {
+    let mut shown = Map::new();
+    let text = "the output has been hidden due to the fact that 'no_log: true' was specified for this result";
+    shown.insert("censored".to_owned(), text.into());
+    for name in ["changed", "failed", "skipped", "unreachable", "attempts", "retries", "ansible_loop_var"] {
+        if let Some(value) = result.get(name) {
+            shown.insert(name.to_owned(), value.clone());
+        }
+    }
+    shown
+}

@@ -1,0 +1,123 @@
+//! Blocks: body, rescue, always; and the order of steps.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use expressions::Value;
+use playbook::ir::{Block, Node};
+
+use super::{Flow, Stop, Walker};
+use crate::course::Path;
+
+/// After every step below a path and before its next sibling.
+pub(crate) const END: u32 = u32::MAX;
+
+pub(crate) fn child(path: &[u32], number: usize) -> Path {
+    let mut child = path.to_vec();
+    child.push(u32::try_from(number).unwrap_or(END - 1));
+    child
+}
+
+impl Walker {
+    pub(crate) fn nodes<'a>(&'a mut self, nodes: &'a [Node], base: &'a Path) -> Pin<Box<dyn Future<Output = Flow> + Send + 'a>> {
+        Box::pin(async move {
+            for (number, node) in nodes.iter().enumerate() {
+                let path = child(base, number + 1);
+                match node {
+                    Node::Task(task) => self.task(task, &path).await?,
+                    Node::Block(block) => self.block(block, &path).await?,
+                }
+            }
+            Ok(())
+        })
+    }
+
+    async fn block(&mut self, block: &Arc<Block>, path: &Path) -> Flow {
+        if let Some(role) = &block.role {
+            return self.role(block, role.instance, role.allow_duplicates, path).await;
+        }
+        if block.rescue.is_empty() && block.always.is_empty() {
+            return self.nodes(&block.body, path).await;
+        }
+        // Failures of what was sent before must not be taken for failures of this block.
+        self.settle_all().await?;
+        let mut flow = self.body(block, path).await;
+        if matches!(flow, Err(Stop::Failed(_))) && !block.rescue.is_empty() {
+            let Err(Stop::Failed(failed)) = flow else { unreachable!("matched above") };
+            self.clear_failure();
+            self.set_failed_variables(&failed);
+            flow = self.part(&block.rescue, path, 2).await;
+        }
+        if matches!(flow, Ok(()) | Err(Stop::Failed(_))) && !block.always.is_empty() {
+            if flow.is_err() {
+                self.clear_failure();
+            }
+            let always = self.part(&block.always, path, 3).await;
+            flow = always.and(flow);
+        }
+        flow
+    }
+
+    async fn body(&mut self, block: &Block, path: &Path) -> Flow {
+        let rescued = u32::from(!block.rescue.is_empty());
+        self.rescuing += rescued;
+        let flow = self.part(&block.body, path, 1).await;
+        self.rescuing -= rescued;
+        flow
+    }
+
+    async fn part(&mut self, nodes: &[Node], path: &Path, number: usize) -> Flow {
+        self.nodes(nodes, &child(path, number)).await?;
+        self.settle_all().await
+    }
+
+    /// A role's tasks: once per play unless it allows duplicates.
+    async fn role(&mut self, block: &Arc<Block>, instance: u64, duplicates: bool, path: &Path) -> Flow {
+        if !duplicates && self.roles_done.contains_key(&instance) {
+            return Ok(());
+        }
+        let inner = Arc::new(Block { role: None, ..(**block).clone() });
+        let flow = Box::pin(self.block(&inner, path)).await;
+        match flow {
+            Err(Stop::EndRole(ended)) if ended == instance => {}
+            Ok(()) => {}
+            other => return other,
+        }
+        self.roles_done.insert(instance, true);
+        Ok(())
+    }
+
+    /// `ansible_failed_task` and `ansible_failed_result`, for the rescue.
+    fn set_failed_variables(&self, failed: &super::Failed) {
+        let name = self.plain_name(&failed.task);
+        let task = Value::dict([
+            ("name", Value::str(name)),
+            ("action", Value::str(failed.task.action.clone())),
+        ]);
+        let result = Value::from_json(&serde_json::Value::Object(failed.result.clone()));
+        self.run.variables.register(&self.host, "ansible_failed_task", task);
+        self.run.variables.register(&self.host, "ansible_failed_result", result);
+    }
+
+    /// What was sent behind a failure was refused: its results will never come.
+    pub(crate) fn drop_queue(&mut self) {
+        for sent in self.queue.drain(..) {
+            if let Some(name) = &sent.task.register {
+                let message = format!("'{name}' is undefined: its task was not run");
+                self.run.variables.register(&self.host, name.clone(), Value::undefined(message));
+            }
+            if matches!(&*sent.task.module, "setup" | "gather_facts") {
+                self.run.variables.facts_arrived(&self.host);
+            }
+        }
+    }
+
+    /// The failure is dealt with: the host takes tasks again.
+    pub(crate) fn clear_failure(&mut self) {
+        self.drop_queue();
+        self.lane = None;
+        self.epoch += 1;
+        self.run.connections.resume(&self.host, self.epoch);
+    }
+}

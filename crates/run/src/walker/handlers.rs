@@ -1,0 +1,141 @@
+//! Handlers: notified by name or topic, run once, in the order in which they are defined.
+
+use std::sync::Arc;
+
+use catalog::Map;
+use playbook::ir::Task;
+
+use super::blocks::child;
+use super::prepare::ItemOf;
+use super::settle::Sent;
+use super::{Flow, Walker};
+use crate::course::Path;
+use crate::results;
+
+impl Walker {
+    /// A changed task names its handlers.
+    pub(crate) fn notify(&mut self, sent: &Sent, result: &Map) {
+        if sent.task.notify.is_empty() || !results::is_changed(result) {
+            return;
+        }
+        for value in &sent.task.notify {
+            let names = match self.template(&sent.task, value, &ItemOf::none()) {
+                Ok(value) => value.as_list().unwrap_or_else(|| vec![value]),
+                Err(error) => {
+                    self.warn(format!("the handler's name in `notify` cannot be evaluated: {error}"));
+                    continue;
+                }
+            };
+            for name in names.iter().filter_map(|n| n.as_str()) {
+                self.notify_name(name);
+            }
+        }
+    }
+
+    /// By name the last handler so called, by topic all that listen.
+    fn notify_name(&mut self, name: &str) {
+        let handlers = self.play.handlers.read().clone();
+        let named = handlers.iter().enumerate().rev().find(|(_, handler)| self.is_called(handler, name)).map(|(n, _)| n);
+        let listening: Vec<usize> = handlers.iter().enumerate().filter(|(_, h)| self.listens(h, name)).map(|(n, _)| n).collect();
+        if named.is_none() && listening.is_empty() {
+            self.warn(format!("no handler is called `{name}` and none listens to it"));
+        }
+        self.notified.extend(named);
+        self.notified.extend(listening);
+    }
+
+    fn is_called(&self, handler: &Arc<Task>, name: &str) -> bool {
+        let plain = self.plain_name(handler);
+        if plain == name {
+            return true;
+        }
+        handler.role.as_ref().is_some_and(|role| {
+            name == format!("{} : {plain}", role.name) || name == format!("{} : {plain}", playbook::load::short_name(&role.name))
+        })
+    }
+
+    fn listens(&self, handler: &Arc<Task>, name: &str) -> bool {
+        handler.listen.iter().any(|topic| topic.as_str() == Some(name))
+            || handler.listen.iter().any(|topic| {
+                topic.as_str().is_none() || topic.as_str().is_some_and(|t| t.contains("{{"))
+            }) && handler.listen.iter().any(|topic| {
+                let topic = self.template(handler, topic, &ItemOf::none()).ok();
+                topic.is_some_and(|t| match t.as_list() {
+                    Some(list) => list.iter().any(|t| t.as_str() == Some(name)),
+                    None => t.as_str() == Some(name),
+                })
+            })
+    }
+
+    /// Run what is notified. Handlers that notify others: those run too.
+    pub(crate) async fn flush_handlers(&mut self, base: &Path) -> Flow {
+        self.settle_all().await?;
+        let mut round = 0;
+        while !self.notified.is_empty() {
+            round += 1;
+            let handlers = self.play.handlers.read().clone();
+            for (number, handler) in handlers.iter().enumerate() {
+                if !self.notified.contains(&number) {
+                    continue;
+                }
+                let path = child(&child(base, round), number + 1);
+                self.handler(handler, &path).await?;
+                self.settle_all().await?;
+                self.notified.remove(&number);
+            }
+            // A role that was included by a handler may have added handlers.
+            let known = self.play.handlers.read().len();
+            self.notified.retain(|number| *number < known);
+            if round > 100 {
+                self.warn("handlers notify each other without end; stopped".to_owned());
+                self.notified.clear();
+            }
+        }
+        Ok(())
+    }
+
+    async fn handler(&mut self, handler: &Arc<Task>, path: &Path) -> Flow {
+        // Tags do not keep a notified handler from running.
+        self.stop_at(path)?;
+        self.tell_frontier(path);
+        if let Some(include) = handler.include.clone() {
+            return self.include(handler, &include, path).await;
+        }
+        if &*handler.module == "meta" {
+            return self.meta(handler, path).await;
+        }
+        self.perform(handler, path).await
+    }
+
+    fn stop_at(&self, path: &Path) -> Flow {
+        if self.course.is_stopped(path) { Err(super::Stop::EndPlay) } else { Ok(()) }
+    }
+
+    pub(crate) fn notified_names(&self) -> Vec<String> {
+        let handlers = self.play.handlers.read();
+        let mut numbers: Vec<usize> = self.notified.iter().copied().collect();
+        numbers.sort_unstable();
+        numbers.into_iter().filter_map(|n| handlers.get(n)).map(|h| self.plain_name(h)).collect()
+    }
+
+    /// A task's name as written, templates resolved where they can be.
+    pub(crate) fn plain_name(&self, task: &Arc<Task>) -> String {
+        let Some(name) = &task.name else { return task.action.to_string() };
+        if let Some(text) = name.as_str()
+            && !text.contains("{{")
+        {
+            return text.to_owned();
+        }
+        let resolved = self.template(task, name, &ItemOf::none()).ok().and_then(|v| v.python_str().ok());
+        resolved.unwrap_or_else(|| name.as_str().unwrap_or_default().to_owned())
+    }
+
+    /// With its role in front.
+    pub(crate) fn display_name(&self, task: &Arc<Task>) -> String {
+        let name = self.plain_name(task);
+        match &task.role {
+            Some(role) => format!("{} : {name}", role.name),
+            None => name,
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! `include_tasks` and `include_role`: read when they are reached, for each item of their loop.
+
+use std::sync::Arc;
+
+use catalog::{Json, Map};
+use expressions::Error;
+use playbook::Diagnostic;
+use playbook::ir::{Include, IncludeKind, Task};
+use playbook::load::{Loaded, RoleFrom, RoleRequest, TasksRequest};
+
+use super::blocks::child;
+use super::prepare::{ItemOf, json};
+use super::settle::Item;
+use super::{Flow, Walker};
+use crate::course::Path;
+use crate::event::{Event, Status};
+use crate::results;
+
+/// Deeper than this is a file that includes itself.
+const DEEPEST: u32 = 100;
+
+impl Walker {
+    pub(crate) async fn include(&mut self, task: &Arc<Task>, include: &Include, path: &Path) -> Flow {
+        let items = match &task.loop_ {
+            None => vec![ItemOf::none()],
+            Some(_) => match self.settled(path, |w| w.loop_items(task)).await? {
+                Ok(items) => ItemOf::all(task.loop_.as_ref(), items),
+                Err(error) => match self.skips(task, path, &ItemOf::none()).await? {
+                    Ok(Some(skip)) => return self.skip_include(task, path, skip).await,
+                    _ => return self.fail(task, path, &error).await,
+                },
+            },
+        };
+        let mut skipped = None;
+        let mut included = 0;
+        for (number, of) in items.iter().enumerate() {
+            match self.skips(task, path, of).await? {
+                Err(error) => return self.fail(task, path, &error).await,
+                Ok(Some(skip)) => {
+                    skipped = Some(skip);
+                    continue;
+                }
+                Ok(None) => {}
+            }
+            included += 1;
+            let loaded = match self.settled(path, |w| w.load(task, include, of)).await? {
+                Ok(loaded) => loaded,
+                Err(error) => return self.fail(task, path, &error).await,
+            };
+            self.included(task, path, of, &loaded).await?;
+            self.nodes(&loaded.loaded.nodes, &child(path, number + 1)).await?;
+        }
+        match skipped {
+            Some(skip) if included == 0 => self.skip_include(task, path, skip).await,
+            _ if items.is_empty() => self.skip_include(task, path, results::skipped("No items in the list")).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn skips(&mut self, task: &Arc<Task>, path: &Path, of: &ItemOf) -> Flow<Result<Option<Map>, Error>> {
+        self.settled(path, |w| w.condition_of(task, of)).await
+    }
+
+    async fn skip_include(&mut self, task: &Arc<Task>, path: &Path, skip: Map) -> Flow {
+        let mut sent = self.announce(task, path).await?;
+        sent.looped = false;
+        sent.items.push(Item::ready(ItemOf::none(), skip));
+        self.enqueue(sent).await
+    }
+
+    async fn included(&mut self, task: &Arc<Task>, path: &Path, of: &ItemOf, what: &Included) -> Flow {
+        // People see an include after what came before it.
+        let step = self.step(task, self.display_name(task), self.run.settings.check);
+        self.course.announce(path, &step);
+        let item = of.value.as_ref().and_then(|v| v.python_str().ok());
+        self.report(path, Event::Included { host: self.host.clone(), file: what.name.clone(), item });
+        self.run.count(&self.host, Status::Ok, false, false);
+        for warning in &what.loaded.warnings {
+            self.warn(warning.message.clone());
+        }
+        if !what.loaded.handlers.is_empty() {
+            self.play.add_handlers(&what.loaded.handlers);
+        }
+        for role in &what.loaded.roles {
+            if role.public {
+                self.run.publish_role(&self.play, role);
+            }
+        }
+        Ok(())
+    }
+
+    fn load(&self, task: &Arc<Task>, include: &Include, of: &ItemOf) -> Result<Included, Error> {
+        if include.depth > DEEPEST {
+            return Err(Error::new(format!("tasks include each other more than {DEEPEST} deep")));
+        }
+        let vars = (*of.vars).clone();
+        match include.kind {
+            IncludeKind::Role => self.load_role(task, vars, of),
+            _ => self.load_tasks(task, vars, of),
+        }
+    }
+
+    fn load_tasks(&self, task: &Arc<Task>, vars: playbook::ir::Vars, of: &ItemOf) -> Result<Included, Error> {
+        let args = self.include_args(task, of)?;
+        let name = text(&args, "file").or_else(|| text(&args, "_raw_params")).ok_or_else(|| Error::new("include_tasks needs the name of a file"))?;
+        let project = &self.run.project;
+        let Some(file) = project.find_tasks(&name, task, &self.play.play) else {
+            return Err(Error::new(format!("the file with tasks `{name}` was not found")));
+        };
+        let request = TasksRequest { task: task.clone(), play: self.play.play.clone(), vars };
+        let loaded = if task.is_handler {
+            let handlers = project.load_handlers(&file, &request).map_err(first)?;
+            Loaded { nodes: handlers.into_iter().map(playbook::ir::Node::Task).collect(), ..Loaded::default() }
+        } else {
+            project.load_tasks(&file, &request).map_err(first)?
+        };
+        Ok(Included { name: file.display().to_string(), loaded })
+    }
+
+    fn load_role(&self, task: &Arc<Task>, vars: playbook::ir::Vars, of: &ItemOf) -> Result<Included, Error> {
+        let args = self.include_args(task, of)?;
+        let name = text(&args, "name").or_else(|| text(&args, "role")).ok_or_else(|| Error::new("include_role needs the name of a role"))?;
+        let flag = |name: &str| args.get(name).and_then(|v| v.as_bool().or_else(|| v.as_str().and_then(catalog::arguments::truth)));
+        let request = RoleRequest {
+            task: task.clone(),
+            play: self.play.play.clone(),
+            name: name.clone(),
+            from: RoleFrom {
+                tasks: text(&args, "tasks_from"),
+                vars: text(&args, "vars_from"),
+                defaults: text(&args, "defaults_from"),
+                handlers: text(&args, "handlers_from"),
+            },
+            allow_duplicates: flag("allow_duplicates"),
+            public: flag("public").unwrap_or(false),
+            validate: flag("rolespec_validate").unwrap_or(true),
+            vars,
+        };
+        let loaded = self.run.project.load_role(&request).map_err(first)?;
+        Ok(Included { name, loaded })
+    }
+
+    fn include_args(&self, task: &Arc<Task>, of: &ItemOf) -> Result<Map, Error> {
+        let scope = self.scope(task, of);
+        let mut args = Map::new();
+        for (name, value) in task.args.iter() {
+            let value = scope.value(value)?;
+            if !value.is_omit() && &**name != "apply" {
+                args.insert(name.to_string(), json(&value)?);
+            }
+        }
+        Ok(args)
+    }
+}
+
+struct Included {
+    /// As people see it: the file's path or the role's name.
+    name: String,
+    loaded: Loaded,
+}
+
+fn text(args: &Map, name: &str) -> Option<String> {
+    args.get(name).and_then(Json::as_str).map(str::to_owned)
+}
+
+fn first(errors: Vec<Diagnostic>) -> Error {
+    let Some(error) = errors.into_iter().next() else { return Error::new("it cannot be read") };
+    let hint = error.hint.map(|h| format!("; {h}")).unwrap_or_default();
+    let mut result = Error::new(format!("{}{hint}", error.message));
+    result.origin = error.origin;
+    result
+}

@@ -1,0 +1,248 @@
+//! One task: its fences, its loop, its items sent.
+
+use std::sync::Arc;
+
+use catalog::Map;
+use expressions::{Error, Value};
+use playbook::ir::Task;
+
+use super::blocks::END;
+use super::prepare::{ItemOf, Work};
+use super::settle::{Item, Outcome, Sent};
+use super::{Flow, Stop, Walker};
+use crate::course::Path;
+use crate::results;
+
+impl Walker {
+    pub(crate) async fn task(&mut self, task: &Arc<Task>, path: &Path) -> Flow {
+        if !self.run.settings.tags.selects(&task.keywords.tags) {
+            return Ok(());
+        }
+        if self.run.interrupted() {
+            return Err(Stop::Interrupted);
+        }
+        self.stop_if_told(path).await?;
+        self.run.progress.moved(&self.host);
+        if !self.started && !self.begins_here(task) {
+            return Ok(());
+        }
+        let fenced = self.play.several && (self.play.lockstep || self.is_fenced(task));
+        if fenced {
+            self.settle_all().await?;
+            self.release();
+            self.course.advance(&self.host, path);
+            self.course.gather(&self.host, path).await;
+            self.stop_if_told(path).await?;
+        }
+        self.tell_frontier(path);
+        self.one(task, path).await?;
+        if fenced {
+            self.settle_all().await?;
+            self.release();
+            self.course.advance(&self.host, &end_of(path));
+            self.course.pass(&self.host, path).await;
+        }
+        Ok(())
+    }
+
+    /// The play was ended for all by another host.
+    async fn stop_if_told(&mut self, path: &Path) -> Flow {
+        if self.course.is_stopped(path) {
+            self.settle_all().await?;
+            return Err(Stop::EndPlay);
+        }
+        Ok(())
+    }
+
+    async fn one(&mut self, task: &Arc<Task>, path: &Path) -> Flow {
+        if self.run.settings.step && !self.run.ask_step(&self.host, path, &self.plain_name(task)).await {
+            return Ok(());
+        }
+        if let Some(include) = task.include.clone() {
+            return self.include(task, &include, path).await;
+        }
+        if &*task.module == "meta" {
+            return self.meta(task, path).await;
+        }
+        let once = match &task.keywords.run_once {
+            Some(value) if self.play.several => {
+                self.settled(path, |w| w.keyword_bool(task, value, &ItemOf::none())).await?
+            }
+            _ => Ok(self.play.several && crate::actions::is_for_all(&task.module)),
+        };
+        match once {
+            Ok(true) => self.once(task, path).await,
+            Ok(false) => self.perform(task, path).await,
+            Err(error) => self.fail(task, path, &error).await,
+        }
+    }
+
+    /// Do a task: evaluate it, send what is to be sent, queue it.
+    pub(crate) async fn perform(&mut self, task: &Arc<Task>, path: &Path) -> Flow {
+        let mut sent = self.announce(task, path).await?;
+        if crate::actions::has_effect(&task.module) {
+            // What it does on the controller must not happen if a task before it fails.
+            self.settle_all().await?;
+        }
+        match self.items(task, path).await? {
+            Ok(None) => {
+                let item = self.item(task, path, &ItemOf::none(), &sent).await?;
+                sent.items.push(item);
+            }
+            Ok(Some(items)) if items.is_empty() => {
+                sent.looped = false;
+                sent.items.push(Item::ready(ItemOf::none(), results::skipped("No items in the list")));
+            }
+            Ok(Some(items)) => self.each(task, path, items, &mut sent).await?,
+            Err(error) => {
+                sent.looped = false;
+                let result = match self.skips_anyway(task, path, &error).await? {
+                    Some(skip) => skip,
+                    None => results::failed_by(&error),
+                };
+                sent.items.push(Item::ready(ItemOf::none(), result));
+            }
+        }
+        self.push(task, sent).await
+    }
+
+    async fn each(&mut self, task: &Arc<Task>, path: &Path, items: Vec<Value>, sent: &mut Sent) -> Flow {
+        let items = ItemOf::all(task.loop_.as_ref(), items);
+        let pause = match task.loop_.as_ref().and_then(|l| l.pause.as_ref()) {
+            Some(pause) => self.settled(path, |w| w.template(task, pause, &ItemOf::none())).await?.ok().and_then(|v| v.as_f64()),
+            None => None,
+        };
+        let breaks = task.loop_.as_ref().is_some_and(|l| !l.break_when.is_empty());
+        for (number, of) in items.into_iter().enumerate() {
+            if let Some(pause) = pause
+                && number > 0
+            {
+                tokio::time::sleep(std::time::Duration::from_secs_f64(pause.max(0.0))).await;
+            }
+            let mut item = self.item(task, path, &of, sent).await?;
+            let stop = breaks && self.breaks(task, sent, &mut item).await?;
+            sent.items.push(item);
+            if stop {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Evaluate one item and send it.
+    async fn item(&mut self, task: &Arc<Task>, path: &Path, of: &ItemOf, sent: &Sent) -> Flow<Item> {
+        let prepared = match self.settled(path, |w| w.prepare(task, of)).await? {
+            Ok(prepared) => prepared,
+            Err(error) => return Ok(Item::ready(of.clone(), results::failed_by(&error))),
+        };
+        let mut item = Item { of: of.clone(), traits: prepared.traits, outcome: Outcome::Ready(Map::new()), delegate: prepared.delegate, again: None, after: None };
+        match prepared.work {
+            Work::Done(result) => item.outcome = Outcome::Ready(result),
+            Work::Effect(result, effect) => {
+                let to = item.delegate.clone().filter(|_| item.traits.delegate_facts);
+                self.run.effect(to.as_deref().unwrap_or(&self.host), &effect);
+                if let Some(once) = &mut self.collect {
+                    once.effects.push(effect);
+                }
+                item.outcome = Outcome::Ready(result);
+            }
+            Work::Later(work) => {
+                self.settle_all().await?;
+                self.tell_now(&sent.step.name);
+                item.outcome = Outcome::Ready(work.await);
+            }
+            Work::Remote(remote) => self.dispatch(*remote, task, sent, &mut item).await?,
+        }
+        Ok(item)
+    }
+
+    /// What the loop gives; `None`: the task has no loop.
+    async fn items(&mut self, task: &Arc<Task>, path: &Path) -> Flow<Result<Option<Vec<Value>>, Error>> {
+        if task.loop_.is_none() {
+            return Ok(Ok(None));
+        }
+        self.settled(path, |w| w.loop_items(task).map(Some)).await
+    }
+
+    /// A loop over something undefined is fine if the task is skipped anyway.
+    async fn skips_anyway(&mut self, task: &Arc<Task>, path: &Path, error: &Error) -> Flow<Option<Map>> {
+        if task.keywords.when.is_empty() || !error.is_undefined() {
+            return Ok(None);
+        }
+        let none = ItemOf::none();
+        Ok(self.settled(path, |w| w.condition_of(task, &none)).await?.ok().flatten())
+    }
+
+    /// Put it behind what is on its way; wait where what follows depends on how it ends.
+    async fn push(&mut self, task: &Arc<Task>, sent: Sent) -> Flow {
+        let ready_failure = sent.items.iter().any(|item| matches!(&item.outcome, Outcome::Ready(result) if results::is_failed(result)));
+        let wait = ready_failure || sent.must_wait(task);
+        if let Some(name) = &task.register {
+            self.run.variables.set_pending(&self.host, name.clone(), sent.ticket);
+        }
+        if matches!(&*task.module, "setup" | "gather_facts") {
+            self.run.pending_facts(&self.host, sent.ticket);
+        }
+        let idle = self.queue.is_empty() && sent.items.iter().all(|item| matches!(item.outcome, Outcome::Ready(_)));
+        self.queue.push_back(sent);
+        if wait || idle { self.settle_all().await } else { Ok(()) }
+    }
+
+    /// Put something that is done behind what is on its way.
+    pub(crate) async fn enqueue(&mut self, sent: Sent) -> Flow {
+        let idle = self.queue.is_empty();
+        self.queue.push_back(sent);
+        if idle { self.settle_all().await } else { Ok(()) }
+    }
+
+    /// A task that failed before anything was sent.
+    pub(crate) async fn fail(&mut self, task: &Arc<Task>, path: &Path, error: &Error) -> Flow {
+        let mut sent = self.announce(task, path).await?;
+        sent.looped = false;
+        sent.items.push(Item::ready(ItemOf::none(), results::failed_by(error)));
+        self.queue.push_back(sent);
+        self.settle_all().await
+    }
+
+    /// Tell people that the task has begun.
+    pub(crate) async fn announce(&mut self, task: &Arc<Task>, path: &Path) -> Flow<Sent> {
+        let name = self.display_name(task);
+        let step = self.step(task, name, self.run.settings.check);
+        self.course.announce(path, &step);
+        Ok(Sent::new(self.run.ticket(), path.clone(), task.clone(), step))
+    }
+
+    pub(crate) fn tell_now(&self, doing: &str) {
+        self.run.now(&self.host, doing);
+    }
+
+    fn begins_here(&mut self, task: &Arc<Task>) -> bool {
+        let Some(wanted) = &self.run.settings.start_at else { return true };
+        let (name, full) = (self.plain_name(task), self.display_name(task));
+        if playbook::pattern::wildcard(wanted, &name) || playbook::pattern::wildcard(wanted, &full) {
+            self.started = true;
+            self.run.mark_started(&self.host);
+        }
+        self.started
+    }
+
+    /// Whether the order between hosts can be told at this task: then all come to it before any does it, and all
+    /// have done it before any goes on.
+    fn is_fenced(&self, task: &Task) -> bool {
+        if self.play.free {
+            return false;
+        }
+        let keywords = &task.keywords;
+        keywords.run_once.is_some()
+            || keywords.delegate_to.is_some()
+            || keywords.throttle.is_some()
+            || crate::actions::tells_order(&task.module)
+            || self.run.mentions_other_hosts(task)
+    }
+}
+
+pub(crate) fn end_of(path: &Path) -> Path {
+    let mut end = path.clone();
+    end.push(END);
+    end
+}

@@ -1,0 +1,339 @@
+//! From a task and an item to what has to be done: everything that is evaluated before anything is sent.
+//! Nothing here waits and nothing changes, so it can be tried again when a value was still on its way.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use catalog::protocol::{Call, Cause};
+use catalog::{Json, Map};
+use expressions::{Error, Value};
+use playbook::ir::{Loop, Task, Vars};
+use playbook::vars::Scope;
+
+use super::Walker;
+use crate::actions::{self, Action, After, Effect};
+use crate::connections::Way;
+use crate::results;
+
+/// One turn of a loop, or the only turn of a task without one.
+#[derive(Clone, Debug)]
+pub(crate) struct ItemOf {
+    pub(crate) value: Option<Value>,
+    /// The loop's variables: the item, its index, `ansible_loop`.
+    pub(crate) vars: Arc<Vars>,
+    pub(crate) loop_var: Arc<str>,
+    pub(crate) index_var: Option<(Arc<str>, usize)>,
+    pub(crate) label: Option<Value>,
+}
+
+impl ItemOf {
+    pub(crate) fn none() -> Self {
+        Self { value: None, vars: Arc::default(), loop_var: Arc::from("item"), index_var: None, label: None }
+    }
+
+    pub(crate) fn all(loop_: Option<&Loop>, items: Vec<Value>) -> Vec<Self> {
+        let Some(control) = loop_ else { return Vec::new() };
+        let whole = items.clone();
+        items.into_iter().enumerate().map(|(number, item)| Self::one(control, &whole, number, item)).collect()
+    }
+
+    fn one(control: &Loop, all: &[Value], number: usize, item: Value) -> Self {
+        let mut vars = Vars::new();
+        vars.insert(control.loop_var.clone(), item.clone());
+        vars.insert(Arc::from("ansible_loop_var"), Value::str(control.loop_var.clone()));
+        if let Some(index) = &control.index_var {
+            vars.insert(index.clone(), Value::Int(number as i64));
+            vars.insert(Arc::from("ansible_index_var"), Value::str(index.clone()));
+        }
+        if control.extended {
+            vars.insert(Arc::from("ansible_loop"), extended(all, number, control.extended_allitems));
+        }
+        Self {
+            value: Some(item),
+            vars: Arc::new(vars),
+            loop_var: control.loop_var.clone(),
+            index_var: control.index_var.clone().map(|name| (name, number)),
+            label: control.label.clone(),
+        }
+    }
+}
+
+fn extended(all: &[Value], number: usize, with_all: bool) -> Value {
+    let (length, index) = (all.len() as i64, number as i64);
+    let mut entries = vec![
+        ("index", Value::Int(index + 1)),
+        ("index0", Value::Int(index)),
+        ("first", Value::Bool(number == 0)),
+        ("last", Value::Bool(number + 1 == all.len())),
+        ("length", Value::Int(length)),
+        ("revindex", Value::Int(length - index)),
+        ("revindex0", Value::Int(length - index - 1)),
+    ];
+    if with_all {
+        entries.push(("allitems", Value::list(all.to_vec())));
+    }
+    if let Some(next) = all.get(number + 1) {
+        entries.push(("nextitem", next.clone()));
+    }
+    if number > 0 {
+        entries.push(("previtem", all[number - 1].clone()));
+    }
+    Value::dict(entries)
+}
+
+/// Keywords of the task as they are for this item.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Traits {
+    pub(crate) ignore_errors: bool,
+    pub(crate) ignore_unreachable: bool,
+    pub(crate) no_log: bool,
+    pub(crate) check: bool,
+    pub(crate) diff: bool,
+    pub(crate) delegate_facts: bool,
+}
+
+pub(crate) struct Prepared {
+    pub(crate) traits: Traits,
+    pub(crate) delegate: Option<String>,
+    pub(crate) work: Work,
+}
+
+pub(crate) enum Work {
+    /// Done by the controller (or skipped, or failed): the result.
+    Done(Map),
+    /// Done, and this is to be left behind.
+    Effect(Map, Effect),
+    /// The controller does it, and it takes time.
+    Later(Pin<Box<dyn Future<Output = Map> + Send>>),
+    Remote(Box<Remote>),
+}
+
+/// A call for a host.
+pub(crate) struct Remote {
+    pub(crate) way: Way,
+    pub(crate) call: Call,
+    /// What the controller does with the result.
+    pub(crate) after: Option<After>,
+}
+
+impl Walker {
+    /// The variables that this task sees on this host.
+    pub(crate) fn scope(&self, task: &Arc<Task>, of: &ItemOf) -> Scope {
+        self.run.scope(&self.play, task, &self.host, (*of.vars).clone())
+    }
+
+    pub(crate) fn template(&self, task: &Arc<Task>, value: &Value, of: &ItemOf) -> Result<Value, Error> {
+        self.scope(task, of).resolved(value)
+    }
+
+    pub(crate) fn keyword_bool(&self, task: &Arc<Task>, value: &Value, of: &ItemOf) -> Result<bool, Error> {
+        as_bool(&self.template(task, value, of)?)
+    }
+
+    pub(crate) fn loop_items(&self, task: &Arc<Task>) -> Result<Vec<Value>, Error> {
+        let Some(control) = &task.loop_ else { return Ok(Vec::new()) };
+        playbook::loops::items(&self.scope(task, &ItemOf::none()), control)
+    }
+
+    /// `Some`: the task is skipped, with this result.
+    pub(crate) fn condition_of(&self, task: &Arc<Task>, of: &ItemOf) -> Result<Option<Map>, Error> {
+        let scope = self.scope(task, of);
+        for condition in &task.keywords.when {
+            if !self.run.engine.condition(condition, &scope)? {
+                let text = condition.as_str().map_or_else(|| condition.python_str().unwrap_or_default(), str::to_owned);
+                return Ok(Some(results::condition_false(&text)));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(crate) fn prepare(&self, task: &Arc<Task>, of: &ItemOf) -> Result<Prepared, Error> {
+        let scope = self.scope(task, of);
+        match self.condition_of(task, of) {
+            Ok(None) => {}
+            Ok(Some(skip)) => return Ok(Prepared { traits: Traits::default(), delegate: None, work: Work::Done(skip) }),
+            Err(error) if error.is_pending().is_some() => return Err(error),
+            Err(error) => {
+                // `ignore_errors` and `no_log` hold for a condition that cannot be evaluated, too.
+                let traits = self.traits(task, &scope).unwrap_or_default();
+                let mut result = results::failed_by(&error);
+                result.insert("msg".to_owned(), format!("Error while evaluating conditional: {}", error.message).into());
+                return Ok(Prepared { traits, delegate: None, work: Work::Done(result) });
+            }
+        }
+        let traits = self.traits(task, &scope)?;
+        match self.work(task, &scope, traits) {
+            Ok((delegate, work)) => Ok(Prepared { traits, delegate, work }),
+            Err(error) if error.is_pending().is_some() => Err(error),
+            Err(error) => Ok(Prepared { traits, delegate: None, work: Work::Done(results::failed_by(&error)) }),
+        }
+    }
+
+    fn traits(&self, task: &Arc<Task>, scope: &Scope) -> Result<Traits, Error> {
+        let keywords = &task.keywords;
+        let flag = |value: &Option<Value>, default: bool| match value {
+            Some(value) => as_bool(&scope.value(value)?),
+            None => Ok(default),
+        };
+        Ok(Traits {
+            ignore_errors: flag(&keywords.ignore_errors, false)?,
+            ignore_unreachable: flag(&keywords.ignore_unreachable, false)?,
+            no_log: flag(&keywords.no_log, false)?,
+            check: flag(&keywords.check_mode, self.run.settings.check)?,
+            diff: flag(&keywords.diff, self.run.settings.diff)?,
+            delegate_facts: flag(&keywords.delegate_facts, false)?,
+        })
+    }
+
+    fn work(&self, task: &Arc<Task>, scope: &Scope, traits: Traits) -> Result<(Option<String>, Work), Error> {
+        let delegate = match &task.keywords.delegate_to {
+            Some(value) => Some(scope.value(value)?.python_str()?),
+            None => None,
+        };
+        let action = Action { walker: self, task, scope, traits, delegate: delegate.as_deref() };
+        let work = match actions::find(&task.module) {
+            Some(run) => run(&action)?,
+            None => action.remote(&task.module, action.arguments()?, None)?,
+        };
+        Ok((delegate, work))
+    }
+}
+
+impl Action<'_> {
+    /// A call of a module on the host (or where it is delegated to).
+    pub(crate) fn remote(&self, module: &str, args: Map, after: Option<After>) -> Result<Work, Error> {
+        let Some(native) = agent::modules::find(module) else {
+            return Ok(Work::Done(self.unknown(module)));
+        };
+        let args = match native.spec.read(&args, &|_| false) {
+            Ok(_) => args,
+            Err(errors) => {
+                let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
+                return Ok(Work::Done(results::failed(text.join("; "))));
+            }
+        };
+        if self.traits.check && native.spec.check == catalog::Check::Skip {
+            let mut skip = results::skipped("remote module does not support check mode");
+            skip.insert("msg".to_owned(), format!("remote module ({module}) does not support check mode").into());
+            return Ok(Work::Done(skip));
+        }
+        let way = self.walker.run.way(self.walker, self.task, self.scope, self.delegate)?;
+        let call = Call {
+            module: native.spec.name.to_owned(),
+            args,
+            check: self.traits.check,
+            diff: self.traits.diff,
+            environment: self.environment()?,
+            no_log: self.traits.no_log,
+            timeout_seconds: self.number(&self.task.keywords.timeout)?,
+            async_seconds: if self.traits.check { 0 } else { self.number(&self.task.async_seconds)? },
+            async_id: String::new(),
+            cause: self.cause(),
+            ..Call::default()
+        };
+        Ok(Work::Remote(Box::new(Remote { way, call, after })))
+    }
+
+    fn unknown(&self, module: &str) -> Map {
+        let known = agent::modules::all().map(|m| m.spec.name).chain(actions::names());
+        let near = catalog::arguments::nearest(module, known).map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
+        results::failed(format!("The module {} is not one that Theseus has{near}", self.task.action))
+    }
+
+    fn environment(&self) -> Result<BTreeMap<String, String>, Error> {
+        let mut all = BTreeMap::new();
+        for layer in &self.task.keywords.environment {
+            let layer = self.scope.value(layer)?.resolved()?;
+            let maps = match layer.as_list() {
+                Some(list) => list,
+                None => vec![layer],
+            };
+            for map in maps {
+                let Some(dict) = map.as_dict() else { continue };
+                for (name, value) in dict.items()? {
+                    all.insert(name.python_str()?, value.python_str()?);
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    fn number(&self, value: &Option<Value>) -> Result<u64, Error> {
+        let Some(value) = value else { return Ok(0) };
+        let value = self.scope.value(value)?;
+        let number = value.as_i64().or_else(|| value.as_str().and_then(|s| s.trim().parse().ok()));
+        number.and_then(|n| u64::try_from(n).ok()).ok_or_else(|| Error::new(format!("expected a number of seconds, got {}", value.python_repr().unwrap_or_default())))
+    }
+
+    fn cause(&self) -> Cause {
+        Cause {
+            play: self.walker.play.name.to_string(),
+            role: self.task.role.as_ref().map(|r| r.name.to_string()).unwrap_or_default(),
+            task: self.walker.plain_name(self.task),
+            place: format!("{}:{}", self.task.origin.file.display(), self.task.origin.line),
+            item: String::new(),
+        }
+    }
+
+    /// The task's arguments, every template resolved, `module_defaults` below them.
+    pub(crate) fn arguments(&self) -> Result<Map, Error> {
+        let mut args = Map::new();
+        for layer in &self.task.keywords.module_defaults {
+            self.defaults(layer, &mut args)?;
+        }
+        if let Some(template) = &self.task.args_template {
+            self.merge(&self.scope.value(template)?, &mut args)?;
+        }
+        for (name, value) in self.task.args.iter() {
+            let value = self.scope.value(value)?;
+            if value.is_omit() {
+                args.shift_remove(&**name);
+            } else {
+                args.insert(name.to_string(), json(&value)?);
+            }
+        }
+        Ok(args)
+    }
+
+    fn merge(&self, value: &Value, args: &mut Map) -> Result<(), Error> {
+        let value = value.resolved()?;
+        let Some(dict) = value.as_dict() else {
+            return Err(Error::new(format!("arguments must be a dictionary, not {}", value.type_name())));
+        };
+        for (name, value) in dict.items()? {
+            args.insert(name.python_str()?, json(&value)?);
+        }
+        Ok(())
+    }
+
+    fn defaults(&self, layer: &Value, args: &mut Map) -> Result<(), Error> {
+        let layer = self.scope.value(layer)?;
+        let Some(dict) = layer.as_dict() else { return Ok(()) };
+        for (name, defaults) in dict.items()? {
+            let name = name.python_str()?;
+            if playbook::load::short_name(&name) == &*self.task.module || name == *self.task.action {
+                self.merge(&defaults, args)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A resolved value as JSON; a value that is still undefined says so.
+pub(crate) fn json(value: &Value) -> Result<Json, Error> {
+    value.resolved()?.to_json()
+}
+
+pub(crate) fn as_bool(value: &Value) -> Result<bool, Error> {
+    let wrong = || Error::new(format!("expected true or false, got {}", value.python_repr().unwrap_or_default()));
+    match value {
+        Value::Bool(b) => Ok(*b),
+        Value::Str(s) => catalog::arguments::truth(s.as_str()).ok_or_else(wrong),
+        Value::Int(n) => Ok(*n != 0),
+        Value::None => Ok(false),
+        Value::Undefined(missing) => Err(missing.error()),
+        _ => Err(wrong()),
+    }
+}

@@ -1,0 +1,466 @@
+//! What may be typed. Words only: what they mean is decided in `commands/`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::report::{Color, Output};
+
+/// Change servers in place from Ansible playbooks; every change an exact layer.
+#[derive(Debug, Parser)]
+#[command(name = "theseus", version, propagate_version = true, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Clone, Debug, Args)]
+pub struct Common {
+    /// Format of what is printed [default: pretty on a terminal, plain otherwise]
+    #[arg(long, global = true, value_enum)]
+    pub output: Option<Output>,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value = "auto")]
+    pub color: Color,
+    /// Folder of the project [default: the current one]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub project: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Converge hosts in place: run playbooks
+    Apply(Apply),
+    /// Read everything and point at mistakes; touches no host
+    Validate(Validate),
+    /// What was done to hosts: runs and generations
+    History(History),
+    /// Facts of hosts
+    Facts(Facts),
+    /// Show the inventory
+    Inventory(Inventory),
+    /// Encrypt, decrypt and edit secrets
+    Vault(Vault),
+    /// Throw-away hosts on this machine
+    Lab(Lab),
+    /// The whole story on lab hosts, in about a minute
+    Tour(Tour),
+    /// The agent's end of a connection
+    #[command(hide = true, disable_help_flag = true)]
+    Agent {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+}
+
+/// Where hosts come from.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Hosts {
+    /// Inventory file, folder, script or `host1,host2,`
+    #[arg(short, long = "inventory", visible_alias = "inventory-file", value_name = "INVENTORY")]
+    pub inventory: Vec<String>,
+    /// Only these hosts (a pattern)
+    #[arg(short, long = "limit", value_name = "PATTERN")]
+    pub limit: Option<String>,
+}
+
+/// Variables and secrets.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Given {
+    /// Variables: k=v, JSON, or @file
+    #[arg(short, long = "extra-vars", value_name = "VARS")]
+    pub extra_vars: Vec<String>,
+    /// File or script that gives the vault password
+    #[arg(long, visible_alias = "vault-pass-file", value_name = "FILE")]
+    pub vault_password_file: Vec<String>,
+    /// Vault identity: [label@]prompt, file or script
+    #[arg(long, value_name = "ID")]
+    pub vault_id: Vec<String>,
+    /// Ask for the vault password
+    #[arg(short = 'J', long, visible_alias = "ask-vault-pass")]
+    pub ask_vault_password: bool,
+}
+
+/// How to reach hosts and become other users there.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Reach {
+    /// Connect as this user
+    #[arg(short, long = "user", value_name = "USER")]
+    pub user: Option<String>,
+    /// Ask for the connection password
+    #[arg(short = 'k', long, visible_alias = "ask-pass")]
+    pub ask_password: bool,
+    /// Connection: ssh, local, lab, docker
+    #[arg(short, long, value_name = "TYPE")]
+    pub connection: Option<String>,
+    /// Private key file
+    #[arg(long, visible_alias = "key-file", value_name = "FILE")]
+    pub private_key: Option<PathBuf>,
+    /// Seconds until a connection attempt is given up
+    #[arg(short = 'T', long, value_name = "SECONDS")]
+    pub timeout: Option<u64>,
+    /// Which ssh: native, openssh [default: native wherever the configuration can be honoured]
+    #[arg(long, value_name = "WHICH")]
+    pub ssh: Option<String>,
+    /// Arguments for all ssh programs
+    #[arg(long, value_name = "ARGS", allow_hyphen_values = true)]
+    pub ssh_common_args: Option<String>,
+    /// Arguments for ssh only
+    #[arg(long, value_name = "ARGS", allow_hyphen_values = true)]
+    pub ssh_extra_args: Option<String>,
+    #[arg(long, hide = true, allow_hyphen_values = true)]
+    pub sftp_extra_args: Option<String>,
+    #[arg(long, hide = true, allow_hyphen_values = true)]
+    pub scp_extra_args: Option<String>,
+    /// Become another user for tasks
+    #[arg(short, long = "become")]
+    pub become_: bool,
+    /// How to become another user: sudo, su, doas
+    #[arg(long, value_name = "METHOD")]
+    pub become_method: Option<String>,
+    /// Which user to become [default: root]
+    #[arg(long, value_name = "USER")]
+    pub become_user: Option<String>,
+    /// Ask for the password that becoming needs
+    #[arg(short = 'K', long, visible_alias = "ask-become-pass")]
+    pub ask_become_password: bool,
+    /// File with the connection password
+    #[arg(long, visible_alias = "conn-pass-file", value_name = "FILE")]
+    pub connection_password_file: Option<PathBuf>,
+    /// File with the become password
+    #[arg(long, visible_alias = "become-pass-file", value_name = "FILE")]
+    pub become_password_file: Option<PathBuf>,
+    /// How many hosts at once
+    #[arg(short, long, value_name = "N")]
+    pub forks: Option<usize>,
+}
+
+/// What `apply` and `ansible-playbook` both take.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Playing {
+    /// Playbooks
+    #[arg(required = true, value_name = "PLAYBOOK")]
+    pub playbooks: Vec<PathBuf>,
+    #[command(flatten)]
+    pub hosts: Hosts,
+    #[command(flatten)]
+    pub given: Given,
+    #[command(flatten)]
+    pub reach: Reach,
+    /// Only tasks with these tags
+    #[arg(short, long = "tags", value_name = "TAGS")]
+    pub tags: Vec<String>,
+    /// Not the tasks with these tags
+    #[arg(long, value_name = "TAGS")]
+    pub skip_tags: Vec<String>,
+    /// Change nothing, say what would change
+    #[arg(short = 'C', long)]
+    pub check: bool,
+    /// Show what changes in files
+    #[arg(short = 'D', long)]
+    pub diff: bool,
+    /// Begin at the task of this name
+    #[arg(long, value_name = "TASK")]
+    pub start_at_task: Option<String>,
+    /// Ask before each task
+    #[arg(long)]
+    pub step: bool,
+    /// List the tasks and stop
+    #[arg(long)]
+    pub list_tasks: bool,
+    /// List the hosts and stop
+    #[arg(long)]
+    pub list_hosts: bool,
+    /// List the tags and stop
+    #[arg(long)]
+    pub list_tags: bool,
+    /// Read the playbooks and stop
+    #[arg(long)]
+    pub syntax_check: bool,
+    /// Run handlers even if a task fails
+    #[arg(long)]
+    pub force_handlers: bool,
+    /// Forget cached facts
+    #[arg(long)]
+    pub flush_cache: bool,
+    /// Say more (repeat)
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+#[derive(Debug, Args)]
+pub struct Apply {
+    #[command(flatten)]
+    pub playing: Playing,
+}
+
+/// The program under the name `ansible-playbook`.
+#[derive(Debug, Parser)]
+#[command(name = "ansible-playbook", version)]
+pub struct AnsiblePlaybook {
+    #[command(flatten)]
+    pub playing: Playing,
+    #[arg(short = 'M', long, hide = true)]
+    pub module_path: Vec<String>,
+}
+
+/// The program under the name `ansible`: one module on some hosts.
+#[derive(Debug, Parser)]
+#[command(name = "ansible", version)]
+pub struct AdHoc {
+    /// Which hosts
+    pub pattern: String,
+    #[command(flatten)]
+    pub hosts: Hosts,
+    #[command(flatten)]
+    pub given: Given,
+    #[command(flatten)]
+    pub reach: Reach,
+    /// Module
+    #[arg(short, long, default_value = "command")]
+    pub module_name: String,
+    /// Its arguments: k=v or JSON
+    #[arg(short, long, default_value = "", allow_hyphen_values = true)]
+    pub args: String,
+    #[arg(short = 'C', long)]
+    pub check: bool,
+    #[arg(short = 'D', long)]
+    pub diff: bool,
+    #[arg(short, long)]
+    pub one_line: bool,
+    #[arg(long)]
+    pub list_hosts: bool,
+    /// Base folder of the project
+    #[arg(long)]
+    pub playbook_dir: Option<PathBuf>,
+    #[arg(short = 'M', long, hide = true)]
+    pub module_path: Vec<String>,
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+#[derive(Debug, Args)]
+pub struct Validate {
+    #[arg(required = true, value_name = "PLAYBOOK")]
+    pub playbooks: Vec<PathBuf>,
+    #[command(flatten)]
+    pub hosts: Hosts,
+    #[command(flatten)]
+    pub given: Given,
+}
+
+#[derive(Debug, Args)]
+pub struct History {
+    /// Only this host
+    pub host: Option<String>,
+    /// How many at most
+    #[arg(short = 'n', long, default_value = "20")]
+    pub number: usize,
+}
+
+#[derive(Debug, Args)]
+pub struct Facts {
+    /// Which hosts
+    #[arg(default_value = "all")]
+    pub pattern: String,
+    #[command(flatten)]
+    pub hosts: Hosts,
+    #[command(flatten)]
+    pub given: Given,
+    #[command(flatten)]
+    pub reach: Reach,
+    /// Only facts whose name matches
+    #[arg(long)]
+    pub filter: Vec<String>,
+    /// Only these subsets
+    #[arg(long)]
+    pub gather_subset: Vec<String>,
+}
+
+/// Also the program under the name `ansible-inventory`.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub struct Inventory {
+    #[command(flatten)]
+    pub hosts: Hosts,
+    #[command(flatten)]
+    pub given: Given,
+    /// All hosts and groups as JSON
+    #[arg(long)]
+    pub list: bool,
+    /// A tree of groups
+    #[arg(long)]
+    pub graph: bool,
+    /// One host's variables
+    #[arg(long, value_name = "HOST")]
+    pub host: Option<String>,
+    /// With --graph: variables too
+    #[arg(long)]
+    pub vars: bool,
+    /// Group at which --graph begins
+    #[arg(default_value = "all")]
+    pub group: String,
+    /// YAML in place of JSON
+    #[arg(short, long)]
+    pub yaml: bool,
+    #[arg(long, hide = true)]
+    pub playbook_dir: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", id = "write_to")]
+    pub output_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Parser)]
+#[command(name = "ansible-inventory", version)]
+pub struct AnsibleInventory {
+    #[command(flatten)]
+    pub inventory: Inventory,
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// Also the program under the name `ansible-vault`.
+#[derive(Debug, Args)]
+pub struct Vault {
+    #[command(subcommand)]
+    pub action: VaultAction,
+}
+
+#[derive(Debug, Parser)]
+#[command(name = "ansible-vault", version)]
+pub struct AnsibleVault {
+    #[command(flatten)]
+    pub vault: Vault,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct VaultKeys {
+    #[arg(long, visible_alias = "vault-pass-file", value_name = "FILE")]
+    pub vault_password_file: Vec<String>,
+    #[arg(long, value_name = "ID")]
+    pub vault_id: Vec<String>,
+    #[arg(short = 'J', long, visible_alias = "ask-vault-pass")]
+    pub ask_vault_password: bool,
+    /// With several identities: encrypt with this one
+    #[arg(long, value_name = "ID")]
+    pub encrypt_vault_id: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum VaultAction {
+    /// Encrypt files
+    Encrypt {
+        #[command(flatten)]
+        keys: VaultKeys,
+        #[arg(default_value = "-")]
+        files: Vec<PathBuf>,
+        /// Where to write (`-`: standard output)
+        #[arg(long = "output-file", visible_alias = "output")]
+        to: Option<PathBuf>,
+    },
+    /// Decrypt files
+    Decrypt {
+        #[command(flatten)]
+        keys: VaultKeys,
+        #[arg(default_value = "-")]
+        files: Vec<PathBuf>,
+        #[arg(long = "output-file", visible_alias = "output")]
+        to: Option<PathBuf>,
+    },
+    /// Show an encrypted file
+    View {
+        #[command(flatten)]
+        keys: VaultKeys,
+        files: Vec<PathBuf>,
+    },
+    /// Edit an encrypted file
+    Edit {
+        #[command(flatten)]
+        keys: VaultKeys,
+        files: Vec<PathBuf>,
+    },
+    /// Make a new encrypted file in an editor
+    Create {
+        #[command(flatten)]
+        keys: VaultKeys,
+        files: Vec<PathBuf>,
+    },
+    /// Encrypt again with another password
+    Rekey {
+        #[command(flatten)]
+        keys: VaultKeys,
+        files: Vec<PathBuf>,
+        #[arg(long, value_name = "FILE")]
+        new_vault_password_file: Option<String>,
+        #[arg(long, value_name = "ID")]
+        new_vault_id: Option<String>,
+    },
+    /// Encrypt a string, ready to be put into a YAML file
+    #[command(name = "encrypt_string", alias = "encrypt-string")]
+    EncryptString {
+        #[command(flatten)]
+        keys: VaultKeys,
+        strings: Vec<String>,
+        #[arg(short, long)]
+        name: Vec<String>,
+        #[arg(long, value_name = "NAME")]
+        stdin_name: Option<String>,
+        #[arg(short, long)]
+        prompt: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Lab {
+    #[command(subcommand)]
+    pub action: LabAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum LabAction {
+    /// Start hosts
+    Up {
+        /// How many
+        #[arg(default_value = "1")]
+        number: usize,
+        /// Names begin with this
+        #[arg(long, default_value = "lab")]
+        name: String,
+        /// Root file system to start from [default: this machine's own]
+        #[arg(long, value_name = "DIR")]
+        base: Option<PathBuf>,
+        /// A small init in place of systemd
+        #[arg(long)]
+        small: bool,
+        /// Start sshd in them, letting in this public key file
+        #[arg(long, value_name = "PUBLIC_KEY")]
+        sshd: Option<PathBuf>,
+    },
+    /// Show hosts, strays too
+    List,
+    /// Run a command in a host
+    Exec {
+        host: String,
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        command: Vec<String>,
+    },
+    /// Remove hosts and everything of theirs
+    Down {
+        hosts: Vec<String>,
+        /// Every host, strays too
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Tour {
+    /// Keep the hosts afterwards
+    #[arg(long)]
+    pub keep: bool,
+    /// Wait for Enter between chapters
+    #[arg(long)]
+    pub pause: bool,
+}

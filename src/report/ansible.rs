@@ -1,0 +1,174 @@
+//! As `ansible-playbook` prints with its default callback, so that scripts which grep it go on working.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anstyle::AnsiColor;
+use catalog::{Json, Map};
+use run::event::{Ended, Event, Recap, Sink, Status, Step, StepKind};
+
+use super::{Style, python_json, words};
+
+pub struct Ansible {
+    style: Style,
+    /// The header is printed with the first result that is shown.
+    header: Option<Arc<Step>>,
+    /// Includes of one step, shown together.
+    included: BTreeMap<String, Vec<String>>,
+}
+
+impl Ansible {
+    pub fn new(style: Style) -> Self {
+        Self { style, header: None, included: BTreeMap::new() }
+    }
+
+    fn banner(&self, text: &str) {
+        println!("\n{text} {}", "*".repeat(79usize.saturating_sub(text.chars().count()).max(3)));
+    }
+
+    fn header(&mut self) {
+        let Some(step) = self.header.take() else { return };
+        let word = if step.kind == StepKind::Handler { "RUNNING HANDLER" } else { "TASK" };
+        let check = if step.check && self.style.verbosity > 0 { " [CHECK MODE]" } else { "" };
+        self.banner(&format!("{word} [{}]{check}", step.name));
+        if self.style.verbosity >= 2
+            && let Some(origin) = &step.origin
+        {
+            println!("task path: {}:{}", origin.file.display(), origin.line);
+        }
+    }
+
+    fn flush_included(&mut self) {
+        for (what, hosts) in std::mem::take(&mut self.included) {
+            println!("{}", self.style.paint.color(AnsiColor::Cyan, &format!("included: {what} for {}", hosts.join(", "))));
+        }
+    }
+
+    fn ended(&mut self, ended: &Ended) {
+        if ended.status == Status::Skipped && !self.style.display_skipped {
+            return;
+        }
+        // A loop's items were printed one by one; of the whole only a failure or a skip is printed.
+        if ended.looped && ended.item.is_none() && !matches!(ended.status, Status::Skipped | Status::Unreachable) && !ended.status.is_failure() {
+            return self.header();
+        }
+        self.header();
+        if self.style.diff && !ended.step.no_log {
+            for diff in words::diffs(&ended.result) {
+                print!("{}", words::paint_diff(self.style.paint, &diff));
+            }
+        }
+        let host = ended.delegate.as_ref().filter(|d| **d != *ended.host).map_or_else(|| ended.host.to_string(), |d| format!("{} -> {d}", ended.host));
+        let color = words::status_color(if ended.status == Status::Ignored { Status::Failed } else { ended.status });
+        println!("{}", self.style.paint.color(color, &self.line(ended, &host)));
+        if ended.status == Status::Ignored && ended.item.is_none() {
+            println!("{}", self.style.paint.color(AnsiColor::Cyan, "...ignoring"));
+        }
+    }
+
+    fn line(&self, ended: &Ended, host: &str) -> String {
+        let item = ended.item.as_ref().map(|item| format!("(item={item})"));
+        let dump = self.dump(ended);
+        let shown = match (&dump, &item) {
+            (Some(dump), Some(item)) => format!(" => {item} => {dump}"),
+            (Some(dump), None) => format!(" => {dump}"),
+            (None, Some(item)) => format!(" => {item}"),
+            (None, None) => String::new(),
+        };
+        match ended.status {
+            Status::Ok => format!("ok: [{host}]{shown}"),
+            Status::Changed => format!("changed: [{host}]{shown}"),
+            Status::Skipped => format!("skipping: [{host}]{}", item.map(|i| format!(" => {i} ")).unwrap_or_default()),
+            Status::Unreachable => format!("fatal: [{host}]: UNREACHABLE! => {}", dump.unwrap_or_default()),
+            Status::Failed | Status::Ignored | Status::Rescued => match item {
+                Some(item) => format!("failed: [{host}] {item} => {}", dump.unwrap_or_default()),
+                None => format!("fatal: [{host}]: FAILED! => {}", dump.unwrap_or_default()),
+            },
+        }
+    }
+
+    /// The result, where this format shows it.
+    fn dump(&self, ended: &Ended) -> Option<String> {
+        let debug = &*ended.step.action == "debug" || ended.step.action.ends_with(".debug");
+        let failed = ended.status.is_failure();
+        if !(failed || debug || self.style.verbosity > 0) || (ended.status == Status::Skipped && self.style.verbosity == 0) {
+            return None;
+        }
+        let mut shown: Map = ended.result.iter().filter(|(k, _)| !k.starts_with("_ansible") && *k != "diff" && *k != "invocation").map(|(k, v)| (k.clone(), v.clone())).collect();
+        if ended.looped && ended.item.is_none() {
+            shown.retain(|k, _| k != "results");
+        }
+        if debug && !failed {
+            shown.retain(|k, _| k != "changed" && k != "failed" && k != "skipped");
+        } else if !ended.step.no_log {
+            for lines in ["stdout", "stderr"] {
+                if let Some(Json::String(text)) = shown.get(lines).cloned() {
+                    shown.insert(format!("{lines}_lines"), text.lines().map(str::to_owned).collect::<Vec<_>>().into());
+                }
+            }
+        }
+        let value = Json::Object(shown);
+        Some(if debug || self.style.verbosity > 2 { python_json::indented(&value) } else { python_json::line(&value) })
+    }
+
+    fn recap(&self, recap: &Recap) {
+        self.banner("PLAY RECAP");
+        let paint = self.style.paint;
+        for (host, c) in &recap.hosts {
+            let color = if c.failed + c.unreachable > 0 {
+                AnsiColor::Red
+            } else if c.changed > 0 {
+                AnsiColor::Yellow
+            } else {
+                AnsiColor::Green
+            };
+            let number = |name: &str, n: u32, color: AnsiColor| {
+                let text = format!("{:<width$}", format!("{name}={n}"), width = name.len() + 5);
+                if n > 0 { paint.color(color, &text) } else { text }
+            };
+            println!(
+                "{} : {} {} {} {} {} {} {}",
+                paint.color(color, &format!("{host:<26}")),
+                number("ok", c.ok, AnsiColor::Green),
+                number("changed", c.changed, AnsiColor::Yellow),
+                number("unreachable", c.unreachable, AnsiColor::Red),
+                number("failed", c.failed, AnsiColor::Red),
+                number("skipped", c.skipped, AnsiColor::Cyan),
+                number("rescued", c.rescued, AnsiColor::Magenta),
+                number("ignored", c.ignored, AnsiColor::Magenta),
+            );
+        }
+        println!();
+    }
+}
+
+impl Sink for Ansible {
+    fn event(&mut self, event: &Event) {
+        if !matches!(event, Event::Included { .. }) {
+            self.flush_included();
+        }
+        match event {
+            Event::Playbook { file } if self.style.verbosity >= 2 => println!("\nPLAYBOOK: {file}"),
+            Event::Play { name, .. } => self.banner(&if name.is_empty() { "PLAY".to_owned() } else { format!("PLAY [{name}]") }),
+            Event::NoHostsMatched => println!("skipping: no hosts matched"),
+            Event::NoHostsLeft => self.banner("NO MORE HOSTS LEFT"),
+            Event::Step(step) => {
+                self.header = Some(step.clone());
+                self.header();
+            }
+            Event::Ended(ended) => self.ended(ended),
+            Event::Retrying { step, host, left, .. } => {
+                println!("FAILED - RETRYING: [{host}]: {} ({left} retries left).", step.name);
+            }
+            Event::Included { host, file, item } => {
+                let what = item.as_ref().map_or_else(|| file.clone(), |i| format!("{file} (item={i})"));
+                self.included.entry(what).or_default().push(host.to_string());
+            }
+            Event::Warning(text) => eprintln!("{}", self.style.paint.color(AnsiColor::Magenta, &format!("[WARNING]: {text}"))),
+            Event::Deprecated(text) => eprintln!("{}", self.style.paint.color(AnsiColor::Magenta, &format!("[DEPRECATION WARNING]: {text}"))),
+            Event::Notice(text) => eprintln!("{text}"),
+            Event::Recap(recap) => self.recap(recap),
+            Event::Playbook { .. } | Event::Now { .. } | Event::Stats(_) => {}
+        }
+    }
+}

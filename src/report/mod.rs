@@ -1,0 +1,69 @@
+//! How people and programs see a run: one file per output format.
+
+mod ansible;
+mod json;
+mod plain;
+mod pretty;
+mod python_json;
+mod words;
+
+use std::io::IsTerminal;
+
+use clap::ValueEnum;
+use run::event::Sink;
+
+pub use words::Paint;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// A live view on a terminal, then a compact result.
+    Pretty,
+    /// A line for what changed and what failed.
+    Plain,
+    /// One JSON object a line.
+    Json,
+    /// As `ansible-playbook` prints.
+    Ansible,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Color {
+    pub fn paint(self) -> Paint {
+        let wanted = match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => std::env::var_os("NO_COLOR").is_none() && std::io::stdout().is_terminal(),
+        };
+        Paint { on: wanted }
+    }
+}
+
+/// What the options say about showing.
+#[derive(Clone, Copy, Debug)]
+pub struct Style {
+    pub output: Output,
+    pub paint: Paint,
+    pub verbosity: u8,
+    pub diff: bool,
+    pub display_skipped: bool,
+}
+
+pub fn sink(style: Style) -> Box<dyn Sink> {
+    match style.output {
+        Output::Pretty => Box::new(pretty::Pretty::new(style)),
+        Output::Plain => Box::new(plain::Plain::new(style)),
+        Output::Json => Box::new(json::Json),
+        Output::Ansible => Box::new(ansible::Ansible::new(style)),
+    }
+}
+
+/// Pretty on a terminal, plain otherwise.
+pub fn default_output() -> Output {
+    if std::io::stdout().is_terminal() { Output::Pretty } else { Output::Plain }
+}
