@@ -27,7 +27,6 @@ pub(crate) struct Started {
 }
 
 impl Started {
-    #[expect(clippy::type_complexity, reason = "the pair is taken apart at once")]
     pub(crate) fn session(
         self,
         target: &Target,

@@ -20,13 +20,16 @@ pub struct Link {
     inner: Arc<Inner>,
 }
 
+/// Another user's agent, or its being opened.
+type Other = Arc<OnceCell<(AgentId, Hello)>>;
+
 struct Inner {
     shared: Arc<Shared>,
     hello: Hello,
     pushed: bool,
     next_agent: AtomicU32,
     /// Other users' agents, by how they were asked for.
-    others: Mutex<HashMap<String, Arc<OnceCell<(AgentId, Hello)>>>>,
+    others: Mutex<HashMap<String, Other>>,
 }
 
 impl Drop for Inner {

@@ -1,6 +1,6 @@
 //! The host shows its key: is it the one we know?
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -27,7 +27,6 @@ pub(super) struct Finding {
     pub(super) refusal: Mutex<Option<LinkError>>,
     /// The key is wrong and we go on all the same: no password is given away.
     pub(super) doubtful: AtomicBool,
-    pub(super) banner: Mutex<String>,
 }
 
 /// The name and port under which the key is known.
@@ -44,14 +43,6 @@ pub(super) fn read_known(plan: &Plan) -> KnownHost {
 
 impl client::Handler for Keeper {
     type Error = russh::Error;
-
-    async fn auth_banner(&mut self, banner: &str, _: &mut client::Session) -> Result<(), Self::Error> {
-        let mut kept = self.finding.banner.lock();
-        kept.push_str(banner);
-        let end = kept.floor_char_boundary(1000);
-        kept.truncate(end);
-        Ok(())
-    }
 
     async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
         let key = shown.public_key();
@@ -163,7 +154,7 @@ fn unknown(
     Ok(false)
 }
 
-fn remember(file: &PathBuf, name: &str, key: &PublicKey, plan: &Plan, notices: &dyn Notices) {
+fn remember(file: &Path, name: &str, key: &PublicKey, plan: &Plan, notices: &dyn Notices) {
     if let Err(e) = learn(file, name, key, plan.hash_known) {
         notices.notice(&format!("the key of {name} could not be written to {}: {e}", file.display()));
     }

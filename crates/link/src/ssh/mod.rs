@@ -29,7 +29,7 @@ use crate::{LinkError, Notices, SshMode, SshTarget};
 /// A host that lets us in.
 pub(crate) enum Client {
     Native(native::Session),
-    OpenSsh(openssh::Program),
+    OpenSsh(Box<openssh::Program>),
 }
 
 pub(crate) async fn connect(
@@ -38,7 +38,7 @@ pub(crate) async fn connect(
     notices: &Arc<dyn Notices>,
 ) -> Result<Client, LinkError> {
     let asked = plan::Asked::new(target)?;
-    let program = |asked| Client::OpenSsh(openssh::Program::new(target, asked, timeout, notices));
+    let program = |asked| Client::OpenSsh(Box::new(openssh::Program::new(target, asked, timeout, notices)));
     if target.mode == SshMode::OpenSsh {
         return Ok(program(asked));
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use russh::client::{self, Handle};
 use russh::keys::Algorithm;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::auth::Login;
@@ -29,6 +30,10 @@ struct Inner {
     /// The bastion it goes through, which must stay.
     _through: Option<Session>,
 }
+
+/// So many hosts are greeted at the same time: two hundred at once on one machine would keep each other from
+/// finishing in time. Hosts that do not answer take none of these places.
+static HANDSHAKES: Semaphore = Semaphore::const_new(64);
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
@@ -52,6 +57,7 @@ pub(super) fn connect<'a>(
             None => Box::new(socket::connect(&plan, limit).await?),
         };
         let plan = Arc::new(plan);
+        let _turn = HANDSHAKES.acquire().await;
         let handle = shake_hands(stream, &plan, limit, notices).await?;
         Ok(Session(Arc::new(Inner { handle, plan, limit, _through: through })))
     })
