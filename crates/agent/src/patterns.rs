@@ -28,7 +28,11 @@ fn children(dir: &Path, part: &str) -> Vec<PathBuf> {
     let place = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     let entries = std::fs::read_dir(place).into_iter().flatten().flatten();
     let fits = |name: &str| (part.starts_with('.') || !name.starts_with('.')) && matches(part, name);
-    entries.map(|e| e.file_name()).filter(|name| fits(&name.to_string_lossy())).map(|name| dir.join(name)).collect()
+    entries
+        .map(|e| e.file_name())
+        .filter(|name| fits(&name.to_string_lossy()))
+        .map(|name| dir.join(name))
+        .collect()
 }
 
 /// Whether a whole text fits.
@@ -66,7 +70,9 @@ fn step(pattern: &[char], at: usize, c: char) -> Step {
         Some('*') => Step::Star,
         Some('?') => Step::One(at + 1),
         Some('[') => match class(&pattern[at + 1..]) {
-            Some((members, negated, length)) if class_has(members, c) != negated => Step::One(at + 1 + length),
+            Some((members, negated, length)) if class_has(members, c) != negated => {
+                Step::One(at + 1 + length)
+            }
             Some(_) => Step::No,
             None if c == '[' => Step::One(at + 1),
             None => Step::No,

@@ -72,7 +72,13 @@ fn expand_home(word: &str, variable: &dyn Fn(&str) -> Option<String>, accounts: 
         accounts.user(user).map(|u| u.home)
     };
     match home {
-        Some(home) if home == "/" => if path.is_empty() { home } else { path.to_owned() },
+        Some(home) if home == "/" => {
+            if path.is_empty() {
+                home
+            } else {
+                path.to_owned()
+            }
+        }
         Some(home) => format!("{}{path}", home.trim_end_matches('/')),
         None => word.to_owned(),
     }

@@ -70,13 +70,16 @@ fn device(source: &Source, name: &str, links: &[(&str, Links)]) -> Map {
     }
     put("removable", read("removable"));
     put("support_discard", read("queue/discard_granularity"));
-    if let Some(wwn) = source.line(&at("device/wwid")).and_then(|id| id.strip_prefix("naa.").map(str::to_owned)) {
+    if let Some(wwn) =
+        source.line(&at("device/wwid")).and_then(|id| id.strip_prefix("naa.").map(str::to_owned))
+    {
         put("wwn", format!("0x{wwn}").into());
     }
     put("partitions", Json::Object(partitions(source, name, links)));
     put("rotational", read("queue/rotational"));
     let scheduler = source.line(&at("queue/scheduler")).unwrap_or_default();
-    let chosen = scheduler.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map(|(chosen, _)| chosen);
+    let chosen =
+        scheduler.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map(|(chosen, _)| chosen);
     put("scheduler_mode", chosen.unwrap_or_default().into());
     let sectors = source.number(&at("size")).unwrap_or(0);
     put("sectors", sectors.into());
@@ -100,7 +103,11 @@ fn partitions(source: &Source, disk: &str, links: &[(&str, Links)]) -> Map {
             continue;
         }
         let sectors = source.number(&at("size")).unwrap_or(0);
-        let uuid = links.iter().find(|(kind, _)| *kind == "uuids").and_then(|(_, l)| l.get(&name)).and_then(|u| u.first());
+        let uuid = links
+            .iter()
+            .find(|(kind, _)| *kind == "uuids")
+            .and_then(|(_, l)| l.get(&name))
+            .and_then(|u| u.first());
         let facts = json!({
             "links": links_of(&name, links),
             "start": source.line(&at("start")).unwrap_or_else(|| "0".to_owned()),
@@ -123,7 +130,9 @@ fn holders(source: &Source, dir: &str) -> Json {
 
 /// A size as people read it: `256.00 GB`.
 pub fn human(bytes: f64) -> String {
-    for (unit, power) in [("YB", 8), ("ZB", 7), ("EB", 6), ("PB", 5), ("TB", 4), ("GB", 3), ("MB", 2), ("KB", 1)] {
+    for (unit, power) in
+        [("YB", 8), ("ZB", 7), ("EB", 6), ("PB", 5), ("TB", 4), ("GB", 3), ("MB", 2), ("KB", 1)]
+    {
         let limit = 1024f64.powi(power);
         if bytes >= limit {
             return format!("{:.2} {unit}", bytes / limit);

@@ -11,23 +11,69 @@ const FAMILIES: &[(&str, &[&str])] = &[
     (
         "RedHat",
         &[
-            "RedHat", "RHEL", "Fedora", "CentOS", "Scientific", "SLC", "Ascendos", "CloudLinux", "PSBM",
-            "OracleLinux", "OVS", "OEL", "Amazon", "Amzn", "Virtuozzo", "XenServer", "Alibaba", "EulerOS",
-            "openEuler", "AlmaLinux", "Rocky", "TencentOS", "EuroLinux", "Kylin Linux Advanced Server", "MIRACLE",
+            "RedHat",
+            "RHEL",
+            "Fedora",
+            "CentOS",
+            "Scientific",
+            "SLC",
+            "Ascendos",
+            "CloudLinux",
+            "PSBM",
+            "OracleLinux",
+            "OVS",
+            "OEL",
+            "Amazon",
+            "Amzn",
+            "Virtuozzo",
+            "XenServer",
+            "Alibaba",
+            "EulerOS",
+            "openEuler",
+            "AlmaLinux",
+            "Rocky",
+            "TencentOS",
+            "EuroLinux",
+            "Kylin Linux Advanced Server",
+            "MIRACLE",
         ],
     ),
     (
         "Debian",
         &[
-            "Debian", "Ubuntu", "Raspbian", "Neon", "KDE neon", "Linux Mint", "SteamOS", "Devuan", "Kali",
-            "Cumulus Linux", "Pop!_OS", "Parrot", "Pardus GNU/Linux", "Uos", "Deepin", "OSMC", "Linux Mint Debian Edition",
+            "Debian",
+            "Ubuntu",
+            "Raspbian",
+            "Neon",
+            "KDE neon",
+            "Linux Mint",
+            "SteamOS",
+            "Devuan",
+            "Kali",
+            "Cumulus Linux",
+            "Pop!_OS",
+            "Parrot",
+            "Pardus GNU/Linux",
+            "Uos",
+            "Deepin",
+            "OSMC",
+            "Linux Mint Debian Edition",
         ],
     ),
     (
         "Suse",
         &[
-            "SuSE", "SLES", "SLED", "openSUSE", "openSUSE Tumbleweed", "SLES_SAP", "SUSE_LINUX", "openSUSE Leap",
-            "ALP-Dolomite", "SL-Micro", "openSUSE MicroOS",
+            "SuSE",
+            "SLES",
+            "SLED",
+            "openSUSE",
+            "openSUSE Tumbleweed",
+            "SLES_SAP",
+            "SUSE_LINUX",
+            "openSUSE Leap",
+            "ALP-Dolomite",
+            "SL-Micro",
+            "openSUSE MicroOS",
         ],
     ),
     ("Archlinux", &["Archlinux", "Antergos", "Manjaro"]),
@@ -147,7 +193,8 @@ impl Distribution {
                 }
             }
             name if name.starts_with("openSUSE") || name.starts_with("SLE") => {
-                self.release = self.version.split_once('.').map_or("0".to_owned(), |(_, minor)| minor.to_owned());
+                self.release =
+                    self.version.split_once('.').map_or("0".to_owned(), |(_, minor)| minor.to_owned());
             }
             _ if self.release.is_empty() => self.release = in_parentheses(long_version),
             _ => {}
@@ -233,7 +280,10 @@ fn spelled(id: &str, name: &str) -> String {
         return name.to_owned();
     }
     let mut letters = id.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_else(|| "Linux".to_owned())
+    letters
+        .next()
+        .map(|first| first.to_uppercase().chain(letters).collect())
+        .unwrap_or_else(|| "Linux".to_owned())
 }
 
 fn first_filled<const N: usize>(candidates: [String; N]) -> String {
@@ -241,12 +291,16 @@ fn first_filled<const N: usize>(candidates: [String; N]) -> String {
 }
 
 fn in_parentheses(text: &str) -> String {
-    text.split_once('(').and_then(|(_, rest)| rest.split_once(')')).map(|(inner, _)| inner.to_owned()).unwrap_or_default()
+    text.split_once('(')
+        .and_then(|(_, rest)| rest.split_once(')'))
+        .map(|(inner, _)| inner.to_owned())
+        .unwrap_or_default()
 }
 
 /// `KEY=value` lines, quotes taken off.
 pub fn os_release(source: &Source) -> HashMap<String, String> {
-    let text = source.text("/etc/os-release").or_else(|| source.text("/usr/lib/os-release")).unwrap_or_default();
+    let text =
+        source.text("/etc/os-release").or_else(|| source.text("/usr/lib/os-release")).unwrap_or_default();
     assignments(&text)
 }
 

@@ -44,7 +44,9 @@ impl Processors {
                     found.listed.push(value.into());
                     found.occurrences += 1;
                 }
-                "model name" | "Processor" | "vendor_id" | "cpu" | "Vendor" => found.listed.push(value.into()),
+                "model name" | "Processor" | "vendor_id" | "cpu" | "Vendor" => {
+                    found.listed.push(value.into())
+                }
                 "flags" | "Features" if found.flags.is_empty() => {
                     found.flags = value.split_whitespace().map(Json::from).collect();
                 }
@@ -151,18 +153,53 @@ const FIRMWARE: &[(&str, &str)] = &[
 
 /// The kinds of chassis of the SMBIOS standard, by their number.
 const FORM_FACTORS: &[&str] = &[
-    "Unknown", "Other", "Unknown", "Desktop", "Low Profile Desktop", "Pizza Box", "Mini Tower", "Tower", "Portable",
-    "Laptop", "Notebook", "Hand Held", "Docking Station", "All In One", "Sub Notebook", "Space-saving", "Lunch Box",
-    "Main Server Chassis", "Expansion Chassis", "Sub Chassis", "Bus Expansion Chassis", "Peripheral Chassis",
-    "RAID Chassis", "Rack Mount Chassis", "Sealed-case PC", "Multi-system", "CompactPCI", "AdvancedTCA", "Blade",
-    "Blade Enclosure", "Tablet", "Convertible", "Detachable", "IoT Gateway", "Embedded PC", "Mini PC", "Stick PC",
+    "Unknown",
+    "Other",
+    "Unknown",
+    "Desktop",
+    "Low Profile Desktop",
+    "Pizza Box",
+    "Mini Tower",
+    "Tower",
+    "Portable",
+    "Laptop",
+    "Notebook",
+    "Hand Held",
+    "Docking Station",
+    "All In One",
+    "Sub Notebook",
+    "Space-saving",
+    "Lunch Box",
+    "Main Server Chassis",
+    "Expansion Chassis",
+    "Sub Chassis",
+    "Bus Expansion Chassis",
+    "Peripheral Chassis",
+    "RAID Chassis",
+    "Rack Mount Chassis",
+    "Sealed-case PC",
+    "Multi-system",
+    "CompactPCI",
+    "AdvancedTCA",
+    "Blade",
+    "Blade Enclosure",
+    "Tablet",
+    "Convertible",
+    "Detachable",
+    "IoT Gateway",
+    "Embedded PC",
+    "Mini PC",
+    "Stick PC",
 ];
 
 fn firmware(source: &Source) -> Map {
     let read = |(fact, file): &(&str, &str)| {
-        let value = source.line(&format!("/sys/devices/virtual/dmi/id/{file}")).unwrap_or_else(|| "NA".to_owned());
+        let value =
+            source.line(&format!("/sys/devices/virtual/dmi/id/{file}")).unwrap_or_else(|| "NA".to_owned());
         let named = match *fact {
-            "form_factor" => value.parse().ok().and_then(|n: usize| FORM_FACTORS.get(n)).map(|s| (*s).to_owned()),
+            "form_factor" => {
+                value.parse().ok().and_then(|n: usize| FORM_FACTORS.get(n)).map(|s| (*s).to_owned())
+            }
             _ => None,
         };
         ((*fact).to_owned(), Json::from(named.unwrap_or(value)))

@@ -10,7 +10,8 @@ use super::Children;
 /// The `local` fact, and warnings about files that could not be read.
 pub fn collect(dir: &Path, children: Children<'_>) -> (Map, Vec<String>) {
     let (mut facts, mut warnings) = (Map::new(), Vec::new());
-    let mut files: Vec<_> = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path()).collect();
+    let mut files: Vec<_> =
+        std::fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path()).collect();
     files.sort();
     for file in files.iter().filter(|f| f.extension().is_some_and(|e| e == "fact")) {
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -30,12 +31,16 @@ fn read(file: &Path, children: Children<'_>) -> Result<Json, String> {
         let ran = children(&[&file.to_string_lossy()])
             .ok_or_else(|| format!("Could not execute fact script ({shown})"))?;
         if ran.rc != 0 {
-            return Err(format!("Failure executing fact script ({shown}), rc: {}, err: {}", ran.rc, ran.stderr));
+            return Err(format!(
+                "Failure executing fact script ({shown}), rc: {}, err: {}",
+                ran.rc, ran.stderr
+            ));
         }
         ran.stdout
     } else {
         let bytes = std::fs::read(file).map_err(|e| format!("error loading fact - {e}: {shown}"))?;
-        String::from_utf8(bytes).map_err(|_| format!("error loading fact - output of {shown} was not utf-8"))?
+        String::from_utf8(bytes)
+            .map_err(|_| format!("error loading fact - output of {shown} was not utf-8"))?
     };
     if let Ok(value) = serde_json::from_str(&text) {
         return Ok(value);
@@ -61,7 +66,9 @@ pub fn ini(text: &str) -> Option<Json> {
             }
             continue;
         }
-        if let Some(name) = trimmed.strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(name, _)| name) {
+        if let Some(name) =
+            trimmed.strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(name, _)| name)
+        {
             if sections.iter().any(|(known, _)| known == name) {
                 return None;
             }
@@ -75,7 +82,8 @@ pub fn ini(text: &str) -> Option<Json> {
         section.insert(key.clone(), value[1..].trim().into());
         last_key = Some(key);
     }
-    let defaults = sections.iter().find(|(name, _)| name == "DEFAULT").map(|(_, s)| s.clone()).unwrap_or_default();
+    let defaults =
+        sections.iter().find(|(name, _)| name == "DEFAULT").map(|(_, s)| s.clone()).unwrap_or_default();
     let merged = sections.into_iter().filter(|(name, _)| name != "DEFAULT").map(|(name, section)| {
         let mut all = defaults.clone();
         all.extend(section);

@@ -48,7 +48,11 @@ pub struct Request<'a> {
 }
 
 /// The facts, named `ansible_…`, and warnings; or what is wrong with the request.
-pub fn gather(root: &Path, request: &Request<'_>, children: Children<'_>) -> Result<(Map, Vec<String>), String> {
+pub fn gather(
+    root: &Path,
+    request: &Request<'_>,
+    children: Children<'_>,
+) -> Result<(Map, Vec<String>), String> {
     let source = Source::new(root);
     let mut warnings = Vec::new();
     let mut facts = Map::new();
@@ -92,7 +96,9 @@ fn collect(collector: &str, source: &Source, request: &Request<'_>, children: Ch
         "loadavg" => settings::load_average(source),
         "lsb" => settings::lsb(source),
         "network" => network::collect(source),
-        "pkg_mgr" => single("pkg_mgr", settings::package_manager(source, &Distribution::detect(source)).into()),
+        "pkg_mgr" => {
+            single("pkg_mgr", settings::package_manager(source, &Distribution::detect(source)).into())
+        }
         "platform" => platform::collect(source, children),
         "python" => platform::python_facts(source, children),
         "selinux" => settings::selinux(source),
@@ -117,7 +123,6 @@ fn full_name(name: &str) -> String {
 fn wanted(name: &str, filter: &[String]) -> bool {
     let patterns = || filter.iter().filter(|p| !p.is_empty());
     patterns().next().is_none()
-        || patterns().any(|p| {
-            matches(p, name) || name.strip_prefix("ansible_").is_some_and(|short| matches(p, short))
-        })
+        || patterns()
+            .any(|p| matches(p, name) || name.strip_prefix("ansible_").is_some_and(|short| matches(p, short)))
 }

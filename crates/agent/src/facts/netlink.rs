@@ -119,7 +119,9 @@ fn ask(socket: &OwnedFd, kind: u16, flags: u16, body: &[u8], each: &mut dyn FnMu
     }
     let mut buffer = vec![0u8; 64 * 1024];
     loop {
-        let Ok((length, _)) = rustix::net::recv(socket, buffer.as_mut_slice(), RecvFlags::empty()) else { return };
+        let Ok((length, _)) = rustix::net::recv(socket, buffer.as_mut_slice(), RecvFlags::empty()) else {
+            return;
+        };
         let mut rest = &buffer[..length.min(64 * 1024)];
         if rest.is_empty() {
             return;

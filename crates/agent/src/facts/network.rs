@@ -14,10 +14,13 @@ const FAR_V4: Ipv4Addr = Ipv4Addr::new(8, 8, 8, 8);
 const FAR_V6: Ipv6Addr = Ipv6Addr::new(0x2404, 0x6800, 0x400a, 0x800, 0, 0, 0, 0x1012);
 
 pub fn collect(source: &Source) -> Map {
-    let devices: Vec<String> = source.names("/sys/class/net").into_iter().filter(|d| is_device(source, d)).collect();
+    let devices: Vec<String> =
+        source.names("/sys/class/net").into_iter().filter(|d| is_device(source, d)).collect();
     let indices: HashMap<u32, String> = devices
         .iter()
-        .filter_map(|d| Some((u32::try_from(source.number(&format!("/sys/class/net/{d}/ifindex"))?).ok()?, d.clone())))
+        .filter_map(|d| {
+            Some((u32::try_from(source.number(&format!("/sys/class/net/{d}/ifindex"))?).ok()?, d.clone()))
+        })
         .collect();
     let mut interfaces: Map =
         devices.iter().map(|d| (fact_name(d), Json::Object(device(source, d)))).collect();
@@ -111,7 +114,8 @@ fn bond(source: &Source, at: &dyn Fn(&str) -> String, put: &mut dyn FnMut(&str, 
         put("type", "bonding".into());
         let slaves = source.line(&at("bonding/slaves")).unwrap_or_default();
         put("slaves", slaves.split_whitespace().collect());
-        let word = |file: &str| source.line(&at(file)).and_then(|l| l.split_whitespace().next().map(str::to_owned));
+        let word =
+            |file: &str| source.line(&at(file)).and_then(|l| l.split_whitespace().next().map(str::to_owned));
         put("mode", word("bonding/mode").into());
         put("miimon", word("bonding/miimon").into());
         put("lacp_rate", word("bonding/lacp_rate").into());
@@ -199,7 +203,9 @@ fn default_route(far: IpAddr, indices: &HashMap<u32, String>, interfaces: &Map) 
     let mut facts = Map::new();
     let Some(route) = netlink::route_to(far) else { return facts };
     let Some(device) = route.interface.and_then(|index| indices.get(&index)) else { return facts };
-    let (Some(source), Some(details)) = (route.source, interfaces.get(&fact_name(device))) else { return facts };
+    let (Some(source), Some(details)) = (route.source, interfaces.get(&fact_name(device))) else {
+        return facts;
+    };
     if matches!(route.kind, 6..=8) {
         return facts;
     }
@@ -216,7 +222,9 @@ fn default_route(far: IpAddr, indices: &HashMap<u32, String>, interfaces: &Map) 
     let wanted = Json::from(source.to_string());
     let all = ["ipv4", "ipv4_secondaries", "ipv6"].into_iter().filter_map(|key| details.get(key));
     let mut entries = all.flat_map(|v| v.as_array().map_or(std::slice::from_ref(v), Vec::as_slice));
-    let Some(entry) = entries.find(|e| e.get("address") == Some(&wanted)).and_then(Json::as_object) else { return facts };
+    let Some(entry) = entries.find(|e| e.get("address") == Some(&wanted)).and_then(Json::as_object) else {
+        return facts;
+    };
     facts.extend(entry.clone());
     if source.is_ipv4() {
         facts.insert("alias".into(), device.as_str().into());
@@ -234,5 +242,8 @@ fn reachable(v6: bool) -> Vec<String> {
     found.sort_by_key(|(ip, prefix)| (*ip, *prefix));
     found.dedup();
     let whole = if v6 { 128 } else { 32 };
-    found.iter().map(|(ip, prefix)| if *prefix == whole { ip.to_string() } else { format!("{ip}/{prefix}") }).collect()
+    found
+        .iter()
+        .map(|(ip, prefix)| if *prefix == whole { ip.to_string() } else { format!("{ip}/{prefix}") })
+        .collect()
 }

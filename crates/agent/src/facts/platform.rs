@@ -75,7 +75,8 @@ fn names_in(hosts: &str, wanted: &str) -> Option<Vec<String>> {
         .map(|line| line.split('#').next().unwrap_or_default().split_whitespace().collect())
         .filter(|words: &Vec<&str>| words.len() > 1)
         .collect();
-    let of_name = entries.iter().find(|words| words[1..].iter().any(|name| name.eq_ignore_ascii_case(wanted)))?;
+    let of_name =
+        entries.iter().find(|words| words[1..].iter().any(|name| name.eq_ignore_ascii_case(wanted)))?;
     let of_address = entries.iter().find(|words| words[0] == of_name[0])?;
     Some(of_address[1..].iter().map(|name| (*name).to_owned()).collect())
 }

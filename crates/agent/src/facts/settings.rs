@@ -46,11 +46,46 @@ pub fn selinux(source: &Source) -> Map {
 
 /// Names of the kernel's capabilities, in the order of their bits.
 const CAPABILITIES: &[&str] = &[
-    "chown", "dac_override", "dac_read_search", "fowner", "fsetid", "kill", "setgid", "setuid", "setpcap",
-    "linux_immutable", "net_bind_service", "net_broadcast", "net_admin", "net_raw", "ipc_lock", "ipc_owner",
-    "sys_module", "sys_rawio", "sys_chroot", "sys_ptrace", "sys_pacct", "sys_admin", "sys_boot", "sys_nice",
-    "sys_resource", "sys_time", "sys_tty_config", "mknod", "lease", "audit_write", "audit_control", "setfcap",
-    "mac_override", "mac_admin", "syslog", "wake_alarm", "block_suspend", "audit_read", "perfmon", "bpf",
+    "chown",
+    "dac_override",
+    "dac_read_search",
+    "fowner",
+    "fsetid",
+    "kill",
+    "setgid",
+    "setuid",
+    "setpcap",
+    "linux_immutable",
+    "net_bind_service",
+    "net_broadcast",
+    "net_admin",
+    "net_raw",
+    "ipc_lock",
+    "ipc_owner",
+    "sys_module",
+    "sys_rawio",
+    "sys_chroot",
+    "sys_ptrace",
+    "sys_pacct",
+    "sys_admin",
+    "sys_boot",
+    "sys_nice",
+    "sys_resource",
+    "sys_time",
+    "sys_tty_config",
+    "mknod",
+    "lease",
+    "audit_write",
+    "audit_control",
+    "setfcap",
+    "mac_override",
+    "mac_admin",
+    "syslog",
+    "wake_alarm",
+    "block_suspend",
+    "audit_read",
+    "perfmon",
+    "bpf",
     "checkpoint_restore",
 ];
 
@@ -62,7 +97,8 @@ pub fn capabilities(source: &Source) -> Map {
         u64::from_str_radix(line.trim(), 16).ok()
     };
     let Some(effective) = set("CapEff:") else { return Map::new() };
-    let last = source.number("/proc/sys/kernel/cap_last_cap").and_then(|n| usize::try_from(n).ok()).unwrap_or(40);
+    let last =
+        source.number("/proc/sys/kernel/cap_last_cap").and_then(|n| usize::try_from(n).ok()).unwrap_or(40);
     let named: Vec<usize> = (0..=last.min(63)).collect();
     let name = |bit: &usize| CAPABILITIES.get(*bit).map_or_else(|| format!("{bit}"), |n| format!("cap_{n}"));
     let (has, lacks): (Vec<&usize>, Vec<&usize>) = named.iter().partition(|bit| effective >> **bit & 1 == 1);
@@ -71,7 +107,9 @@ pub fn capabilities(source: &Source) -> Map {
     let (enforced, shown) = match (has.len(), lacks.len()) {
         (_, 0) => ("False", Vec::new()),
         (0, _) => ("True", vec![String::new()]),
-        (most, few) if most > few => ("True", format!("ep {}-ep", list(&lacks)).split(',').map(str::to_owned).collect()),
+        (most, few) if most > few => {
+            ("True", format!("ep {}-ep", list(&lacks)).split(',').map(str::to_owned).collect())
+        }
         _ => ("True", format!("{}=ep", list(&has)).split(',').map(str::to_owned).collect()),
     };
     facts.insert("system_capabilities".into(), shown.into());
@@ -107,7 +145,10 @@ pub fn command_line(source: &Source) -> Map {
             Some(earlier) => *earlier = json!([earlier.clone(), value]),
         }
     }
-    Map::from_iter([("cmdline".to_owned(), Json::Object(last)), ("proc_cmdline".to_owned(), Json::Object(all))])
+    Map::from_iter([
+        ("cmdline".to_owned(), Json::Object(last)),
+        ("proc_cmdline".to_owned(), Json::Object(all)),
+    ])
 }
 
 /// Words, double quotes kept.
@@ -224,7 +265,10 @@ pub fn storage_names(source: &Source, collector: &str) -> Map {
         }
         "nvme" => {
             let text = source.text("/etc/nvme/hostnqn").unwrap_or_default();
-            one("hostnqn", text.lines().find(|line| line.starts_with("nqn.")).unwrap_or_default().trim().into())
+            one(
+                "hostnqn",
+                text.lines().find(|line| line.starts_with("nqn.")).unwrap_or_default().trim().into(),
+            )
         }
         _ => {
             let hosts = source.names("/sys/class/fc_host").into_iter();
@@ -255,7 +299,8 @@ const MANAGERS: &[(&str, &str)] = &[
 
 /// The package manager that belongs to the distribution; another that is there only if it is the only one.
 pub fn package_manager(source: &Source, distribution: &Distribution) -> String {
-    let there = |name: &str| MANAGERS.iter().any(|(path, manager)| *manager == name && source.is_executable(path));
+    let there =
+        |name: &str| MANAGERS.iter().any(|(path, manager)| *manager == name && source.is_executable(path));
     let preferred: &[&str] = match distribution.family.as_str() {
         "RedHat" if source.exists("/run/ostree-booted") => &["atomic_container", "dnf5", "dnf", "yum"],
         "RedHat" => {
@@ -272,7 +317,8 @@ pub fn package_manager(source: &Source, distribution: &Distribution) -> String {
         _ => &[],
     };
     let first = preferred.iter().find(|name| there(name)).copied();
-    let any = || MANAGERS.iter().rev().find(|(path, _)| source.is_executable(path)).map(|(_, manager)| *manager);
+    let any =
+        || MANAGERS.iter().rev().find(|(path, _)| source.is_executable(path)).map(|(_, manager)| *manager);
     first.or_else(any).unwrap_or("unknown").to_owned()
 }
 
@@ -308,7 +354,9 @@ pub fn service_manager(source: &Source) -> String {
 /// Whether systemd is the first process here.
 pub fn systemd_runs(source: &Source) -> bool {
     source.has_program("systemctl")
-        && ["/run/systemd/system", "/dev/.run/systemd", "/dev/.systemd"].iter().any(|path| source.exists(path))
+        && ["/run/systemd/system", "/dev/.run/systemd", "/dev/.systemd"]
+            .iter()
+            .any(|path| source.exists(path))
 }
 
 /// Whether systemd would be the first process here, in a root that is not running.
@@ -320,9 +368,12 @@ pub fn systemd(source: &Source, children: Children<'_>) -> Map {
     if !systemd_runs(source) {
         return Map::new();
     }
-    let Some(ran) = children(&["systemctl", "--version"]).filter(|ran| ran.rc == 0) else { return Map::new() };
+    let Some(ran) = children(&["systemctl", "--version"]).filter(|ran| ran.rc == 0) else {
+        return Map::new();
+    };
     let mut lines = ran.stdout.lines();
-    let version = lines.next().and_then(|line| line.split_whitespace().nth(1)).and_then(|v| v.parse::<u32>().ok());
+    let version =
+        lines.next().and_then(|line| line.split_whitespace().nth(1)).and_then(|v| v.parse::<u32>().ok());
     let Some(version) = version else { return Map::new() };
     one("systemd", json!({"version": version, "features": lines.next().unwrap_or_default()}))
 }

@@ -22,7 +22,12 @@ const COLLECTORS: &[Row] = &[
     ("facter", false, &[], &[]),
     ("fibre_channel_wwn", false, &[], &[]),
     ("fips", true, &[], &[]),
-    ("hardware", false, &["devices", "mounts", "processor", "processor_cores", "processor_count"], &["platform"]),
+    (
+        "hardware",
+        false,
+        &["devices", "mounts", "processor", "processor_cores", "processor_count"],
+        &["platform"],
+    ),
     ("iscsi", false, &[], &[]),
     ("loadavg", false, &[], &[]),
     ("local", true, &[], &[]),
@@ -77,7 +82,12 @@ const COLLECTORS: &[Row] = &[
     (
         "virtual",
         false,
-        &["virtualization_role", "virtualization_tech_guest", "virtualization_tech_host", "virtualization_type"],
+        &[
+            "virtualization_role",
+            "virtualization_tech_guest",
+            "virtualization_tech_host",
+            "virtualization_type",
+        ],
         &[],
     ),
 ];
@@ -87,8 +97,10 @@ const COLLECTORS: &[Row] = &[
 /// What is named outright wins over an exclusion; an exclusion only takes from `all` and `min`; the minimal set
 /// is there unless `!min` says otherwise.
 pub fn select(requested: &[String]) -> Result<BTreeSet<&'static str>, String> {
-    let valid: BTreeSet<&str> =
-        COLLECTORS.iter().flat_map(|(name, _, ids, _)| std::iter::once(*name).chain(ids.iter().copied())).collect();
+    let valid: BTreeSet<&str> = COLLECTORS
+        .iter()
+        .flat_map(|(name, _, ids, _)| std::iter::once(*name).chain(ids.iter().copied()))
+        .collect();
     let minimal: BTreeSet<&str> = COLLECTORS.iter().filter(|row| row.1).map(|row| row.0).collect();
     let (mut wanted, mut excluded, mut named) = (minimal.clone(), BTreeSet::new(), BTreeSet::new());
     for subset in requested.iter().map(|s| s.trim()) {

@@ -8,7 +8,15 @@ use super::source::Source;
 
 /// Makers of virtual machines that are KVM underneath.
 const KVM_VENDORS: &[&str] = &[
-    "QEMU", "Amazon EC2", "DigitalOcean", "Google", "Scaleway", "Nutanix", "KubeVirt", "oVirt Node", "Hetzner",
+    "QEMU",
+    "Amazon EC2",
+    "DigitalOcean",
+    "Google",
+    "Scaleway",
+    "Nutanix",
+    "KubeVirt",
+    "oVirt Node",
+    "Hetzner",
 ];
 
 #[derive(Default)]

@@ -7,7 +7,10 @@ use crate::module::{Failure, Module, Outcome, Task, plain};
 use crate::{patterns, words};
 
 pub(crate) static MODULE: Module = Module {
-    spec: ModuleSpec::builtin("command", ARGS).free_form("_raw_params").mutually_exclusive(ONE_WAY).required_one_of(ONE_WAY),
+    spec: ModuleSpec::builtin("command", ARGS)
+        .free_form("_raw_params")
+        .mutually_exclusive(ONE_WAY)
+        .required_one_of(ONE_WAY),
     run,
 };
 
@@ -65,7 +68,12 @@ fn nothing() -> Failure {
 }
 
 /// The part that `command` and `shell` have in common: conditions, check mode, the result.
-pub(crate) fn carry_out(args: &Args, task: &mut Task<'_>, process: Run<'_>, shown: Json) -> Result<Outcome, Failure> {
+pub(crate) fn carry_out(
+    args: &Args,
+    task: &mut Task<'_>,
+    process: Run<'_>,
+    shown: Json,
+) -> Result<Outcome, Failure> {
     let mut result = blank(&shown);
     let process = match args.str("chdir") {
         None => process,
@@ -93,7 +101,9 @@ pub(crate) fn carry_out(args: &Args, task: &mut Task<'_>, process: Run<'_>, show
         return Ok(result);
     }
     let process = match args.str("stdin") {
-        Some(text) if args.bool("stdin_add_newline") && !text.ends_with('\n') => process.stdin(format!("{text}\n")),
+        Some(text) if args.bool("stdin_add_newline") && !text.ends_with('\n') => {
+            process.stdin(format!("{text}\n"))
+        }
         Some(text) => process.stdin(text),
         None => process,
     };
@@ -106,7 +116,9 @@ pub(crate) fn carry_out(args: &Args, task: &mut Task<'_>, process: Run<'_>, show
         Err(RunError::NotStarted { source, .. }) => {
             let message = format!("Error executing command: {}: {program}", plain(&source));
             let line = match &shown {
-                Json::Array(argv) => words::join(&argv.iter().filter_map(Json::as_str).collect::<Vec<_>>()).into(),
+                Json::Array(argv) => {
+                    words::join(&argv.iter().filter_map(Json::as_str).collect::<Vec<_>>()).into()
+                }
                 other => other.clone(),
             };
             let rc = source.raw_os_error().unwrap_or(257);

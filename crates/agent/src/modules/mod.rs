@@ -12,10 +12,28 @@ macro_rules! modules {
 
 modules! {
     // Files.
+    assemble,
     async_status,
+    blockinfile,
+    copy,
+    fetch,
+    file,
+    find,
+    lineinfile,
+    replace,
+    slurp,
     stat,
+    tempfile,
     // System.
+    apt,
     setup,
+    service,
+    systemd,
+    systemd_service,
+    cron,
+    wait_for,
+    user,
+    group,
     ping,
     raw,
     shell,

@@ -6,7 +6,10 @@ use super::command::{ARGS, ONE_WAY, carry_out, line};
 use crate::module::{Failure, Module, Outcome, Task};
 
 pub(crate) static MODULE: Module = Module {
-    spec: ModuleSpec::builtin("shell", ARGS).free_form("_raw_params").mutually_exclusive(ONE_WAY).required_one_of(ONE_WAY),
+    spec: ModuleSpec::builtin("shell", ARGS)
+        .free_form("_raw_params")
+        .mutually_exclusive(ONE_WAY)
+        .required_one_of(ONE_WAY),
     run,
 };
 

@@ -1,0 +1,8 @@
+//! What is known of packages without asking the package manager, and how to ask it.
+
+pub mod apt_get;
+pub mod deb;
+pub mod dpkg;
+#[cfg(test)]
+mod tests;
+pub mod version;

@@ -1,0 +1,4 @@
+//! Services, whatever starts them here.
+
+pub mod systemd;
+pub mod sysv;
