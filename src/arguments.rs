@@ -36,18 +36,6 @@ pub enum Command {
     Apply(Apply),
     /// Read everything and point at mistakes; touches no host
     Validate(Validate),
-    /// What was done to hosts: runs and generations
-    History(History),
-    /// Facts of hosts
-    Facts(Facts),
-    /// Show the inventory
-    Inventory(Inventory),
-    /// Encrypt, decrypt and edit secrets
-    Vault(Vault),
-    /// Throw-away hosts on this machine
-    Lab(Lab),
-    /// The whole story on lab hosts, in about a minute
-    Tour(Tour),
     /// The agent's end of a connection
     #[command(hide = true, disable_help_flag = true)]
     Agent {

@@ -12,6 +12,7 @@ use std::io::IsTerminal;
 use clap::ValueEnum;
 use run::event::Sink;
 
+pub use json::print_line as json_line;
 pub use words::Paint;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -1,0 +1,85 @@
+//! `--list-hosts`, `--list-tasks`, `--list-tags`, `--syntax-check`: what would be run, touching no host.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use playbook::ir::{Node, Play, Task, Vars};
+use playbook::load::Project;
+use playbook::vars::{PlayVars, Scope, Variables};
+use run::settings::Settings;
+
+use crate::arguments::Playing;
+use crate::setup::Problem;
+
+/// `None`: nothing of the kind was asked for.
+pub fn list(playing: &Playing, project: &Project, variables: &Arc<Variables>, settings: &Settings) -> Result<Option<String>, Problem> {
+    let listing = playing.list_hosts || playing.list_tasks || playing.list_tags;
+    if !listing && !playing.syntax_check {
+        return Ok(None);
+    }
+    let mut out = String::new();
+    for playbook in &playing.playbooks {
+        let _ = writeln!(out, "\nplaybook: {}", playbook.display());
+    }
+    if !listing {
+        return Ok(Some(out));
+    }
+    for (number, play) in project.plays.iter().enumerate() {
+        describe(&mut out, number + 1, play, playing, variables, settings)?;
+    }
+    Ok(Some(out))
+}
+
+fn describe(out: &mut String, number: usize, play: &Arc<Play>, playing: &Playing, variables: &Arc<Variables>, settings: &Settings) -> Result<(), Problem> {
+    let vars = PlayVars::new(play.clone());
+    let scope = Scope::new(variables, &vars, None, None, Vars::new());
+    let as_problem = |e: expressions::Error| Problem::from(playbook::Diagnostic::from(e).at(&play.origin));
+    let hosts = scope.resolved(&play.hosts).map_err(as_problem)?;
+    let pattern: Vec<String> = match hosts.as_list() {
+        Some(list) => list.iter().filter_map(|h| h.python_str().ok()).collect(),
+        None => vec![hosts.python_str().map_err(as_problem)?],
+    };
+    let name = play.name.as_ref().and_then(|n| scope.text(n).ok()).unwrap_or_else(|| pattern.join(","));
+    let _ = writeln!(out, "\n  play #{number} ({}): {name}\tTAGS: [{}]", pattern.join(","), play.keywords.tags.join(", "));
+    if playing.list_hosts {
+        let selected = variables.inventory().selection(&pattern, playing.hosts.limit.as_deref(), &play.dir)?;
+        let _ = writeln!(out, "    pattern: {pattern:?}\n    hosts ({}):", selected.hosts.len());
+        for host in selected.hosts {
+            let _ = writeln!(out, "      {host}");
+        }
+    }
+    let mut tasks = Vec::new();
+    for nodes in [&play.pre_tasks, &play.roles, &play.tasks, &play.post_tasks] {
+        collect(nodes, &mut tasks);
+    }
+    let chosen: Vec<&Arc<Task>> = tasks.into_iter().filter(|task| settings.tags.selects(&task.keywords.tags)).collect();
+    if playing.list_tasks {
+        let _ = writeln!(out, "    tasks:");
+        for task in &chosen {
+            let role = task.role.as_ref().map(|r| format!("{} : ", r.name)).unwrap_or_default();
+            let name = task.name.as_ref().and_then(|n| n.as_str().map(str::to_owned)).unwrap_or_else(|| task.action.to_string());
+            let tags: BTreeSet<&str> = task.keywords.tags.iter().map(|t| &**t).collect();
+            let _ = writeln!(out, "      {role}{name}\tTAGS: [{}]", tags.into_iter().collect::<Vec<_>>().join(", "));
+        }
+    }
+    if playing.list_tags {
+        let tags: BTreeSet<&str> = chosen.iter().flat_map(|t| t.keywords.tags.iter().map(|t| &**t)).collect();
+        let _ = writeln!(out, "      TASK TAGS: [{}]", tags.into_iter().collect::<Vec<_>>().join(", "));
+    }
+    Ok(())
+}
+
+fn collect<'a>(nodes: &'a [Node], tasks: &mut Vec<&'a Arc<Task>>) {
+    for node in nodes {
+        match node {
+            Node::Task(task) if &*task.module == "meta" => {}
+            Node::Task(task) => tasks.push(task),
+            Node::Block(block) => {
+                for part in [&block.body, &block.rescue, &block.always] {
+                    collect(part, tasks);
+                }
+            }
+        }
+    }
+}
