@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use catalog::protocol::{self, ToAgent};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
 use crate::frames::{Frames, Opening};
@@ -17,6 +17,9 @@ use crate::{Hello, LinkError, Target};
 const MARK: &str = "@theseus-bootstrap ";
 const SCRIPT: &str = include_str!("bootstrap.sh");
 const PIECE: usize = 32 * 1024;
+
+/// So many agents are started at the same time: hosts that share a machine must not keep each other waiting.
+static STARTS: Semaphore = Semaphore::const_new(64);
 
 /// An agent that has said its magic word and has its greeting.
 pub(crate) struct Started {
@@ -74,6 +77,7 @@ pub(crate) async fn start(
     greeting: &ToAgent,
     target: &Target,
 ) -> Result<Started, LinkError> {
+    let _turn = STARTS.acquire().await;
     let greeting = protocol::encode(greeting, &[])
         .map_err(|e| LinkError::Protocol { reason: format!("the greeting could not be written: {e}") })?;
     match attempt(host, image, &greeting, target, false).await? {

@@ -73,16 +73,16 @@ async fn an_agent_that_dies_fails_what_waits_with_the_reason() {
 #[tokio::test]
 async fn a_silent_host_is_lost_in_time() {
     let mut target = target(Connection::Local);
-    target.keep_alive = Duration::from_millis(100);
-    target.patience = Duration::from_secs(1);
+    target.keep_alive = Duration::from_millis(300);
+    target.patience = Duration::from_secs(2);
     let link = connect(&target).await.unwrap();
-    let slow = link.call(0, 0, call("sleep", json!({"millis": 1500})), Arc::new(NoBlobs));
+    let slow = link.call(0, 0, call("sleep", json!({"millis": 2500})), Arc::new(NoBlobs));
     assert!(slow.await.is_ok(), "a slow task is not a silent host");
     let start = Instant::now();
     let hangs = link.call(0, 0, call("hang", json!({})), Arc::new(NoBlobs));
     let error = hangs.await.unwrap_err();
-    assert_eq!(error.to_string(), "the host has not answered for 1 s");
-    assert!(start.elapsed() < Duration::from_secs(3));
+    assert_eq!(error.to_string(), "the host has not answered for 2 s");
+    assert!(start.elapsed() < Duration::from_secs(15));
 }
 
 #[tokio::test]

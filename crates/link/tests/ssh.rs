@@ -76,13 +76,17 @@ async fn what_only_openssh_can_do_is_left_to_it() {
     with_sshd!("what_only_openssh_can_do_is_left_to_it");
     let sshd = Sshd::start("");
     let mut target = sshd.target();
-    target.args.push(format!("-o ProxyCommand=\"{} {} {}\"", "nc", "127.0.0.1", sshd.port));
+    let (port, key, known) = (sshd.port, sshd.path("client"), sshd.known());
+    let way = format!(
+        "ssh -F none -p {port} -i {} -o UserKnownHostsFile={} -o IdentityAgent=none -W %h:%p 127.0.0.1",
+        key.display(),
+        known.display()
+    );
+    target.args.push(format!("-o 'ProxyCommand={way}'"));
     let error = works(target.clone()).await.unwrap_err();
     assert_eq!(error.to_string(), "the in-process SSH client cannot be used: proxycommand is set");
     target.mode = SshMode::Auto;
-    if !missing("what_only_openssh_can_do_is_left_to_it", &["nc"]) {
-        works(target).await.unwrap();
-    }
+    works(target).await.unwrap();
 }
 
 #[tokio::test]
@@ -348,7 +352,7 @@ async fn what_does_not_speak_ssh_times_out() {
     let start = Instant::now();
     let error = connect(&target).await.err().unwrap();
     assert!(matches!(error, LinkError::Timeout { .. }), "{error:?}");
-    assert!(start.elapsed() < Duration::from_secs(3));
+    assert!(start.elapsed() < Duration::from_secs(15));
 }
 
 #[tokio::test]
@@ -356,19 +360,19 @@ async fn a_host_that_stops_is_lost_in_time() {
     with_sshd!("a_host_that_stops_is_lost_in_time");
     let sshd = Sshd::start("");
     let mut target = over(sshd.target());
-    target.keep_alive = Duration::from_millis(200);
-    target.patience = Duration::from_secs(1);
+    target.keep_alive = Duration::from_millis(500);
+    target.patience = Duration::from_secs(3);
     let link = connect(&target).await.unwrap();
     let agent = link.hello().pid;
     let session = fs::read_to_string(format!("/proc/{agent}/stat")).unwrap();
     let parent = session.rsplit(')').next().unwrap().split_whitespace().nth(1).unwrap().to_owned();
-    let slow = link.call(0, 0, call("sleep", json!({"millis": 20_000})), Arc::new(NoBlobs));
+    let slow = link.call(0, 0, call("sleep", json!({"millis": 60_000})), Arc::new(NoBlobs));
     assert!(Command::new("kill").args(["-STOP", &parent]).status().unwrap().success());
     let start = Instant::now();
     let error = slow.await.unwrap_err();
     Command::new("kill").args(["-KILL", &parent]).status().unwrap();
-    assert_eq!(error.to_string(), "the host has not answered for 1 s");
-    assert!(start.elapsed() < Duration::from_secs(3));
+    assert_eq!(error.to_string(), "the host has not answered for 3 s");
+    assert!(start.elapsed() < Duration::from_secs(15));
 }
 
 #[tokio::test]

@@ -118,5 +118,7 @@ impl Sshd {
 }
 
 pub(crate) fn over(ssh: SshTarget) -> Target {
-    Target::new("host", Connection::Ssh(Box::new(ssh)))
+    // Two hundred servers may be starting on this machine at the same time.
+    let timeout = Duration::from_secs(60);
+    Target { timeout, ..Target::new("host", Connection::Ssh(Box::new(ssh))) }
 }

@@ -15,7 +15,7 @@ pub(crate) static FAKE: LazyLock<Image> = LazyLock::new(|| {
 });
 
 pub(crate) fn target(connection: Connection) -> Target {
-    Target::new("host", connection)
+    Target { timeout: std::time::Duration::from_secs(60), ..Target::new("host", connection) }
 }
 
 pub(crate) async fn connect(target: &Target) -> Result<Link, LinkError> {
