@@ -28,7 +28,6 @@ enum Kind {
     Text,
     Flag,
     Int,
-    Float,
     /// Separated by commas.
     List,
     Path,
@@ -43,7 +42,6 @@ pub enum Setpoint {
     Unset,
     Flag(bool),
     Int(i64),
-    Float(f64),
     Text(String),
     List(Vec<String>),
     Path(PathBuf),
@@ -174,12 +172,6 @@ impl Config {
             _ => None,
         }
     }
-    pub fn float(&self, name: &str) -> Option<f64> {
-        match self.value(name) {
-            Setpoint::Float(value) => Some(*value),
-            _ => None,
-        }
-    }
     pub fn text(&self, name: &str) -> Option<&str> {
         match self.value(name) {
             Setpoint::Text(value) => Some(value),
@@ -240,9 +232,8 @@ impl Places<'_> {
         Ok(match kind {
             Kind::Text => Setpoint::Text(text.to_owned()),
             Kind::Flag => Setpoint::Flag(flag(text).ok_or("yes or no")?),
-            Kind::Int | Kind::Float if text.is_empty() || text == "None" => Setpoint::Unset,
+            Kind::Int if text.is_empty() || text == "None" => Setpoint::Unset,
             Kind::Int => Setpoint::Int(text.parse().map_err(|_| "a whole number")?),
-            Kind::Float => Setpoint::Float(text.parse().map_err(|_| "a number")?),
             Kind::List => Setpoint::List(items(',').map(str::to_owned).collect()),
             Kind::Path if text.is_empty() => Setpoint::Unset,
             Kind::Path => Setpoint::Path(self.path(text, base)),

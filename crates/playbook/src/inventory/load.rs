@@ -7,6 +7,7 @@ use std::sync::Arc;
 use fancy_regex::Regex;
 
 use super::script::{self, Failure};
+use super::tree::Values;
 use super::{Inventory, address, ini, range, tree};
 use crate::diagnostic::{Diagnostic, Result};
 use crate::vault::Vault;
@@ -21,6 +22,8 @@ pub struct LoadOptions<'a> {
     pub ignore_extensions: Vec<String>,
     /// In folders: names matching one of these regular expressions are passed over.
     pub ignore_patterns: Vec<String>,
+    /// `!vault` values stay encrypted until they are used (see [`crate::yaml::reveal`]): for showing the inventory.
+    pub keep_encrypted: bool,
     /// A source that cannot be read is a warning, not an error (as `ansible-playbook` has it by default).
     pub lenient: bool,
 }
@@ -34,6 +37,7 @@ impl<'a> LoadOptions<'a> {
             vault,
             ignore_extensions: endings.map(str::to_owned).to_vec(),
             ignore_patterns: Vec::new(),
+            keep_encrypted: false,
             lenient: false,
         }
     }
@@ -88,7 +92,7 @@ impl Loader<'_> {
     /// Reads one file; what a failing file would have added is forgotten.
     fn attempt(&mut self, path: &Path, lenient: bool) -> Result<()> {
         let mut trial = self.inventory.clone();
-        match file(path, self.options.vault, &mut trial) {
+        match file(path, self.options, &mut trial) {
             Ok(()) => {
                 self.inventory = trial;
                 Ok(())
@@ -159,7 +163,7 @@ fn host_list(source: &str, inventory: &mut Inventory) -> Result<()> {
 }
 
 /// Reads a file by what it is: a program, or text by its ending, or by what it looks like.
-fn file(path: &Path, vault: &Vault, inventory: &mut Inventory) -> Result<()> {
+fn file(path: &Path, options: &LoadOptions<'_>, inventory: &mut Inventory) -> Result<()> {
     let metadata = std::fs::metadata(path).map_err(|error| {
         Diagnostic::new(format!("the inventory {} cannot be read: {error}", path.display()))
             .hint("hosts named on the command line need a comma: -i host,")
@@ -172,16 +176,19 @@ fn file(path: &Path, vault: &Vault, inventory: &mut Inventory) -> Result<()> {
             Err(Failure::NotAProgram) => {}
         }
     }
-    let text = yaml::read_text(path, vault)?;
+    let text = yaml::read_text(path, options.vault)?;
     if text.starts_with("#!") {
         return Err(Diagnostic::new(format!("{} is a program, but not executable", path.display()))
             .hint(format!("chmod +x {}", path.display())));
     }
     let name: Arc<Path> = Arc::from(path);
+    let now = |node: &Node| node.to_value(options.vault);
+    let later = |node: &Node| node.to_lazy_value(options.vault);
+    let values: Values<'_> = if options.keep_encrypted { &later } else { &now };
     match path.extension().and_then(|ending| ending.to_str()) {
-        Some("yml" | "yaml" | "json") => from_yaml(&text, &name, vault, inventory),
-        Some("toml") => from_toml(&text, &name, vault, inventory),
-        None if !looks_like_ini(&text) => from_yaml(&text, &name, vault, inventory),
+        Some("yml" | "yaml" | "json") => from_yaml(&text, &name, values, inventory),
+        Some("toml") => from_toml(&text, &name, values, inventory),
+        None if !looks_like_ini(&text) => from_yaml(&text, &name, values, inventory),
         _ => ini::read(&text, &name, inventory),
     }
 }
@@ -196,16 +203,16 @@ fn looks_like_ini(text: &str) -> bool {
     })
 }
 
-fn from_yaml(text: &str, path: &Arc<Path>, vault: &Vault, inventory: &mut Inventory) -> Result<()> {
+fn from_yaml(text: &str, path: &Arc<Path>, values: Values<'_>, inventory: &mut Inventory) -> Result<()> {
     let loaded = yaml::load_str(text, Arc::clone(path))?;
     inventory.warnings.extend(loaded.warnings);
     match loaded.node.filter(|node| !node.is_null()) {
-        Some(root) => tree::read(&root, vault, inventory),
+        Some(root) => tree::read(&root, values, inventory),
         None => Ok(()),
     }
 }
 
-fn from_toml(text: &str, path: &Arc<Path>, vault: &Vault, inventory: &mut Inventory) -> Result<()> {
+fn from_toml(text: &str, path: &Arc<Path>, values: Values<'_>, inventory: &mut Inventory) -> Result<()> {
     use expressions::Origin;
     let mut json: serde_json::Value = toml::from_str(text).map_err(|error| {
         let before = &text[..error.span().map_or(0, |span| span.start.min(text.len()))];
@@ -228,5 +235,5 @@ fn from_toml(text: &str, path: &Arc<Path>, vault: &Vault, inventory: &mut Invent
             *children = serde_json::Value::Object(names.collect());
         }
     }
-    tree::read(&Node::from_json(&json, &Arc::new(Origin::new(Arc::clone(path), 1, 1))), vault, inventory)
+    tree::read(&Node::from_json(&json, &Arc::new(Origin::new(Arc::clone(path), 1, 1))), values, inventory)
 }

@@ -157,6 +157,30 @@ fn hosts_and_groups_at_run_time() {
     assert!(inventory.host_or_implicit("elsewhere").is_none());
 }
 
+#[test]
+fn secrets_stay_encrypted_when_the_inventory_is_shown() {
+    let mut vault = Vault::new();
+    vault.add_password("default", "pw");
+    let secret = vault.encrypt(b"sesame", None, None).unwrap();
+    let file = std::env::temp_dir().join(format!("theseus-inventory-{}-secret.yml", std::process::id()));
+    let body = secret.replace('\n', "\n          ");
+    std::fs::write(&file, format!("all:\n  hosts:\n    h:\n      p: !vault |\n          {body}\n")).unwrap();
+    let mut options = LoadOptions::new("/", &vault);
+    let source = [file.to_string_lossy().into_owned()];
+    let inventory = Inventory::load(&source, &options).unwrap();
+    assert_eq!(inventory.vars_of("h")["p"].as_str(), Some("sesame"));
+    options.keep_encrypted = true;
+    let inventory = Inventory::load(&source, &options).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let (host_vars, group_vars) = (|host: &str| inventory.vars_of(host), |_: &str| Vars::new());
+    let report = Report { inventory: &inventory, host_vars: &host_vars, group_vars: &group_vars };
+    for shown in
+        [report.list().unwrap(), report.host("h").unwrap(), report.graph("all", true).unwrap().unwrap()]
+    {
+        assert!(shown.contains("$ANSIBLE_VAULT") && !shown.contains("sesame"), "{shown}");
+    }
+}
+
 /// A small generator, so that the same inputs are tried everywhere.
 struct Random(u64);
 
@@ -191,7 +215,7 @@ fn mutated_inventories_never_panic() {
         } else if let Ok(loaded) = crate::yaml::load_str(&text, "hosts".as_ref() as &Path)
             && let Some(node) = loaded.node
         {
-            let _ = tree::read(&node, &vault, &mut inventory);
+            let _ = tree::read(&node, &|node| node.to_value(&vault), &mut inventory);
         }
         inventory.settle();
         let hosts = inventory.hosts_of(ALL);

@@ -6,11 +6,13 @@ use expressions::Value;
 
 use super::{Inventory, address, range};
 use crate::diagnostic::{Diagnostic, Result};
-use crate::vault::Vault;
 use crate::yaml::{Kind, Node};
 
+/// Makes the values of variables.
+pub(super) type Values<'a> = &'a dyn Fn(&Node) -> Value;
+
 /// Adds a mapping of groups to the inventory.
-pub(super) fn read(root: &Node, vault: &Vault, inventory: &mut Inventory) -> Result<()> {
+pub(super) fn read(root: &Node, values: Values<'_>, inventory: &mut Inventory) -> Result<()> {
     let Some(groups) = root.as_map() else {
         return Err(root
             .error(format!("an inventory is a mapping of groups, and this is {}", root.describe()))
@@ -22,13 +24,13 @@ pub(super) fn read(root: &Node, vault: &Vault, inventory: &mut Inventory) -> Res
         ));
     }
     for (name, body) in groups {
-        group(name, body, vault, inventory)?;
+        group(name, body, values, inventory)?;
     }
     Ok(())
 }
 
 /// One group with all below it. Returns its name.
-fn group(name: &Node, body: &Node, vault: &Vault, inventory: &mut Inventory) -> Result<String> {
+fn group(name: &Node, body: &Node, values: Values<'_>, inventory: &mut Inventory) -> Result<String> {
     let Some(group_name) = name.scalar_text() else {
         return Err(name.error(format!("the name of a group is text, and this is {}", name.describe())));
     };
@@ -57,13 +59,13 @@ fn group(name: &Node, body: &Node, vault: &Vault, inventory: &mut Inventory) -> 
             match section {
                 "vars" => {
                     let name = name.scalar_text().unwrap_or_default();
-                    inventory.set_group_var(&group_name, &name, value.to_value(vault));
+                    inventory.set_group_var(&group_name, &name, values(&value));
                 }
                 "children" => {
-                    let child = group(&name, &value, vault, inventory)?;
+                    let child = group(&name, &value, values, inventory)?;
                     inventory.add_child(&group_name, &child).map_err(|error| error.at(&name.origin))?;
                 }
-                _ => hosts(&name, &value, &group_name, vault, inventory)?,
+                _ => hosts(&name, &value, &group_name, values, inventory)?,
             }
         }
     }
@@ -87,7 +89,7 @@ fn members(section: &str, value: &Node, group: &str) -> Result<Vec<(Node, Node)>
     }
 }
 
-fn hosts(name: &Node, body: &Node, group: &str, vault: &Vault, inventory: &mut Inventory) -> Result<()> {
+fn hosts(name: &Node, body: &Node, group: &str, values: Values<'_>, inventory: &mut Inventory) -> Result<()> {
     let pattern = name
         .scalar_text()
         .ok_or_else(|| name.error(format!("the name of a host is text, and this is {}", name.describe())))?;
@@ -95,7 +97,7 @@ fn hosts(name: &Node, body: &Node, group: &str, vault: &Vault, inventory: &mut I
         Kind::Null => Vec::new(),
         Kind::Map(entries) => entries
             .iter()
-            .map(|(key, value)| (key.scalar_text().unwrap_or_default(), value.to_value(vault)))
+            .map(|(key, value)| (key.scalar_text().unwrap_or_default(), values(value)))
             .collect(),
         _ => {
             return Err(body.error(format!(

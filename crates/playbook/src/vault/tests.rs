@@ -94,7 +94,7 @@ fn refuses_with_a_reason() {
 fn changed_texts_never_panic() {
     let vault = vault(&[("prod", "other")]);
     let text = fixture("v12.yml");
-    for at in 0..text.len() {
+    for at in (0..text.len()).step_by(11) {
         let mut bytes = text.clone().into_bytes();
         bytes[at] = if bytes[at] == b'7' { b';' } else { b'7' };
         let _ = vault.decrypt(&String::from_utf8_lossy(&bytes));
