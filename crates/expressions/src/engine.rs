@@ -1,10 +1,20 @@
 //! The engine: templates and expressions in, values out. Compiled templates are kept by their text.
 
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
+use std::sync::Arc;
 
+use parking_lot::RwLock;
+
+use crate::ast::{Expr, Template};
 use crate::context::Context;
 use crate::error::Error;
+use crate::eval::{Env, Output, Run, Scope, globals, inside};
+use crate::lexer::SyntaxError;
+use crate::origin::Origin;
 use crate::value::{Str, Value};
+use crate::{header, mentions, parser};
 
 /// How a template file is read: the options of the `template` module and its `#jinja2:` header.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -48,9 +58,48 @@ impl Default for Options {
     }
 }
 
+/// How many compiled templates one shelf of the cache keeps.
+const KEPT: usize = 4096;
+const SHELVES: usize = 16;
+
+type Shelf<K, T> = RwLock<HashMap<K, Arc<T>>>;
+
+/// Compiled things by their text, on several shelves so that threads seldom meet.
+struct Cache<K, T> {
+    shelves: [Shelf<K, T>; SHELVES],
+    hasher: RandomState,
+}
+
+impl<K: std::hash::Hash + Eq, T> Cache<K, T> {
+    fn new() -> Self {
+        Self { shelves: std::array::from_fn(|_| RwLock::default()), hasher: RandomState::new() }
+    }
+
+    fn shelf<Q: std::hash::Hash + ?Sized>(&self, key: &Q) -> &Shelf<K, T> {
+        let hash = self.hasher.hash_one(key);
+        &self.shelves[usize::try_from(hash % SHELVES as u64).unwrap_or(0)]
+    }
+
+    fn keep(&self, key: K, value: &Arc<T>) {
+        let mut shelf = self.shelf(&key).write();
+        if shelf.len() >= KEPT {
+            shelf.clear();
+        }
+        shelf.insert(key, Arc::clone(value));
+    }
+}
+
+struct Condition {
+    expr: Expr,
+    template: Arc<Template>,
+}
+
 /// One per run, shared by all threads.
 pub struct Engine {
     options: Options,
+    strings: Cache<Arc<str>, Template>,
+    expressions: Cache<Arc<str>, Condition>,
+    files: Cache<(Arc<Path>, Arc<str>, Options), Template>,
 }
 
 impl Default for Engine {
@@ -61,52 +110,252 @@ impl Default for Engine {
 
 impl Engine {
     pub fn new() -> Self {
-        Self::with_options(Options::default())
+        Self::with_options(Options { trim_blocks: false, keep_trailing_newline: false, ..Options::default() })
     }
+
     /// `lenient` and the extensions count for strings of playbooks too.
     pub fn with_options(options: Options) -> Self {
-        Self { options }
+        Self { options, strings: Cache::new(), expressions: Cache::new(), files: Cache::new() }
     }
+
     pub fn options(&self) -> &Options {
         &self.options
     }
+
     /// A string of a playbook: native result, typed. Not trusted or not a template: returned as it is.
-    /// Result strings are untrusted unless nothing was rendered. Containers may still be lazy inside:
-    /// [`Value::resolved`] forces them and drops what is `omit`.
-    pub fn render(&self, _source: &Str, _context: &dyn Context) -> Result<Value, Error> {
-        Err(Error::new("not yet"))
+    /// Result strings are untrusted unless nothing was rendered. Containers may still be lazy inside and keep
+    /// `omit`: [`Value::resolved`] forces them and drops what is omitted.
+    pub fn render(&self, source: &Str, context: &dyn Context) -> Result<Value, Error> {
+        if !source.is_template() {
+            return Ok(Value::Str(source.clone()));
+        }
+        let origin = source.origin().map(|origin| &**origin);
+        let template = self.string(source)?;
+        let run = Run::new(self, context, &self.options, origin, template.mutates);
+        let result = run.render(&template).map_err(|error| placed(error, origin))?;
+        Ok(match result {
+            Value::Str(text) => with_newline(text, source.as_str()),
+            other => other,
+        })
     }
+
     /// `when`, `changed_when`, …: an expression without braces, to a value (see [`Engine::condition`] for a bool).
-    pub fn evaluate(&self, _source: &Str, _context: &dyn Context) -> Result<Value, Error> {
-        Err(Error::new("not yet"))
+    pub fn evaluate(&self, source: &Str, context: &dyn Context) -> Result<Value, Error> {
+        self.evaluate_raw(source, context)?
+            .finalize()
+            .map_err(|error| placed(error, source.origin().map(|o| &**o)))
     }
+
+    fn evaluate_raw(&self, source: &Str, context: &dyn Context) -> Result<Value, Error> {
+        let origin = source.origin().map(|origin| &**origin);
+        let compiled = self.expression(source)?;
+        let run = Run::new(self, context, &self.options, origin, compiled.template.mutates);
+        let result = run.expression(&compiled.expr, &compiled.template);
+        result.map_err(|error| placed(error, origin))
+    }
+
     /// A conditional in 2.19's meaning: the result must be a bool (lenient: any truth, with a warning);
     /// a list is an AND.
-    pub fn condition(&self, _source: &Value, _context: &dyn Context) -> Result<bool, Error> {
-        Err(Error::new("not yet"))
+    pub fn condition(&self, source: &Value, context: &dyn Context) -> Result<bool, Error> {
+        match source {
+            Value::Bool(result) => Ok(*result),
+            Value::List(_) | Value::Tuple(_) => {
+                for part in source.iterate()? {
+                    crate::value::deeper()?;
+                    if !self.condition(&part, context)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+            Value::Str(text) => self.condition_text(text, context),
+            other => self.as_condition(other, "the conditional", None, context),
+        }
     }
+
+    fn condition_text(&self, text: &Str, context: &dyn Context) -> Result<bool, Error> {
+        let origin = text.origin().map(|origin| &**origin);
+        let trimmed = text.as_str().trim();
+        if trimmed.is_empty() {
+            return self.as_condition(&Value::Str(text.clone()), "an empty conditional", origin, context);
+        }
+        let result = if trimmed.starts_with("{{") || trimmed.starts_with("{%") {
+            context.warn(format!("conditionals should not be wrapped in template delimiters: {trimmed}"));
+            self.render(text, context)?
+        } else {
+            self.evaluate_raw(text, context)?
+        };
+        if let Value::Undefined(missing) = &result {
+            return Err(placed(missing.error(), origin));
+        }
+        self.as_condition(&result, trimmed, origin, context)
+    }
+
+    fn as_condition(
+        &self,
+        result: &Value,
+        what: &str,
+        origin: Option<&Origin>,
+        context: &dyn Context,
+    ) -> Result<bool, Error> {
+        if let Value::Bool(result) = result {
+            return Ok(*result);
+        }
+        let kind = result.type_name();
+        let truth = match result {
+            // An empty string or nothing was no condition at all.
+            Value::None => self.options.lenient,
+            Value::Str(text) if text.as_str().is_empty() => self.options.lenient,
+            other => other.truth()?,
+        };
+        if self.options.lenient {
+            context
+                .warn(format!("the conditional '{what}' gives a value of type '{kind}', taken as {truth}"));
+            return Ok(truth);
+        }
+        let hint = match result {
+            Value::Str(_) => "compare it, or write `| bool`",
+            Value::Int(_) | Value::Float(_) | Value::Big(_) => "compare it with a number, or write `| bool`",
+            Value::List(_) | Value::Tuple(_) | Value::Dict(_) => "write `| length > 0`",
+            _ => "compare it, for example with `is not none`",
+        };
+        let message = format!(
+            "the conditional '{what}' gives a value of type '{kind}', but must give true or false; {hint}"
+        );
+        Err(placed(Error::new(message), origin))
+    }
+
     /// A template file (`template` module): text. Honours the `#jinja2:` header.
     pub fn render_file(
         &self,
-        _path: &Path,
-        _source: &str,
-        _options: &Options,
-        _context: &dyn Context,
+        path: &Path,
+        source: &str,
+        options: &Options,
+        context: &dyn Context,
     ) -> Result<String, Error> {
-        Err(Error::new("not yet"))
+        let start = Origin::new(Arc::from(path), 1, 1);
+        let (options, body, lines) = header::read(source, options).map_err(|error| error.at(&start))?;
+        let shift = |mut error: Error| {
+            // The header is a line of the file, too.
+            if let Some(origin) = error.origin.as_mut().filter(|origin| *origin.file == *path) {
+                origin.line += lines;
+            }
+            error
+        };
+        let template = self.file(path, body, &options).map_err(shift)?;
+        let run = Run::new(self, context, &options, None, template.mutates);
+        let mut text = run.render_text(&template).map_err(|error| shift(error.at(&start)))?;
+        if options.keep_trailing_newline && body.ends_with('\n') {
+            text.push_str(&options.newline_sequence);
+        }
+        Ok(text)
     }
+
     /// Parses only.
-    pub fn check(&self, _source: &Str) -> Result<(), Error> {
-        Err(Error::new("not yet"))
+    pub fn check(&self, source: &Str) -> Result<(), Error> {
+        if source.is_template() { self.string(source).map(|_| ()) } else { Ok(()) }
     }
-    pub fn check_expression(&self, _source: &Str) -> Result<(), Error> {
-        Err(Error::new("not yet"))
+
+    pub fn check_expression(&self, source: &Str) -> Result<(), Error> {
+        self.expression(source).map(|_| ())
     }
+
     /// Free variable names that a template mentions, without evaluating it. Unreadable templates mention nothing.
-    pub fn mentions(&self, _source: &Str) -> Vec<String> {
-        Vec::new()
+    pub fn mentions(&self, source: &Str) -> Vec<String> {
+        if !source.is_template() {
+            return Vec::new();
+        }
+        let names = self.string(source).map(|template| mentions::of_body(&template.body)).unwrap_or_default();
+        names.into_iter().filter(|name| !globals::is_global(name)).collect()
     }
-    pub fn mentions_expression(&self, _source: &Str) -> Vec<String> {
-        Vec::new()
+
+    pub fn mentions_expression(&self, source: &Str) -> Vec<String> {
+        let names =
+            self.expression(source).map(|compiled| mentions::of_expr(&compiled.expr)).unwrap_or_default();
+        names.into_iter().filter(|name| !globals::is_global(name)).collect()
+    }
+
+    fn string(&self, source: &Str) -> Result<Arc<Template>, Error> {
+        let text = source.as_str();
+        if let Some(found) = self.strings.shelf(text).read().get(text) {
+            return Ok(Arc::clone(found));
+        }
+        let parsed = parser::template(text, &self.options, None);
+        let compiled =
+            Arc::new(parsed.map_err(|error| syntax(error, source.origin().map(|origin| &**origin)))?);
+        self.strings.keep(Arc::clone(source.text()), &compiled);
+        Ok(compiled)
+    }
+
+    fn expression(&self, source: &Str) -> Result<Arc<Condition>, Error> {
+        let text = source.as_str();
+        if let Some(found) = self.expressions.shelf(text).read().get(text) {
+            return Ok(Arc::clone(found));
+        }
+        let parsed = parser::expression(text, &self.options);
+        let (expr, mutates) =
+            parsed.map_err(|error| syntax(error, source.origin().map(|origin| &**origin)))?;
+        let template = Arc::new(Template { body: Vec::new(), blocks: HashMap::new(), path: None, mutates });
+        let compiled = Arc::new(Condition { expr, template });
+        self.expressions.keep(Arc::clone(source.text()), &compiled);
+        Ok(compiled)
+    }
+
+    pub(crate) fn file(&self, path: &Path, source: &str, options: &Options) -> Result<Arc<Template>, Error> {
+        let path: Arc<Path> = Arc::from(path);
+        let key = (Arc::clone(&path), Arc::from(source), options.clone());
+        if let Some(found) = self.files.shelf(&key).read().get(&key) {
+            return Ok(Arc::clone(found));
+        }
+        let parsed = parser::template(source, options, Some(Arc::clone(&path)));
+        let compiled =
+            parsed.map_err(|SyntaxError { error, pos }| error.at(&Origin::new(path, pos.line, pos.column)));
+        let compiled = Arc::new(compiled?);
+        self.files.keep(key, &compiled);
+        Ok(compiled)
+    }
+}
+
+impl Run<'_> {
+    fn render(&self, template: &Arc<Template>) -> Result<Value, Error> {
+        let mut out = Output::default();
+        let root = Scope::root(true);
+        let unit = self.template(template, Arc::clone(&root), &mut out);
+        let result = unit.and_then(|_| out.finish());
+        root.clear();
+        result
+    }
+
+    fn render_text(&self, template: &Arc<Template>) -> Result<String, Error> {
+        let mut out = Output::default();
+        let root = Scope::root(true);
+        let unit = self.template(template, Arc::clone(&root), &mut out);
+        let result = unit.and_then(|_| out.finish_text());
+        root.clear();
+        result
+    }
+
+    fn expression(&self, expr: &Expr, template: &Arc<Template>) -> Result<Value, Error> {
+        self.eval(expr, &Env::bare(template))
+    }
+}
+
+/// Trailing newlines of a string of a playbook stay.
+fn with_newline(text: Str, source: &str) -> Value {
+    if source.ends_with('\n') { Value::from(format!("{}\n", text.as_str())) } else { Value::Str(text) }
+}
+
+fn placed(error: Error, origin: Option<&Origin>) -> Error {
+    match origin {
+        Some(origin) => error.at(origin),
+        None => error,
+    }
+}
+
+fn syntax(found: SyntaxError, origin: Option<&Origin>) -> Error {
+    let SyntaxError { error, pos } = found;
+    match origin {
+        Some(origin) => error.at(&inside(origin, pos)),
+        None => error.at(&Origin::new(Path::new("<string>"), pos.line, pos.column)),
     }
 }

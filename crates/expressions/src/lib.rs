@@ -7,13 +7,26 @@
 //!
 //! Pure: whatever needs the outside world (variables, lookups, template files) is asked of a [`Context`].
 
+mod ast;
 pub mod context;
+mod datetime;
 pub mod engine;
 pub mod error;
+mod eval;
+mod filters;
 mod format;
+mod header;
+mod json_out;
+mod lexer;
+mod mentions;
 mod methods;
 pub mod origin;
+mod parser;
+mod regex;
+mod tests;
+mod twister;
 pub mod value;
+mod yaml_out;
 
 pub use context::Context;
 pub use engine::{Engine, Options};

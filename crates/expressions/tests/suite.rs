@@ -1,1 +1,320 @@
-//! Integration tests.
+//! Templates with the results that the real templater of ansible-core 2.19 gave for them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use expressions::{Context, Dict, Engine, Error, List, Options, Origin, PendingWhat, Str, Value};
+use serde_json::Value as Json;
+
+struct Recorded {
+    variables: Value,
+}
+
+impl Context for Recorded {
+    fn variable(&self, name: &str) -> Result<Option<Value>, Error> {
+        match &self.variables {
+            Value::Dict(all) => all.get(name),
+            _ => Ok(None),
+        }
+    }
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
+    fn lookup(&self, name: &str, args: &[Value], kwargs: &[(Arc<str>, Value)]) -> Result<Vec<Value>, Error> {
+        match name {
+            "env" => {
+                let default =
+                    kwargs.iter().find(|(name, _)| &**name == "default").map(|(_, value)| value.clone());
+                let found = |name: &Value| std::env::var(name.as_str().unwrap_or("")).ok().map(Value::from);
+                Ok(args
+                    .iter()
+                    .map(|name| found(name).or(default.clone()).unwrap_or(Value::str("")))
+                    .collect())
+            }
+            "pipe" => {
+                let command = args[0].as_str().unwrap_or("");
+                let output = std::process::Command::new("/bin/sh").args(["-c", command]).output();
+                let output = output.map_err(|error| Error::new(error.to_string()))?;
+                Ok(vec![Value::from(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())])
+            }
+            "list" => Ok(args.to_vec()),
+            "items" => Ok(args.iter().flat_map(|items| items.as_list().unwrap_or_default()).collect()),
+            other => Err(Error::new(format!("no lookup {other}"))),
+        }
+    }
+    fn template_source(&self, name: &str) -> Result<Option<(PathBuf, String)>, Error> {
+        let text = match name {
+            "inc.j2" => "INC {{ x }}",
+            "mac.j2" => "{% macro hi(n) %}hi {{ n }} {{ x | default('noctx') }}{% endmacro %}",
+            "base.j2" => "<{% block b %}base{% endblock %}>",
+            _ => return Ok(None),
+        };
+        Ok(Some((PathBuf::from(name), text.to_owned())))
+    }
+}
+
+fn origin() -> Arc<Origin> {
+    Arc::new(Origin::new(std::path::Path::new("test.yml"), 1, 1))
+}
+
+/// Numbers that no 64 bits hold, wrapped so that the JSON reader keeps them.
+fn keep_big(text: &str) -> String {
+    let mut out = String::new();
+    let (mut in_string, mut escaped, mut digits) = (false, false, String::new());
+    for c in text.chars() {
+        if !in_string
+            && (c.is_ascii_digit() || c == '-' || c == '.' || c == 'e' || c == '+' && !digits.is_empty())
+            && (c != 'e' || !digits.is_empty())
+        {
+            digits.push(c);
+            continue;
+        }
+        if !digits.is_empty() {
+            let big = digits.len() > 18 && digits.bytes().all(|b| b.is_ascii_digit());
+            out.push_str(&if big { format!("{{\"__big__\": \"{digits}\"}}") } else { digits.clone() });
+            digits.clear();
+        }
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => in_string = !in_string,
+            _ => {}
+        }
+        out.push(c);
+    }
+    out + &digits
+}
+
+fn value_of(json: &Json, trusted: bool) -> Value {
+    match json {
+        Json::String(text) if trusted => Value::Str(Str::trusted(text.as_str(), origin())),
+        Json::Array(items) => {
+            Value::from(Arc::new(List::new(items.iter().map(|item| value_of(item, trusted)).collect())))
+        }
+        Json::Object(entries) => match entries.get("__big__").and_then(Json::as_str) {
+            Some(digits) => Value::big(digits.parse().expect("digits")),
+            None => {
+                let key = |key: &String| Value::str(key.as_str());
+                Value::from(entries.iter().map(|(k, v)| (key(k), value_of(v, trusted))).collect::<Dict>())
+            }
+        },
+        other => Value::from_json(other),
+    }
+}
+
+/// The result as the recording writes it.
+fn plain(value: &Value) -> String {
+    match value {
+        _ if value.is_omit() => "'__omit__'".to_owned(),
+        Value::Object(object) if object.type_name() == "datetime" => {
+            format!("'<datetime>{}'", object.render().expect("a date"))
+        }
+        Value::Object(object) if object.type_name() == "timedelta" => {
+            format!("'<timedelta>{}'", object.render().expect("a span"))
+        }
+        Value::List(_) | Value::Tuple(_) => {
+            let items = value.iterate().expect("a list");
+            format!("[{}]", items.iter().map(plain).collect::<Vec<_>>().join(", "))
+        }
+        Value::Dict(dict) => {
+            let items = dict.items().expect("a dict");
+            let entry =
+                |(k, v): &(Value, Value)| format!("'{}': {}", k.python_str().expect("a key"), plain(v));
+            format!("{{{}}}", items.iter().map(entry).collect::<Vec<_>>().join(", "))
+        }
+        Value::Object(_) => value.resolved().map_or("<object>".to_owned(), |value| {
+            if matches!(value, Value::Object(_)) { "<object>".to_owned() } else { plain(&value) }
+        }),
+        other => other.python_repr().expect("a repr"),
+    }
+}
+
+fn compare(file: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests").join(file);
+    let text = std::fs::read_to_string(path).expect("the recording");
+    let json: Json = serde_json::from_str(&keep_big(&text)).expect("JSON");
+    let variables = value_of(&json["vars"], true);
+    if file.starts_with("expressions")
+        && let Value::Dict(all) = &variables
+    {
+        // The recording had integers as keys here, which JSON cannot say.
+        all.insert(
+            "intkeys",
+            Value::dict([(Value::Int(1), Value::str("one")), (Value::Int(2), Value::str("two"))]),
+        );
+    }
+    let context = Recorded { variables };
+    let engine = Engine::new();
+    let cases = json["cases"].as_array().expect("cases");
+    let mut wrong = Vec::new();
+    for case in cases {
+        let template = case["t"].as_str().expect("a template");
+        let got = engine.render(&Str::trusted(template, origin()), &context);
+        let fails = case["r"].get("__err__").is_some();
+        match (&got, fails) {
+            (Err(_), true) => {}
+            (Ok(got), false) if plain(got) == plain(&value_of(&case["r"], false)) => {}
+            (got, _) => {
+                let got = got.as_ref().map_or_else(|error| format!("ERROR {error}"), plain);
+                let wanted = if fails { "an error".to_owned() } else { plain(&value_of(&case["r"], false)) };
+                wrong.push(format!("{template}\n   wanted {wanted}\n   got    {got}"));
+            }
+        }
+    }
+    println!("{file}: {} of {} the same", cases.len() - wrong.len(), cases.len());
+    assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn the_three_hundred() {
+    compare("expressions-300.json");
+}
+
+#[test]
+fn our_own_recordings() {
+    compare("recorded.json");
+}
+
+fn variables(entries: Vec<(&str, Value)>) -> Recorded {
+    Recorded { variables: Value::dict(entries) }
+}
+
+fn render(template: &str, context: &dyn Context) -> Result<Value, Error> {
+    Engine::new().render(&Str::trusted(template, origin()), context)
+}
+
+/// A context whose one variable is still on its way.
+struct Waiting;
+
+impl Context for Waiting {
+    fn variable(&self, name: &str) -> Result<Option<Value>, Error> {
+        if name == "soon" { Err(Error::pending(PendingWhat::Call(7))) } else { Ok(None) }
+    }
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
+    fn lookup(&self, _: &str, _: &[Value], _: &[(Arc<str>, Value)]) -> Result<Vec<Value>, Error> {
+        Err(Error::pending(PendingWhat::Facts))
+    }
+    fn template_source(&self, _: &str) -> Result<Option<(PathBuf, String)>, Error> {
+        Ok(None)
+    }
+}
+
+#[test]
+fn pending_passes_through_everything() {
+    for template in [
+        "{{ soon | default('x') }}",
+        "{{ soon is defined }}",
+        "{{ soon.a.b | default(1) }}",
+        "{{ lookup('x', errors='ignore') }}",
+        "{{ [1] | map('default', soon) | list }}",
+        "{% set a = [soon] %}{{ a is defined }}",
+        "{% include soon ignore missing %}",
+    ] {
+        let error = render(template, &Waiting).expect_err(template);
+        assert!(error.is_pending().is_some(), "{template}: {error}");
+    }
+}
+
+#[test]
+fn depth_is_an_error_not_a_crash() {
+    let deep = 10_000;
+    let context = variables(vec![]);
+    for template in [
+        format!("{{{{ {}1{} }}}}", "(".repeat(deep), ")".repeat(deep)),
+        format!("{{{{ {}{} }}}}", "[".repeat(deep), "]".repeat(deep)),
+        format!("{{{{ {}1 }}}}", "not ".repeat(deep)),
+        format!("{{{{ {}1 }}}}", "- ".repeat(deep)),
+        format!("{{{{ x{} }}}}", ".a".repeat(deep)),
+        format!("{{{{ x{} }}}}", " | list".repeat(deep)),
+        format!("{}{}", "{% if true %}".repeat(deep), "{% endif %}".repeat(deep)),
+        "{% macro f(n) %}{{ f(n + 1) }}{% endmacro %}{{ f(0) }}".to_owned(),
+        "{% for i in [1] recursive %}{{ loop([1]) }}{% endfor %}".to_owned(),
+        "{% set a = [] %}{% set _ = a.append(a) %}{{ a }}".to_owned(),
+    ] {
+        let shown = &template[..template.len().min(60)];
+        assert!(render(&template, &context).is_err(), "{shown}");
+    }
+    let mut nested = Value::Int(1);
+    for _ in 0..deep {
+        nested = Value::list(vec![nested]);
+    }
+    let context = variables(vec![("nested", nested)]);
+    for template in [
+        "a{{ nested }}",
+        "{{ nested | to_json }}",
+        "{{ nested | to_nice_yaml }}",
+        "{{ nested == [1] }}x",
+        "{{ nested | flatten }}",
+    ] {
+        let result = render(template, &context);
+        assert!(result.is_err() || template.contains("=="), "{template}");
+    }
+}
+
+#[test]
+fn conditions_must_be_boolean() {
+    let context = variables(vec![("x", Value::Int(5)), ("list", Value::list(vec![Value::Int(1)]))]);
+    let engine = Engine::new();
+    let condition = |text: &str| engine.condition(&Value::Str(Str::trusted(text, origin())), &context);
+    assert_eq!(condition("x == 5").ok(), Some(true));
+    assert_eq!(condition("x is defined and x > 9").ok(), Some(false));
+    assert_eq!(condition("{{ x == 5 }}").ok(), Some(true));
+    assert!(condition("list").expect_err("a list").message.contains("length"));
+    assert!(condition("x").is_err());
+    assert!(condition("").is_err());
+    assert!(condition("missing").expect_err("undefined").is_undefined());
+    assert_eq!(engine.condition(&Value::Bool(true), &context).ok(), Some(true));
+    let lenient = Engine::with_options(Options { lenient: true, ..Engine::new().options().clone() });
+    assert_eq!(lenient.condition(&Value::Str(Str::trusted("list", origin())), &context).ok(), Some(true));
+}
+
+#[test]
+fn errors_say_where() {
+    let context = variables(vec![]);
+    let error = render("a\nb {{ nope }}", &context).expect_err("undefined");
+    let place = error.origin.expect("a place");
+    assert_eq!((place.line, place.column), (2, 6));
+    let engine = Engine::new();
+    let source = "#jinja2: trim_blocks: False\nx\n{{ nope.a }}\n";
+    let options = Options::default();
+    let error =
+        engine.render_file(std::path::Path::new("t.j2"), source, &options, &context).expect_err("undefined");
+    assert_eq!(error.origin.expect("a place").line, 3);
+}
+
+#[test]
+fn files_keep_their_newline_and_obey_the_header() {
+    let context = variables(vec![("x", Value::Int(5))]);
+    let engine = Engine::new();
+    let file = |source: &str| {
+        let options = Options::default();
+        engine.render_file(std::path::Path::new("t.j2"), source, &options, &context).expect("text")
+    };
+    assert_eq!(file("a {{ x }}\n"), "a 5\n");
+    assert_eq!(file("{% if x %}\nyes\n{% endif %}\n"), "yes\n\n".replacen("\n\n", "\n", 1));
+    assert_eq!(
+        file("#jinja2: variable_start_string: '[[', variable_end_string: ']]'\n[[ x ]] {{ x }}\n"),
+        "5 {{ x }}\n"
+    );
+    assert_eq!(file("{{ 'a\\tb' }}\n"), "a\tb\n");
+}
+
+#[test]
+fn free_names_are_found() {
+    let engine = Engine::new();
+    let names = engine.mentions(&Str::trusted(
+        "{{ a.b | default(c) }}{% for i in d %}{{ i }}{{ range(e) }}{% endfor %}",
+        origin(),
+    ));
+    assert_eq!(names, ["a", "c", "d", "e"]);
+    assert_eq!(engine.mentions_expression(&Str::trusted("x and y[z]", origin())), ["x", "y", "z"]);
+}
+
+#[test]
+fn untrusted_text_is_no_template() {
+    let context = variables(vec![]);
+    let text = Str::new("{{ nope }}");
+    assert_eq!(Engine::new().render(&text, &context).expect("text").as_str(), Some("{{ nope }}"));
+}

@@ -80,6 +80,7 @@ impl Value {
     /// The elements that a loop over this value sees, resolved.
     pub fn iterate(&self) -> Result<Vec<Value>, Error> {
         match self {
+            Value::Undefined(missing) if missing.soft => Ok(Vec::new()),
             Value::Undefined(missing) => Err(missing.error()),
             Value::List(list) => list.items(),
             Value::Tuple(items) => Ok(items.to_vec()),
@@ -192,7 +193,7 @@ impl Value {
 
 pub(crate) fn as_missing(value: &Value) -> Option<&Missing> {
     match value {
-        Value::Undefined(missing) => Some(missing),
+        Value::Undefined(missing) if !missing.soft => Some(missing),
         _ => None,
     }
 }

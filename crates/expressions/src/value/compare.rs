@@ -58,7 +58,7 @@ impl Value {
             Value::Big(b) => b.hash(state),
             Value::Bytes(b) => b.hash(state),
             Value::Tuple(items) => {
-                if let Ok(_depth) = deeper() {
+                if deeper().is_ok() {
                     items.iter().for_each(|item| item.python_hash(state));
                 }
             }
@@ -68,7 +68,7 @@ impl Value {
 
     /// May be a key of a dict.
     pub fn check_hashable(&self) -> Result<(), Error> {
-        let _depth = deeper()?;
+        deeper()?;
         match self {
             Value::Undefined(missing) => Err(missing.error()),
             Value::List(_) | Value::Dict(_) => {
@@ -109,7 +109,7 @@ fn compare_exact(integer: &BigInt, float: f64) -> Option<Ordering> {
 }
 
 fn slices_equal(a: &[Value], b: &[Value]) -> Result<bool, Error> {
-    let _depth = deeper()?;
+    deeper()?;
     if a.len() != b.len() {
         return Ok(false);
     }
@@ -122,7 +122,7 @@ fn slices_equal(a: &[Value], b: &[Value]) -> Result<bool, Error> {
 }
 
 fn dicts_equal(a: &Dict, b: &Dict) -> Result<bool, Error> {
-    let _depth = deeper()?;
+    deeper()?;
     if a.len() != b.len() {
         return Ok(false);
     }
@@ -136,7 +136,7 @@ fn dicts_equal(a: &Dict, b: &Dict) -> Result<bool, Error> {
 }
 
 fn compare_slices(a: &[Value], b: &[Value], op: &str) -> Result<Option<Ordering>, Error> {
-    let _depth = deeper()?;
+    deeper()?;
     for (x, y) in a.iter().zip(b) {
         if !x.python_eq(y)? {
             return x.python_cmp(y, op);

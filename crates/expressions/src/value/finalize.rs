@@ -25,7 +25,7 @@ impl Value {
 
     /// A copy whose containers are not shared with this one.
     pub(crate) fn deep_copy(&self) -> Result<Value, Error> {
-        let _depth = deeper()?;
+        deeper()?;
         Ok(match self {
             Value::List(list) => {
                 let items = list.raw_items().iter().map(Value::deep_copy).collect::<Result<Vec<_>, _>>()?;
@@ -48,7 +48,7 @@ impl Value {
 
 /// `None`: nothing has to change.
 fn changed(value: &Value, force: bool) -> Result<Option<Value>, Error> {
-    let _depth = deeper()?;
+    deeper()?;
     match value {
         Value::Undefined(missing) => Err(missing.error()),
         Value::List(list) if list.resolver.is_none() || force => {
@@ -76,6 +76,7 @@ fn changed(value: &Value, force: bool) -> Result<Option<Value>, Error> {
             }
             Ok(differs.then(|| Value::dict(new)))
         }
+        Value::Object(object) if object.as_data().is_some() => Ok(object.as_data()),
         Value::Object(object) if !object.is_data() => {
             Err(Error::new(format!("Type '{}' is unsupported for variable storage.", object.type_name())))
         }

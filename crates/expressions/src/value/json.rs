@@ -24,7 +24,7 @@ impl Value {
     /// Everything resolved, as JSON. Something undefined or omitted in it is an error. Integers beyond 64 bits
     /// become floats, which is all that JSON readers promise to keep.
     pub fn to_json(&self) -> Result<Json, Error> {
-        let _depth = deeper()?;
+        deeper()?;
         Ok(match self {
             Value::Undefined(missing) => return Err(missing.error()),
             Value::None => Json::Null,
@@ -45,6 +45,9 @@ impl Value {
                 }
                 if let Some(json) = o.json() {
                     return Ok(json);
+                }
+                if let Some(data) = o.as_data() {
+                    return data.to_json();
                 }
                 let Some(keys) = o.keys() else {
                     return Err(Error::new(format!("a value of type '{}' is not data", o.type_name())));

@@ -20,10 +20,15 @@ use num_bigint::BigInt;
 use crate::Origin;
 use crate::error::Error;
 
+pub(crate) use access::{as_missing, lifted};
+pub(crate) use arithmetic::{Operator, apply, float_to_big, negate, plus};
+pub(crate) use compare::is_number;
+pub(crate) use containers::position;
 pub use containers::{Dict, Key, List, Resolve, Tuple};
-pub(crate) use depth::{Depth, deeper};
+pub(crate) use depth::deeper;
+pub(crate) use json::json_key;
 pub use object::{Object, omit};
-pub(crate) use repr::{float_repr, string_repr};
+pub(crate) use repr::{Style, float_repr};
 pub use str::Str;
 
 /// A Python value. Cloning is cheap; lists and dicts are shared, as in Python.
@@ -50,6 +55,8 @@ pub enum Value {
 pub struct Missing {
     pub message: String,
     pub origin: Option<Origin>,
+    /// The missing `else` of an inline `if`: prints as nothing, is false and empty.
+    pub soft: bool,
 }
 
 impl Missing {
@@ -60,11 +67,15 @@ impl Missing {
 
 impl Value {
     pub fn undefined(message: impl Into<String>) -> Self {
-        Self::Undefined(Arc::new(Missing { message: message.into(), origin: None }))
+        Self::Undefined(Arc::new(Missing { message: message.into(), origin: None, soft: false }))
     }
     /// An undefined value from the error that something undefined raised.
     pub fn from_undefined_error(error: Error) -> Self {
-        Self::Undefined(Arc::new(Missing { message: error.message, origin: error.origin }))
+        Self::Undefined(Arc::new(Missing { message: error.message, origin: error.origin, soft: false }))
+    }
+    pub(crate) fn soft_undefined() -> Self {
+        let message = "Type 'Undefined' is unsupported for variable storage.".to_owned();
+        Self::Undefined(Arc::new(Missing { message, origin: None, soft: true }))
     }
     pub fn str(text: impl Into<Arc<str>>) -> Self {
         Self::Str(Str::new(text))
@@ -169,6 +180,7 @@ impl Value {
     /// Python's truth of a value.
     pub fn truth(&self) -> Result<bool, Error> {
         Ok(match self {
+            Self::Undefined(missing) if missing.soft => false,
             Self::Undefined(missing) => return Err(missing.error()),
             Self::None => false,
             Self::Bool(b) => *b,

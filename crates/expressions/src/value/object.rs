@@ -54,6 +54,10 @@ pub trait Object: Send + Sync {
     fn is_data(&self) -> bool {
         self.keys().is_some()
     }
+    /// The plain data that the object becomes when it leaves a template.
+    fn as_data(&self) -> Option<Value> {
+        None
+    }
     fn compare(&self, _other: &Value) -> Option<Ordering> {
         None
     }

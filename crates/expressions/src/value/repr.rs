@@ -36,6 +36,7 @@ impl Value {
     }
     pub(crate) fn write_repr(&self, out: &mut String, style: Style) -> Result<(), Error> {
         match self {
+            Value::Undefined(missing) if missing.soft => {}
             Value::Undefined(missing) => return Err(missing.error()),
             Value::None => out.push_str("None"),
             Value::Bool(b) => out.push_str(if *b { "True" } else { "False" }),
@@ -60,7 +61,7 @@ fn push(out: &mut String, value: impl fmt::Display) {
 }
 
 fn sequence(items: &[Value], brackets: [&str; 2], out: &mut String, style: Style) -> Result<(), Error> {
-    let _depth = deeper()?;
+    deeper()?;
     out.push_str(brackets[0]);
     for (index, item) in items.iter().enumerate() {
         if index > 0 {
@@ -73,7 +74,7 @@ fn sequence(items: &[Value], brackets: [&str; 2], out: &mut String, style: Style
 }
 
 fn mapping(entries: &[(Value, Value)], out: &mut String, style: Style) -> Result<(), Error> {
-    let _depth = deeper()?;
+    deeper()?;
     out.push('{');
     for (index, (key, value)) in entries.iter().enumerate() {
         if index > 0 {

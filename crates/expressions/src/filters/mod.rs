@@ -1,0 +1,92 @@
+//! Filters: Jinja's and Ansible's own.
+
+mod collections;
+mod comment;
+mod crypto;
+mod data;
+mod dicts;
+mod mapping;
+mod misc;
+mod numbers;
+mod paths;
+mod regexes;
+mod sequences;
+mod strings;
+mod text;
+mod urls;
+
+use crate::error::Error;
+use crate::eval::{Args, Run};
+use crate::value::Value;
+
+pub(crate) use misc::to_bool;
+
+pub(crate) type Function = fn(&Run<'_>, &Value, Args) -> Result<Value, Error>;
+
+#[derive(Clone, Copy)]
+pub(crate) struct Filter {
+    pub(crate) function: Function,
+    /// Something undefined is given to the filter, instead of around it.
+    pub(crate) takes_undefined: bool,
+}
+
+/// The name without the collection of the built-in ones.
+pub(crate) fn short_name(name: &str) -> &str {
+    name.strip_prefix("ansible.builtin.").or(name.strip_prefix("ansible.legacy.")).unwrap_or(name)
+}
+
+pub(crate) fn find(name: &str) -> Option<Filter> {
+    let name = short_name(name);
+    let takes_undefined = matches!(name, "default" | "d" | "mandatory" | "type_debug");
+    let shelves: [fn(&str) -> Option<Function>; 13] = [
+        misc::find,
+        sequences::find,
+        mapping::find,
+        text::find,
+        strings::find,
+        numbers::find,
+        dicts::find,
+        collections::find,
+        data::find,
+        regexes::find,
+        paths::find,
+        urls::find,
+        crypto::find,
+    ];
+    let function = shelves.iter().find_map(|shelf| shelf(name))?;
+    Some(Filter { function, takes_undefined })
+}
+
+/// The text of a value, as filters of text take it.
+fn text_of(value: &Value) -> Result<String, Error> {
+    match value {
+        Value::Bytes(bytes) => Ok(String::from_utf8_lossy(bytes).into_owned()),
+        other => other.python_str(),
+    }
+}
+
+fn text_or(value: Option<Value>, default: &str) -> Result<String, Error> {
+    match value {
+        None | Some(Value::None) => Ok(default.to_owned()),
+        Some(value) => text_of(&value),
+    }
+}
+
+fn truth_or(value: Option<Value>, default: bool) -> Result<bool, Error> {
+    value.map_or(Ok(default), |value| value.truth())
+}
+
+fn int_or(value: Option<Value>, default: i64) -> Result<i64, Error> {
+    value.map_or(Ok(default), |value| crate::methods::integer(&value))
+}
+
+/// A size that people may ask for, neither negative nor absurd.
+fn size_or(value: Option<Value>, default: usize) -> Result<usize, Error> {
+    let Some(value) = value.filter(|value| !value.is_none()) else { return Ok(default) };
+    let size = usize::try_from(crate::methods::integer(&value)?).unwrap_or(0);
+    if size > 1 << 24 { Err(Error::new("the number is too large")) } else { Ok(size) }
+}
+
+fn needed(value: Option<Value>, filter: &str, name: &str) -> Result<Value, Error> {
+    value.ok_or_else(|| Error::new(format!("{filter} needs the argument '{name}'")))
+}

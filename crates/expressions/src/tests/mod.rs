@@ -1,0 +1,34 @@
+//! Tests (`is …`): Jinja's and Ansible's own.
+
+mod basic;
+mod files;
+mod results;
+mod versions;
+
+use crate::error::Error;
+use crate::eval::{Args, Run};
+use crate::value::Value;
+
+pub(crate) type Function = fn(&Run<'_>, &Value, Args) -> Result<bool, Error>;
+
+#[derive(Clone, Copy)]
+pub(crate) struct Test {
+    pub(crate) function: Function,
+    pub(crate) takes_undefined: bool,
+}
+
+pub(crate) fn find(name: &str) -> Option<Test> {
+    let name = crate::filters::short_name(name);
+    let takes_undefined = matches!(name, "defined" | "undefined");
+    let shelves: [fn(&str) -> Option<Function>; 4] =
+        [basic::find, results::find, files::find, versions::find];
+    let function = shelves.iter().find_map(|shelf| shelf(name))?;
+    Some(Test { function, takes_undefined })
+}
+
+fn argument<'a>(args: &'a Args, test: &str) -> Result<&'a Value, Error> {
+    args.positional
+        .first()
+        .or_else(|| args.named.first().map(|(_, value)| value))
+        .ok_or_else(|| Error::new(format!("the test '{test}' needs an argument")))
+}
