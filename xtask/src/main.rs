@@ -19,7 +19,7 @@ cargo xtask COMMAND
   setup                         install what the tests need (as root: Debian packages; the real ansible-core in a virtual environment)
   test                          setup, build, all tests, the conformance suite; ends with `N passed, N failed, N skipped`
   conformance [NAME…] [--keep]  the playbooks of tests/conformance with the real ansible-core and with Theseus, compared
-      --oracle-only             only the real ansible-core, twice: are the playbooks themselves reproducible?
+      --oracle-only             only the real ansible-core: remember its results, or compare it with what is remembered
       --fresh                   do not use remembered results of the real ansible-core
   lint                          format, clippy, rooms, file lengths, documents, licences, advisories
   bench [NAME…]                 what is in bench/

@@ -30,7 +30,7 @@ const AT_ONCE: usize = 2;
 pub(crate) struct Options {
     names: Vec<String>,
     keep: bool,
-    /// Compare the reference with itself.
+    /// Only the reference: its results are remembered, or compared with those remembered.
     oracle_only: bool,
     fresh: bool,
 }
@@ -91,7 +91,8 @@ fn one(case: &Case, options: &Options) -> Result<(Verdict, f64, f64)> {
     if let Some(reason) = case.missing() {
         return Ok((Verdict::Skipped(reason), 0.0, 0.0));
     }
-    let recalled = if options.fresh || options.oracle_only { None } else { remembered::recall(case)? };
+    let recalled = if options.fresh { None } else { remembered::recall(case)? };
+    let known_before = recalled.is_some();
     let reference = match recalled {
         Some(known) => known,
         None => {
@@ -105,6 +106,10 @@ fn one(case: &Case, options: &Options) -> Result<(Verdict, f64, f64)> {
         }
     };
     let mut found = reference_is_right(case, &reference.outcomes);
+    if options.oracle_only && !known_before {
+        let verdict = if found.is_empty() { Verdict::Same } else { Verdict::Different(found) };
+        return Ok((verdict, reference.seconds, 0.0));
+    }
     let start = Instant::now();
     let other = if options.oracle_only { Program::Ansible } else { Program::Theseus };
     let outcomes = turn::take(case, other, options.keep)?;
