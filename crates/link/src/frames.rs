@@ -37,16 +37,20 @@ impl Frames {
     pub(crate) async fn opening(&mut self, mark: &str) -> io::Result<Opening> {
         loop {
             let fresh = &self.buffer[self.used..];
-            if let Some(at) = find(fresh, MAGIC) {
-                self.used += at + MAGIC.len();
-                return Ok(Opening::Magic);
-            }
-            if let Some(at) = find(fresh, mark.as_bytes())
+            let magic = find(fresh, MAGIC);
+            // Whatever stands before the magic text was said before it: a word must not be skipped because the
+            // agent was quick to follow.
+            let greeted = magic.unwrap_or(fresh.len());
+            if let Some(at) = find(&fresh[..greeted], mark.as_bytes())
                 && let Some(length) = fresh[at..].iter().position(|b| *b == b'\n')
             {
                 let line = String::from_utf8_lossy(&fresh[at + mark.len()..at + length]).trim().to_owned();
                 self.used += at + length + 1;
                 return Ok(Opening::Word(line));
+            }
+            if let Some(at) = magic {
+                self.used += at + MAGIC.len();
+                return Ok(Opening::Magic);
             }
             if fresh.len() > MAX_NOISE {
                 let text = String::from_utf8_lossy(&fresh[..1024]).into_owned();
@@ -96,4 +100,23 @@ impl Frames {
 
 fn find(text: &[u8], what: &[u8]) -> Option<usize> {
     text.windows(what.len()).position(|window| window == what)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Stdio;
+
+    use super::*;
+    use crate::wire::Wire;
+
+    #[tokio::test]
+    async fn words_before_the_magic_text_are_heard_even_when_both_come_at_once() {
+        let mut command = tokio::process::Command::new("printf");
+        command.arg("noise\\n@mark stored\\n\\000THESEUS-AGENT\\001\\n");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let wire = Wire::child(command.spawn().unwrap()).unwrap();
+        let mut frames = Frames::new(wire.source, wire.said);
+        assert!(matches!(frames.opening("@mark ").await.unwrap(), Opening::Word(word) if word == "stored"));
+        assert!(matches!(frames.opening("@mark ").await.unwrap(), Opening::Magic));
+    }
 }
