@@ -13,9 +13,11 @@ use crate::module::{At, Failure, Task};
 mod chattr;
 mod mode;
 mod selinux;
+mod version;
 
-pub use chattr::{flag_letters, version_and_flags};
+pub use chattr::{flag_letters, inode_flags, inode_version};
 pub use mode::Mode;
+pub(crate) use mode::own_umask;
 
 /// What a task says about a file's metadata.
 #[derive(Clone, Debug, Default)]
@@ -145,7 +147,6 @@ pub fn add_path_info(values: &mut Map, cache: &mut Cache) {
     };
     let path = Path::new(&path);
     let (true, Ok(metadata)) = (path.exists(), std::fs::symlink_metadata(path)) else {
-        values.insert("state".to_owned(), json!("absent"));
         return;
     };
     let accounts = cache.accounts();

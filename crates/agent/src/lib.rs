@@ -12,6 +12,7 @@ pub mod crontab;
 pub mod facts;
 pub mod fileargs;
 pub mod files;
+pub mod http;
 mod jobs;
 pub mod module;
 pub mod modules;

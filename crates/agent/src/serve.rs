@@ -19,7 +19,7 @@ mod masking;
 mod relay;
 mod shared;
 
-pub(crate) use call::{Tools, perform};
+pub(crate) use call::{Tools, expand_path, perform};
 use executor::Executor;
 pub(crate) use executor::failure;
 use shared::{Item, Shared};
@@ -82,7 +82,10 @@ pub fn serve(
             std::process::exit(1);
         }
     })?;
-    Executor::new(shared, recorder, Cache::default(), run).run()
+    let result = Executor::new(shared.clone(), recorder, Cache::default(), run).run();
+    // The stream ends now, also where the reading thread still waits.
+    shared.hang_up();
+    result
 }
 
 pub(crate) fn layer_run(run: &RunInfo) -> layer::Run {

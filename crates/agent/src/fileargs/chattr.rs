@@ -39,16 +39,23 @@ pub fn flag_letters(flags: u32) -> String {
     LETTERS.iter().filter(|(_, bit)| flags & bit != 0).map(|(c, _)| *c).collect()
 }
 
-/// The inode's version and flags; `None` where the file system has none.
-pub fn version_and_flags(path: &Path) -> Option<u32> {
+/// The inode's flags; `None` where the file system has none.
+pub fn inode_flags(path: &Path) -> Option<u32> {
+    rustix::fs::ioctl_getflags(open(path)?).ok().map(|f| f.bits())
+}
+
+/// The inode's version (generation), as `lsattr -v` shows it.
+pub fn inode_version(path: &Path) -> Option<u32> {
+    crate::fileargs::version::of(&open(path)?)
+}
+
+fn open(path: &Path) -> Option<std::fs::File> {
     let metadata = std::fs::symlink_metadata(path).ok()?;
     if !metadata.is_file() && !metadata.is_dir() {
         return None;
     }
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file =
-        std::fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path).ok()?;
-    rustix::fs::ioctl_getflags(&file).ok().map(|f| f.bits())
+    std::fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path).ok()
 }
 
 /// `+i`, `-a`, `=id` or `id`.
@@ -64,7 +71,7 @@ pub(super) fn apply(task: &mut Task<'_>, path: &Path, text: &str) -> Result<bool
             .ok_or_else(|| Failure::new(format!("attributes: `{letter}` is no attribute that chattr knows")))?
             .1;
     }
-    let Some(old) = version_and_flags(path) else {
+    let Some(old) = inode_flags(path) else {
         return Err(Failure::new(format!(
             "chattr failed: the file system of {} has no attributes",
             path.display()

@@ -19,17 +19,28 @@ modules! {
     fetch,
     file,
     find,
+    get_url,
+    git,
     lineinfile,
     replace,
     slurp,
     stat,
     tempfile,
+    unarchive,
+    uri,
     // System.
     apt,
     setup,
     service,
     systemd,
     systemd_service,
+    debconf,
+    dpkg_selections,
+    hostname,
+    getent,
+    service_facts,
+    package_facts,
+    package,
     cron,
     wait_for,
     user,
@@ -48,6 +59,11 @@ pub fn find(name: &str) -> Option<&'static Module> {
             && (matches!(collection, "" | "ansible.builtin" | "ansible.legacy")
                 || collection == module.spec.collection)
     })
+}
+
+/// A content that the controller sent with a task (`_content`, `_inline`), if it did.
+pub(crate) fn copy_source(args: &catalog::Args, task: &crate::module::Task<'_>) -> Result<Option<Vec<u8>>, crate::module::Failure> {
+    copy::sent(args, task)
 }
 
 pub fn all() -> impl Iterator<Item = &'static Module> {

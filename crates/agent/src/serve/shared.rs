@@ -87,6 +87,11 @@ impl Shared {
         }
     }
 
+    /// Nothing more is said.
+    pub(super) fn hang_up(&self) {
+        *lock(&self.output) = Box::new(std::io::sink());
+    }
+
     pub(super) fn push(&self, item: Item) {
         lock(&self.queue).items.push_back(item);
         self.changed.notify_all();

@@ -1,0 +1,49 @@
+//! `package`: packages, by whatever manages them on this host.
+
+use std::path::Path;
+
+use catalog::{Arg, Args, ModuleSpec};
+
+use crate::facts::distribution::Distribution;
+use crate::facts::settings;
+use crate::facts::source::Source;
+use crate::module::{Failure, Module, Outcome, Task};
+use crate::packages::others;
+
+pub(crate) static MODULE: Module = Module {
+    spec: ModuleSpec::builtin(
+        "package",
+        &[
+            Arg::list("name").required().aliases(&["pkg"]),
+            Arg::str("state").required(),
+            Arg::str("use").default("auto"),
+        ],
+    )
+    .open(),
+    run,
+};
+
+fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
+    let source = Source::new(Path::new("/"));
+    let manager = match args.string("use").rsplit('.').next() {
+        Some("auto" | "") | None => settings::package_manager(&source, &Distribution::detect(&source)),
+        Some(named) => named.to_owned(),
+    };
+    if manager != "apt" {
+        let refresh = args.bool("update_cache");
+        return others::apply(task, &manager, &args.strings("name"), &args.string("state"), refresh);
+    }
+    let mut given = args.0.clone();
+    given.remove("use");
+    // `installed` and `removed` are other managers' words.
+    match args.string("state").as_str() {
+        "installed" => _ = given.insert("state".into(), "present".into()),
+        "removed" => _ = given.insert("state".into(), "absent".into()),
+        _ => {}
+    }
+    let apt = &super::apt::MODULE;
+    let args = apt.spec.read(&given, &|_| false).map_err(|errors| {
+        Failure::new(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+    })?;
+    (apt.run)(&args, task)
+}
