@@ -223,8 +223,9 @@ pub struct Role {
     pub collection: Option<Arc<str>>,
     /// The roles that pulled this one in, outermost first, as far as variables and paths need them.
     pub chain: Arc<Vec<ParentRole>>,
-    /// Roles that this one depends on, and those that it was pulled in by.
+    /// Roles that this one depends on.
     pub dependencies: Vec<Arc<Role>>,
+    /// Roles whose tasks include or import this one, outermost first.
     pub parents: Vec<Arc<str>>,
     pub allow_duplicates: bool,
     /// Whether later tasks of the play see its defaults and vars.

@@ -5,8 +5,16 @@ pub mod config;
 pub mod diagnostic;
 pub mod extra_vars;
 pub mod inventory;
+pub mod ir;
 pub mod keyvalue;
+pub mod load;
+pub mod lookups;
+pub mod loops;
 pub mod pattern;
+pub mod search;
+pub mod settings;
+pub mod tags;
+pub mod vars;
 pub mod vault;
 pub mod yaml;
 

@@ -48,14 +48,6 @@ pub fn places(name: &str, kind: &str, search: &[PathBuf]) -> Vec<PathBuf> {
         }
     };
     for folder in search {
-        // Beside `tasks/main.yml` of a role: its `files/` are one level up.
-        if folder.ends_with("tasks") && !kind.is_empty() {
-            if let Some(role) = folder.parent() {
-                add(role.join(kind).join(&name));
-            }
-            add(folder.join(&name));
-            continue;
-        }
         if !in_kind && !kind.is_empty() {
             add(folder.join(kind).join(&name));
         }

@@ -35,3 +35,16 @@ impl Default for Settings {
         }
     }
 }
+
+impl From<&crate::config::Config> for Settings {
+    fn from(config: &crate::config::Config) -> Self {
+        Self {
+            roles_path: config.paths("DEFAULT_ROLES_PATH").to_vec(),
+            collections_path: config.paths("COLLECTIONS_PATHS").to_vec(),
+            hash_behaviour_merge: config.text("DEFAULT_HASH_BEHAVIOUR") == Some("merge"),
+            inject_facts_as_vars: config.flag("INJECT_FACTS_AS_VARS"),
+            ansible_managed: config.text("DEFAULT_MANAGED_STR").unwrap_or("Ansible managed").to_owned(),
+            file: config.file.clone(),
+        }
+    }
+}

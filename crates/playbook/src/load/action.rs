@@ -53,6 +53,7 @@ const COLLECTIONS: &[(&str, &str)] = &[
 const RENAMED: &[(&str, &str)] = &[
     ("yum", "dnf"),
     ("systemd_service", "systemd"),
+    ("systemd", "systemd_service"),
     ("openssl_certificate", "x509_certificate"),
     ("letsencrypt", "acme_certificate"),
     ("github_hooks", "github_webhook"),
@@ -116,6 +117,8 @@ pub(super) struct Action<'n> {
     pub(super) key: &'n yaml::Node,
     pub(super) arguments: Arguments<'n>,
     pub(super) local: bool,
+    /// By `action:` or `local_action:`; a mapping of arguments then holds the module's name, too.
+    pub(super) spelled: bool,
 }
 
 pub(super) enum Arguments<'n> {
@@ -135,9 +138,6 @@ impl Reader<'_> {
     /// The module behind a name; `None`: not one that Theseus knows.
     pub(super) fn known(&self, name: &str) -> Option<Known> {
         let modules = &self.shared.options.modules;
-        if LANGUAGE.contains(&short_name(name)) {
-            return Some(Known { module: short_name(name).to_owned(), spec: None });
-        }
         for candidate in full_names(name) {
             if let Some(spec) = modules.spec(&candidate) {
                 return Some(Known { module: spec.name.to_owned(), spec: Some(spec) });
@@ -145,6 +145,9 @@ impl Reader<'_> {
             if modules.is_action(&candidate) {
                 return Some(Known { module: candidate, spec: None });
             }
+        }
+        if LANGUAGE.contains(&short_name(name)) {
+            return Some(Known { module: short_name(name).to_owned(), spec: None });
         }
         // `community.general.ufw` is known as `ufw`; `other.collection.copy` is not `copy`.
         let (collection, short) = name.rsplit_once('.')?;
@@ -179,13 +182,21 @@ impl Reader<'_> {
                         key: entry.key,
                         arguments: Arguments::Node(entry.value),
                         local: false,
+                        spelled: false,
                     };
                     if known { found.push(action) } else { others.push((entry, action)) }
                 }
             }
         }
-        if found.is_empty() && others.len() == 1 {
-            found.extend(others.pop().map(|(_, action)| action));
+        if found.is_empty() {
+            // The only one, or the only one that looks like the name of a module.
+            let full = |(_, action): &(_, Action<'_>)| action.name.matches('.').count() >= 2;
+            let mut full_names = (0..others.len()).filter(|index| full(&others[*index]));
+            let at = full_names
+                .next()
+                .filter(|_| full_names.next().is_none())
+                .or((others.len() == 1).then_some(0));
+            found.extend(at.map(|at| others.remove(at).1));
         }
         for (entry, _) in &others {
             self.unknown_keyword(entry, level);
@@ -219,7 +230,13 @@ impl Reader<'_> {
             };
             let name = self.text(module, "the module")?;
             let name = name.split_whitespace().next().unwrap_or_default().to_owned();
-            return Some(Action { name, key: module, arguments: Arguments::Node(entry.value), local });
+            return Some(Action {
+                name,
+                key: module,
+                arguments: Arguments::Node(entry.value),
+                local,
+                spelled: true,
+            });
         }
         let Value::Str(text) = self.raw_value(entry.value) else {
             self.error(format!("`{}` must be text or a mapping", entry.name), &entry.value.origin);
@@ -231,6 +248,12 @@ impl Reader<'_> {
             Some(origin) => Str::trusted(rest.trim_start(), origin.clone()),
             None => Str::new(rest.trim_start()),
         };
-        Some(Action { name: name.to_owned(), key: entry.value, arguments: Arguments::Text(rest), local })
+        Some(Action {
+            name: name.to_owned(),
+            key: entry.value,
+            arguments: Arguments::Text(rest),
+            local,
+            spelled: true,
+        })
     }
 }

@@ -37,9 +37,11 @@ impl Reader<'_> {
             ("argument_spec_name", Value::str(entry)),
             ("path", Value::str(role.path.display().to_string())),
         ];
+        let given = usage.params.iter().map(|(name, value)| (Value::str(name.clone()), value.clone()));
         let args: Vars = [
             ("argument_spec", options),
-            ("provided_arguments", self.provided(usage)),
+            // The rest is looked up as variables when the task runs.
+            ("provided_arguments", Value::dict(given.collect::<Vec<_>>())),
             ("validate_args_context", Value::dict(about)),
         ]
         .into_iter()
@@ -72,11 +74,5 @@ impl Reader<'_> {
             search: around.search.clone(),
             dir: around.dir.clone(),
         }))
-    }
-
-    /// What is given where the role is used; the rest is looked up as variables when the task runs.
-    fn provided(&self, usage: &Usage) -> Value {
-        let given = usage.entry_vars.iter().chain(usage.params.iter());
-        Value::dict(given.map(|(name, value)| (Value::str(name.clone()), value.clone())).collect::<Vec<_>>())
     }
 }

@@ -175,9 +175,11 @@ impl Reader<'_> {
             entry_vars: own,
             params: Arc::default(),
             allow_duplicates: flag("allow_duplicates").or(Some(true)),
+            own: String::new(),
             public: flag("public").unwrap_or(true),
             validate: flag("rolespec_validate").unwrap_or(true),
             dynamic: false,
+            dependency: false,
         };
         let Some(used) = self.role(&usage, &inner) else { return Vec::new() };
         self.imported.push((used.handlers, used.roles));

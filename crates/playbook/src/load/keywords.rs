@@ -17,6 +17,7 @@ pub(super) enum Level {
     Block,
     Task,
     Handler,
+    Import,
 }
 
 impl Level {
@@ -27,6 +28,7 @@ impl Level {
             Self::Block => "Block",
             Self::Task => "Task",
             Self::Handler => "Handler",
+            Self::Import => "PlaybookInclude",
         }
     }
 
@@ -38,6 +40,7 @@ impl Level {
             Self::Block => BLOCK,
             Self::Task => TASK,
             Self::Handler => HANDLER,
+            Self::Import => &["when"],
         }
     }
 
@@ -49,7 +52,7 @@ impl Level {
 
     pub(super) fn names(self) -> impl Iterator<Item = &'static str> {
         let more: &[&str] = if self == Self::Handler { TASK } else { &[] };
-        COMMON.iter().chain(self.own()).chain(more).copied()
+        self.own().iter().chain(more).chain(COMMON).copied()
     }
 }
 
@@ -193,6 +196,7 @@ impl Reader<'_> {
             "module_defaults" => keywords.module_defaults = self.layers(node, "module_defaults"),
             "when" => keywords.when = self.conditions(node, "when"),
             "tags" => keywords.tags = self.tags(node),
+            // Plays and roles keep theirs apart.
             "vars" if kind != VarsKind::RoleParams => {
                 let vars = self.vars(node, "`vars`");
                 if !vars.is_empty() {

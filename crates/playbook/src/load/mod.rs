@@ -225,10 +225,12 @@ impl Project {
             from: request.from.clone(),
             entry_vars: entry_vars.map(|layer| layer.vars.clone()).unwrap_or_default(),
             params: Arc::default(),
-            allow_duplicates: request.allow_duplicates,
+            allow_duplicates: Some(request.allow_duplicates.unwrap_or(true)),
+            own: String::new(),
             public: request.public,
             validate: request.validate,
             dynamic: true,
+            dependency: false,
         };
         let used = reader.role(&usage, &around);
         let loaded = used.map(role::Used::into_loaded).unwrap_or_default();

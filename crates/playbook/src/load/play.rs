@@ -65,14 +65,8 @@ impl Reader<'_> {
                 "vars" => import.vars.extend(self.vars(entry.value, "`vars`")),
                 "when" => import.when.extend(self.conditions(entry.value, "when")),
                 "tags" => import.tags.extend(self.tags(entry.value)),
-                "name" => {}
-                name if Level::Play.allows(name)
-                    && !Level::Play.names().take(24).any(|common| common == name) =>
-                {
-                    self.unknown_keyword(entry, Level::Play);
-                }
-                name if Level::Play.allows(name) || Self::is_import_playbook(entry) => {}
-                _ => self.unknown_keyword(entry, Level::Play),
+                name if Level::Import.allows(name) || Self::is_import_playbook(entry) => {}
+                _ => self.unknown_keyword(entry, Level::Import),
             }
         }
         let target = entries[at].value;
@@ -118,10 +112,10 @@ impl Reader<'_> {
                 keywords.tags.push(tag.clone());
             }
         }
-        let mut vars = import.vars.clone();
-        if let Some(own) = entries.iter().find(|entry| entry.name == "vars") {
-            vars.extend(self.vars(own.value, "`vars`"));
-        }
+        let own = entries.iter().find(|entry| entry.name == "vars");
+        let mut vars = own.map(|own| self.vars(own.value, "`vars`")).unwrap_or_default();
+        // The importer knows better than the imported.
+        vars.extend(import.vars.clone());
         let keywords = Arc::new(keywords);
         let mut play = empty_play(node, hosts, keywords, Arc::new(vars), dir);
         self.play_keywords(entries, &mut play);

@@ -23,11 +23,16 @@ pub(super) struct Usage {
     pub(super) from: RoleFrom,
     pub(super) entry_vars: Arc<Vars>,
     pub(super) params: Arc<Vars>,
+    /// `None`: as the role's `meta` says.
     pub(super) allow_duplicates: Option<bool>,
+    /// `when` and `tags` of the entry: with other ones it is another use of the role.
+    pub(super) own: String,
     pub(super) public: bool,
     pub(super) validate: bool,
     /// `include_role`.
     pub(super) dynamic: bool,
+    /// In `dependencies:`, not included or imported by a task.
+    pub(super) dependency: bool,
 }
 
 /// What the use of a role brings.
@@ -64,7 +69,7 @@ impl Reader<'_> {
                 return None;
             }
             let name = self.static_text(node, around, "the name of the role")?;
-            return self.role(&usage(name, &node.origin), around);
+            return self.role(&usage(name, &node.origin, around), around);
         };
         let entries = self.entries(node, "a role")?;
         let named = entries
@@ -77,12 +82,14 @@ impl Reader<'_> {
         };
         let mut inner = around.clone();
         let own = self.keywords(&entries, VarsKind::RoleParams);
+        let key = format!("{:?}|{:?}", own.when, own.tags);
         inner.keywords = Arc::new(own.within(&around.keywords));
         let (params, vars) = self.role_params(&entries);
         inner.play_vars = Arc::new(merged(&around.play_vars, [&*vars, &*params]));
         let name = self.static_text(named.value, &inner, "the name of the role")?;
         inner.play_vars = around.play_vars.clone();
-        let mut usage = usage(name, &node.origin);
+        let mut usage = usage(name, &node.origin, around);
+        usage.own = key;
         usage.params = params;
         usage.entry_vars = vars;
         self.role(&usage, &inner)
@@ -201,14 +208,17 @@ impl Reader<'_> {
             chain.extend(parent.chain.iter().cloned());
             chain.push(parent.as_parent());
         }
+        let mut parents = around.role.as_ref().map(|role| role.parents.clone()).unwrap_or_default();
+        if !usage.dependency {
+            parents.extend(around.role.as_ref().map(|role| role.name.clone()));
+        }
         let key = format!(
-            "{}|{:?}|{:?}|{:?}|{:?}|{:?}|{}",
+            "{}|{:?}|{:?}|{:?}|{}|{}",
             path.display(),
             usage.from,
             shown_vars(&usage.params),
             shown_vars(&usage.entry_vars),
-            around.keywords.when,
-            around.keywords.tags,
+            usage.own,
             usage.dynamic
         );
         Role {
@@ -219,10 +229,10 @@ impl Reader<'_> {
             params: usage.params.clone(),
             entry_vars: usage.entry_vars.clone(),
             collection: place.collection.as_deref().map(Arc::from),
-            parents: chain.iter().map(|parent| parent.name.clone()).collect(),
+            parents,
             chain: Arc::new(chain),
             dependencies: Vec::new(),
-            allow_duplicates: usage.allow_duplicates.unwrap_or(false) || meta.allow_duplicates,
+            allow_duplicates: usage.allow_duplicates.unwrap_or(meta.allow_duplicates),
             public: usage.public,
             instance: self.shared.instance(key),
         }
@@ -321,7 +331,7 @@ impl Reader<'_> {
     }
 }
 
-fn usage(name: String, origin: &Arc<Origin>) -> Usage {
+fn usage(name: String, origin: &Arc<Origin>, around: &Around) -> Usage {
     Usage {
         name,
         origin: origin.clone(),
@@ -329,9 +339,12 @@ fn usage(name: String, origin: &Arc<Origin>) -> Usage {
         entry_vars: Arc::default(),
         params: Arc::default(),
         allow_duplicates: None,
-        public: true,
+        own: String::new(),
+        // What a hidden role depends on is hidden, too.
+        public: around.role.as_ref().is_none_or(|role| role.public),
         validate: true,
         dynamic: false,
+        dependency: around.role.is_some(),
     }
 }
 

@@ -100,15 +100,8 @@ impl Reader<'_> {
                 Kind::Null => {}
                 Kind::Map(_) => {
                     self.args_map(node, given);
-                    if action.key.origin != node.origin
-                        && given.args.contains_key("module")
-                        && matches!(&action.key.kind, Kind::Str { .. })
-                    {
-                        // `action: {module: copy, …}`
-                        if short_name(&action.name) == given.text("module").as_deref().map_or("", short_name)
-                        {
-                            given.args.shift_remove("module");
-                        }
+                    if action.spelled {
+                        given.args.shift_remove("module");
                     }
                 }
                 Kind::Seq(_) => {

@@ -166,16 +166,13 @@ impl Inner {
             "role_path" => Value::from(role.path.display().to_string()),
             "ansible_collection_name" => Value::str(role.collection.clone()?),
             // Nearest first.
-            "ansible_parent_role_names" if !role.chain.is_empty() => {
-                Value::list(role.chain.iter().rev().map(|parent| Value::str(parent.name.clone())).collect())
+            "ansible_parent_role_names" if !role.parents.is_empty() => {
+                Value::list(role.parents.iter().rev().map(|name| Value::str(name.clone())).collect())
             }
-            "ansible_parent_role_paths" if !role.chain.is_empty() => Value::list(
-                role.chain
-                    .iter()
-                    .rev()
-                    .map(|parent| Value::from(parent.path.display().to_string()))
-                    .collect(),
-            ),
+            "ansible_parent_role_paths" if !role.parents.is_empty() => {
+                let parents = role.chain.iter().rev().filter(|parent| role.parents.contains(&parent.name));
+                Value::list(parents.map(|parent| Value::from(parent.path.display().to_string())).collect())
+            }
             _ => return None,
         })
     }
@@ -200,8 +197,11 @@ impl Inner {
 
     /// Roles of the play; `all`: with those they depend on.
     fn role_names(&self, all: bool) -> Vec<String> {
+        let roles = self.play.roles();
+        let dependencies: Vec<u64> =
+            roles.iter().flat_map(|role| role.dependencies.iter().map(|role| role.instance)).collect();
         let mut names: Vec<String> = Vec::new();
-        for role in self.play.roles().iter().filter(|role| all || role.chain.is_empty()) {
+        for role in roles.iter().filter(|role| all || !dependencies.contains(&role.instance)) {
             if !names.iter().any(|known| *known == *role.name) {
                 names.push(role.name.to_string());
             }

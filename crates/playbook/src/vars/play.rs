@@ -73,7 +73,7 @@ impl PlayVars {
     pub fn set_prompts(&self, vars: Vars) {
         self.state.write().prompts = Arc::new(vars);
     }
-    /// A role that was included with `public`: later tasks see its variables.
+    /// A role that was included: later tasks see its name, and its variables if it is `public`.
     pub fn add_role(&self, role: Arc<Role>) {
         let mut state = self.state.write();
         if !state.roles.iter().any(|known| known.instance == role.instance) {

@@ -14,7 +14,7 @@ use super::{PlayVars, Variables, wrap};
 use crate::ir::{Task, Vars};
 
 /// Templates inside templates; deeper is taken for a circle, before the stack ends.
-const MAX_DEPTH: usize = 150;
+const MAX_DEPTH: usize = 100;
 
 /// The variables of one task on one host. Cheap to clone; make a new one when variables have changed.
 #[derive(Clone)]
@@ -222,10 +222,20 @@ impl Inner {
         self.this.upgrade().map(|inner| inner as Arc<dyn Resolve>)
     }
 
+    /// Which scope this is, for finding circles. Another host's is made anew whenever it is asked.
+    fn identity(&self) -> usize {
+        match &self.host {
+            Some(host) if self.bare => {
+                host.bytes().fold(0, |all: usize, byte| all.wrapping_mul(31).wrapping_add(byte.into()))
+            }
+            _ => std::ptr::from_ref(self) as usize,
+        }
+    }
+
     fn resolve_deep(&self, raw: &Value) -> Result<Value, Error> {
         match raw {
             Value::Str(text) if text.is_template() => {
-                let _active = Active::enter(std::ptr::from_ref(self) as usize, text)?;
+                let _active = Active::enter(self.identity(), text)?;
                 let result = self.variables.engine.render(text, self);
                 result.map_err(|error| match text.origin() {
                     Some(origin) => error.at(origin),
