@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-pub(super) struct Folder(pub(super) PathBuf);
+pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Drop for Folder {
     fn drop(&mut self) {
@@ -11,7 +11,7 @@ impl Drop for Folder {
 }
 
 /// Files of a project, in one text: `=== path` begins each.
-pub(super) fn folder(files: &str) -> Folder {
+pub(crate) fn folder(files: &str) -> Folder {
     static COUNT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
     let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let root = std::env::temp_dir().join(format!("theseus-load-{}-{number}", std::process::id()));

@@ -255,4 +255,6 @@ fn as_list(value: Value) -> Vec<Value> {
 }
 
 #[cfg(test)]
+pub(crate) mod folder;
+#[cfg(test)]
 mod tests;

@@ -16,8 +16,11 @@ pub(super) struct Reader<'a> {
     pub(super) warnings: Vec<Diagnostic>,
     pub(super) unknown: Vec<UnknownModule>,
     /// Handlers and roles that static imports of the play brought.
-    pub(super) imported: Vec<(Vec<Arc<Task>>, Vec<Arc<Role>>)>,
+    pub(super) imported: Vec<Brought>,
 }
+
+/// Handlers and roles.
+pub(super) type Brought = (Vec<Arc<Task>>, Vec<Arc<Role>>);
 
 /// One `key: value` of a mapping, the key as text.
 pub(super) struct Entry<'n> {

@@ -24,9 +24,7 @@ const DEBUG: ModuleSpec =
     ModuleSpec::builtin("debug", &[Arg::raw("msg"), Arg::str("var"), Arg::int("verbosity").default("0")]);
 const UFW: ModuleSpec = ModuleSpec::builtin("ufw", &[Arg::str("rule")]).collection("community.general");
 
-#[path = "folder.rs"]
-mod folder;
-use folder::{Folder, folder};
+use super::folder::{Folder, folder};
 
 struct Few;
 

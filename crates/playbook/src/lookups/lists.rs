@@ -157,9 +157,26 @@ pub(super) fn subelements(call: &Call<'_>) -> Result<Vec<Value>, Error> {
                 found.type_name()
             )));
         };
-        all.extend(elements(&found)?.into_iter().map(|element| Value::tuple(vec![owner.clone(), element])));
+        let keys: Vec<&str> = path.split('.').collect();
+        let owner = without(&owner, &keys);
+        let pair = |element| Value::tuple(vec![owner.clone(), element]);
+        all.extend(elements(&found)?.into_iter().map(pair));
     }
     Ok(all)
+}
+
+/// The dict without the list that is iterated.
+fn without(owner: &Value, keys: &[&str]) -> Value {
+    let (Value::Dict(dict), [key, deeper @ ..]) = (owner, keys) else { return owner.clone() };
+    let entries = dict.raw_items().into_iter().filter_map(|(name, value)| {
+        let mine = name.as_str() == Some(*key);
+        match (mine, deeper.is_empty()) {
+            (true, true) => None,
+            (true, false) => Some((name, without(&value, deeper))),
+            _ => Some((name, value)),
+        }
+    });
+    Value::dict(entries.collect::<Vec<_>>())
 }
 
 fn descend(owner: &Value, path: &str, skip_missing: bool) -> Result<Option<Value>, Error> {
@@ -257,9 +274,8 @@ impl Sequence {
                 return Err(Error::new("can't specify both count and end in with_sequence"));
             }
             (Some(0), None) => return Ok(()),
-            (Some(count), None) => {
-                self.start.saturating_add(count.saturating_mul(stride)).saturating_sub(stride)
-            }
+            // Counting down goes on too far, as it does with Ansible.
+            (Some(count), None) => self.start.saturating_add(count.saturating_mul(stride)).saturating_sub(1),
             (None, Some(end)) => end,
         };
         if stride == 0 {

@@ -82,9 +82,12 @@ pub(super) fn ini(call: &Call<'_>) -> Result<Vec<Value>, Error> {
     Ok(all)
 }
 
+/// Name and value.
+type Row = (String, String);
+
 /// The rows of a section, those of `DEFAULT` first. Indented lines go on with the value above.
-fn ini_rows(text: &str, wanted: &str, case_sensitive: bool) -> Vec<(String, String)> {
-    let (mut defaults, mut rows): (Vec<(String, String)>, Vec<(String, String)>) = (Vec::new(), Vec::new());
+fn ini_rows(text: &str, wanted: &str, case_sensitive: bool) -> Vec<Row> {
+    let (mut defaults, mut rows): (Vec<Row>, Vec<Row>) = (Vec::new(), Vec::new());
     let mut section = String::new();
     let mut open = false;
     for line in text.lines() {

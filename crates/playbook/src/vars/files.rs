@@ -12,10 +12,13 @@ use crate::ir::Vars;
 use crate::vault::Vault;
 use crate::yaml::{self, Kind};
 
+/// Folder (`…/group_vars`) and name.
+type Key = (PathBuf, String);
+
 #[derive(Default)]
 pub(super) struct Files {
     /// By folder (`…/group_vars`) and name.
-    known: Mutex<HashMap<(PathBuf, String), Result<Arc<Vars>>>>,
+    known: Mutex<HashMap<Key, Result<Arc<Vars>>>>,
     warnings: Mutex<Vec<Diagnostic>>,
 }
 

@@ -11,9 +11,7 @@ use crate::load::{LoadOptions, Modules, Project};
 use crate::settings::Settings;
 use crate::vault::Vault;
 
-#[path = "../load/folder.rs"]
-mod folder;
-use folder::{Folder, folder};
+use crate::load::folder::{Folder, folder};
 
 struct Anything;
 
@@ -276,4 +274,54 @@ fn a_scope_does_not_keep_itself_alive() {
         }
     }
     assert_eq!(Arc::strong_count(&world.variables), before);
+}
+
+/// Results recorded from ansible-core 2.19.
+#[test]
+fn lookups_give_what_ansible_gives() {
+    let world = world(
+        "=== site.yml
+- hosts: all
+  vars:
+    users: [{n: a, k: [1, 2]}, {n: b, k: [3]}, {n: c}]
+  tasks:
+    - debug: {msg: x}
+=== x.ini
+[s]
+one = 1
+  more
+Two: 2
+=== x.csv
+a,1,2
+b,\"x,y\",\"q\"\"t\"
+",
+        Settings::default(),
+        Vars::new(),
+    );
+    for (call, expected) in [
+        ("q('items', [1,[2,3]], 4)", "[1, [2, 3], 4]"),
+        ("q('dict', {'a':1,'b':2})", "[{'key': 'a', 'value': 1}, {'key': 'b', 'value': 2}]"),
+        ("q('indexed_items', ['x','y']) | map('list')", "[[0, 'x'], [1, 'y']]"),
+        ("q('nested', ['x','y'], [1,2])", "[['x', 1], ['x', 2], ['y', 1], ['y', 2]]"),
+        ("q('together', ['x','y'], [1])", "[['x', 1], ['y', None]]"),
+        ("q('sequence', 'start=0 end=6 stride=3 format=v%02x')", "['v00', 'v03', 'v06']"),
+        ("q('sequence', '3')", "['1', '2', '3']"),
+        ("q('sequence', '4-8/2:host%02d')", "['host04', 'host06', 'host08']"),
+        ("q('sequence', 'count=3 start=5 stride=-1')", "['5', '4', '3', '2', '1']"),
+        ("q('sequence', start=1, end=2)", "['1', '2']"),
+        (
+            "q('subelements', users, 'k', {'skip_missing':true}) | map('list')",
+            "[[{'n': 'a'}, 1], [{'n': 'a'}, 2], [{'n': 'b'}, 3]]",
+        ),
+        ("q('ini', 'one section=s file=x.ini', 'two section=s file=x.ini')", "['1\\nmore', '2']"),
+        ("q('csvfile', 'b file=x.csv delimiter=, col=2')", "['q\"t']"),
+        ("q('fileglob', '*.csv') | map('basename')", "['x.csv']"),
+        ("q('first_found', ['nope', 'x.csv']) | map('basename')", "['x.csv']"),
+        ("q('password', '/dev/null', length=12, seed='s')", "['96RaapZT_wr0']"),
+        ("q('password', '/dev/null length=8 chars=digits,, seed=z')", "[',1,79790']"),
+    ] {
+        let origin = Arc::new(expressions::Origin::new(std::path::Path::new("t.yml"), 1, 1));
+        let text = Value::Str(expressions::Str::trusted(format!("{{{{ {call} | list }}}}"), origin));
+        assert_eq!(world.scope().text(&text).unwrap_or_else(|error| error.message), expected, "{call}");
+    }
 }
