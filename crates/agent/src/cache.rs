@@ -2,6 +2,7 @@
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use crate::accounts::Accounts;
 
@@ -19,11 +20,11 @@ impl Cache {
     }
 
     pub fn try_get<T: Any + Send, E>(&mut self, make: impl FnOnce() -> Result<T, E>) -> Result<&mut T, E> {
-        if !self.values.contains_key(&TypeId::of::<T>()) {
-            self.values.insert(TypeId::of::<T>(), Box::new(make()?));
-        }
-        let value = self.values.get_mut(&TypeId::of::<T>()).and_then(|v| v.downcast_mut());
-        Ok(value.expect("stored above under its own type"))
+        let value = match self.values.entry(TypeId::of::<T>()) {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(room) => room.insert(Box::new(make()?)),
+        };
+        Ok(value.downcast_mut().expect("stored under its own type"))
     }
 
     pub fn forget<T: Any + Send>(&mut self) {

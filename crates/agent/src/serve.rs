@@ -44,13 +44,20 @@ impl Default for Options {
     }
 }
 
-/// `/var/lib/theseus` for root, `~/.local/state/theseus` for others.
+/// `/var/lib/theseus` for root, `~/.local/state/theseus` for others; those without a home that they can write to
+/// (`nobody`, `www-data`) have theirs in /var/tmp.
 pub fn state_dir() -> PathBuf {
-    if rustix::process::geteuid().is_root() {
+    let uid = rustix::process::geteuid();
+    if uid.is_root() {
         return "/var/lib/theseus".into();
     }
     let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
-    state.unwrap_or_else(|| home().join(".local/state")).join("theseus")
+    let dir = state.unwrap_or_else(|| home().join(".local/state")).join("theseus");
+    let there = dir.ancestors().find(|p| p.exists()).unwrap_or(&dir);
+    if rustix::fs::access(there, rustix::fs::Access::WRITE_OK).is_ok() {
+        return dir;
+    }
+    format!("/var/tmp/theseus-{}", uid.as_raw()).into()
 }
 
 pub(crate) fn home() -> PathBuf {

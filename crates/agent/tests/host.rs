@@ -11,27 +11,27 @@ use catalog::protocol::{Call, Cause, FromAgent, MAGIC, RunInfo, ToAgent, VERSION
 use catalog::{Json, Map};
 use serde_json::json;
 
-pub struct Host {
-    pub dir: tempfile::TempDir,
-    pub state: PathBuf,
+pub(crate) struct Host {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) state: PathBuf,
     to: Option<File>,
     from: File,
     agent: Option<JoinHandle<std::io::Result<()>>>,
     next: u64,
     /// What the controller could send.
-    pub contents: HashMap<String, Vec<u8>>,
-    pub asked: Vec<String>,
+    pub(crate) contents: HashMap<String, Vec<u8>>,
+    pub(crate) asked: Vec<String>,
 }
 
 impl Host {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("w")).unwrap();
         let state = dir.path().join("state");
         Self::with_state(dir, state)
     }
 
-    pub fn with_state(dir: tempfile::TempDir, state: PathBuf) -> Self {
+    pub(crate) fn with_state(dir: tempfile::TempDir, state: PathBuf) -> Self {
         let (to, from, agent) = connect(&state, Duration::from_secs(60));
         let mut host = Self {
             dir,
@@ -51,29 +51,29 @@ impl Host {
         host
     }
 
-    pub fn work(&self) -> PathBuf {
+    pub(crate) fn work(&self) -> PathBuf {
         self.dir.path().join("w")
     }
-    pub fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.work().join(name).to_string_lossy().into_owned()
     }
-    pub fn put(&self, name: &str, content: &str) {
+    pub(crate) fn put(&self, name: &str, content: &str) {
         std::fs::write(self.path(name), content).unwrap();
     }
-    pub fn get(&self, name: &str) -> String {
+    pub(crate) fn get(&self, name: &str) -> String {
         String::from_utf8(std::fs::read(self.path(name)).unwrap()).unwrap()
     }
 
-    pub fn send(&mut self, message: &ToAgent) {
+    pub(crate) fn send(&mut self, message: &ToAgent) {
         write_frame(self.to.as_mut().unwrap(), message, &[]).unwrap();
     }
 
-    pub fn receive(&mut self) -> Option<FromAgent> {
+    pub(crate) fn receive(&mut self) -> Option<FromAgent> {
         read_frame(&mut self.from).unwrap().map(|(message, _)| message)
     }
 
     /// The next message that is no request for a content (those are answered).
-    pub fn answer(&mut self) -> Option<FromAgent> {
+    pub(crate) fn answer(&mut self) -> Option<FromAgent> {
         loop {
             match self.receive() {
                 Some(FromAgent::Need { agent, digest }) => {
@@ -92,7 +92,7 @@ impl Host {
     }
 
     /// `W` in the arguments is the working directory.
-    pub fn call(&self, module: &str, args: Json) -> Call {
+    pub(crate) fn call(&self, module: &str, args: Json) -> Call {
         let text = args.to_string().replace("W/", &format!("{}/", self.work().display()));
         let text = text.replace("\"W\"", &format!("\"{}\"", self.work().display()));
         let args: Map = serde_json::from_str(&text).unwrap();
@@ -100,14 +100,14 @@ impl Host {
         Call { module: module.into(), args, diff: true, keep_going: true, cause, ..Call::default() }
     }
 
-    pub fn post(&mut self, call: Call, epoch: u32) -> u64 {
+    pub(crate) fn post(&mut self, call: Call, epoch: u32) -> u64 {
         let id = self.next;
         self.next += 1;
         self.send(&ToAgent::Call { id, agent: 0, epoch, call: Box::new(call) });
         id
     }
 
-    pub fn run_call(&mut self, call: Call) -> Json {
+    pub(crate) fn run_call(&mut self, call: Call) -> Json {
         let id = self.post(call, 0);
         match self.answer() {
             Some(FromAgent::Done { id: done, result, .. }) if done == id => Json::Object(result),
@@ -115,12 +115,12 @@ impl Host {
         }
     }
 
-    pub fn run(&mut self, module: &str, args: Json) -> Json {
+    pub(crate) fn run(&mut self, module: &str, args: Json) -> Json {
         let call = self.call(module, args);
         self.run_call(call)
     }
 
-    pub fn check(&mut self, module: &str, args: Json) -> Json {
+    pub(crate) fn check(&mut self, module: &str, args: Json) -> Json {
         let mut call = self.call(module, args);
         call.check = true;
         self.run_call(call)
@@ -128,14 +128,14 @@ impl Host {
 
     /// Run and compare the named fields.
     #[track_caller]
-    pub fn expect(&mut self, module: &str, args: Json, wanted: Json) -> Json {
+    pub(crate) fn expect(&mut self, module: &str, args: Json, wanted: Json) -> Json {
         let result = self.run(module, args.clone());
         self.compare(&result, &wanted, module, &args);
         result
     }
 
     #[track_caller]
-    pub fn compare(&self, result: &Json, wanted: &Json, module: &str, args: &Json) {
+    pub(crate) fn compare(&self, result: &Json, wanted: &Json, module: &str, args: &Json) {
         let text = wanted.to_string().replace("W/", &format!("{}/", self.work().display()));
         let wanted: Map = serde_json::from_str(&text).unwrap();
         for (key, value) in wanted {
@@ -144,7 +144,7 @@ impl Host {
         }
     }
 
-    pub fn bye(&mut self) -> (Option<u64>, bool) {
+    pub(crate) fn bye(&mut self) -> (Option<u64>, bool) {
         self.send(&ToAgent::Bye { failed: false });
         let sealed = match self.answer() {
             Some(FromAgent::Sealed { generation, made }) => (generation, made),
@@ -155,14 +155,14 @@ impl Host {
     }
 
     /// The controller vanishes.
-    pub fn hang_up(&mut self) {
+    pub(crate) fn hang_up(&mut self) {
         self.to = None;
         self.agent.take().unwrap().join().unwrap().unwrap();
     }
 }
 
 /// An agent in a thread; after its magic text.
-pub fn connect(state: &Path, lock_wait: Duration) -> (File, File, JoinHandle<std::io::Result<()>>) {
+pub(crate) fn connect(state: &Path, lock_wait: Duration) -> (File, File, JoinHandle<std::io::Result<()>>) {
     let (input, to) = std::io::pipe().unwrap();
     let (from, output) = std::io::pipe().unwrap();
     let options = agent::serve::Options { state_dir: state.to_owned(), lock_wait, may_exit: false };
@@ -175,7 +175,7 @@ pub fn connect(state: &Path, lock_wait: Duration) -> (File, File, JoinHandle<std
 }
 
 impl Host {
-    pub fn send_with(&mut self, message: &ToAgent, body: &[u8]) {
+    pub(crate) fn send_with(&mut self, message: &ToAgent, body: &[u8]) {
         write_frame(self.to.as_mut().unwrap(), message, body).unwrap();
     }
 }

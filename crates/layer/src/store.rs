@@ -134,11 +134,19 @@ fn create(path: &Path) -> Result<File> {
         .at("create", path)
 }
 
+/// For us alone. What is there already must be ours: in a directory that all can write, another may have been first.
 pub(crate) fn make_private_dir(path: &Path) -> Result<()> {
     match std::fs::DirBuilder::new().mode(0o700).create(path) {
-        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e).at("create the directory", path),
-        _ => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+        other => return other.at("create the directory", path),
     }
+    let metadata = std::fs::symlink_metadata(path).at("look at", path)?;
+    let own = metadata.uid() == rustix::process::geteuid().as_raw();
+    if !metadata.is_dir() || !own || metadata.mode() & 0o022 != 0 {
+        let reason = "it is a link, belongs to another user, or others can write to it".to_owned();
+        return Err(Error::Damaged { path: path.to_owned(), reason });
+    }
+    Ok(())
 }
 
 /// Copy everything, hashing on the way.

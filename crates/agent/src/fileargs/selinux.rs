@@ -7,6 +7,9 @@ use catalog::Args;
 use crate::command::{Run, find_program};
 use crate::module::Failure;
 
+/// Extended attributes to set or remove.
+type Changes = Vec<(String, Option<Vec<u8>>)>;
+
 /// `seuser`, `serole`, `setype`, `selevel`; `_default` is what the policy says.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
@@ -24,7 +27,7 @@ impl Wanted {
     }
 
     /// The extended attribute to set, if the context differs.
-    pub(super) fn xattrs(&self, path: &Path) -> Result<Vec<(String, Option<Vec<u8>>)>, Failure> {
+    pub(super) fn xattrs(&self, path: &Path) -> Result<Changes, Failure> {
         if self.is_empty() || !enabled() {
             return Ok(Vec::new());
         }

@@ -185,7 +185,8 @@ fn path_content(path: &Path) -> Json {
 fn attributes_only(want: &Want<'_>, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     let path = files::resolved(&want.path, want.follow);
     let now = Is::at(&path);
-    if !matches!(now, Is::File | Is::Hard) && !(now == Is::Link && !want.follow) {
+    let plain = matches!(now, Is::File | Is::Hard) || (now == Is::Link && !want.follow);
+    if !plain {
         let message = match now {
             Is::Absent => format!("file ({}) is absent, cannot continue", want.text),
             other => format!("file ({}) is {}, cannot continue", want.text, other.word()),

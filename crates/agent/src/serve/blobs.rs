@@ -104,8 +104,7 @@ impl BlobRoom {
 
     pub(super) fn wait(&self, digest: &str, cancelled: &AtomicBool) -> Result<Arc<[u8]>, String> {
         let mut slots = self.slots();
-        loop {
-            let Some(slot) = slots.by_digest.get_mut(digest) else { break };
+        while let Some(slot) = slots.by_digest.get_mut(digest) {
             if let Some(content) = slot.content.clone() {
                 slot.users = slot.users.saturating_sub(1);
                 if slot.users == 0 {
@@ -119,10 +118,10 @@ impl BlobRoom {
             slots = self.arrived.wait(slots).unwrap_or_else(PoisonError::into_inner);
         }
         drop(slots);
-        self.from_store(digest)
+        self.stored_content(digest)
     }
 
-    fn from_store(&self, digest: &str) -> Result<Arc<[u8]>, String> {
+    fn stored_content(&self, digest: &str) -> Result<Arc<[u8]>, String> {
         let mut file = self.store.get(digest.parse()?).map_err(|e| e.to_string())?;
         let mut bytes = Vec::new();
         std::io::Read::read_to_end(&mut file, &mut bytes).map_err(|e| e.to_string())?;

@@ -141,7 +141,7 @@ impl Placing {
         let mut diff =
             json!({"before": {"path": path.to_string_lossy()}, "after": {"path": path.to_string_lossy()}});
         let args = self.file_args_for(source)?;
-        if !(task.check && !exists) {
+        if exists || !task.check {
             let metadata = args.apply(task, &path, Some(&mut diff))?;
             if metadata && !placed.content_changed {
                 placed.diffs.push(diff);
