@@ -62,7 +62,7 @@ impl DateTime {
         i128::from(utc) - i128::from(self.offset.unwrap_or(0)) * 1_000_000
     }
 
-    fn from_micros(&self, micros: i128) -> Result<Value, Error> {
+    fn moved_to(&self, micros: i128) -> Result<Value, Error> {
         let local = micros + i128::from(self.offset.unwrap_or(0)) * 1_000_000;
         let stamp = i64::try_from(local).ok().and_then(|micros| Timestamp::from_microsecond(micros).ok());
         let stamp = stamp.ok_or_else(|| Error::new("date value out of range"))?;
@@ -249,7 +249,7 @@ impl Object for DateTime {
     fn arithmetic(&self, op: char, other: &Value, _: bool) -> Option<Result<Value, Error>> {
         if let Some(span) = other.as_object::<Span>() {
             let micros = if op == '-' { self.micros() - span.0 } else { self.micros() + span.0 };
-            return Some(self.from_micros(micros));
+            return Some(self.moved_to(micros));
         }
         let other = other.as_object::<DateTime>().filter(|_| op == '-')?;
         Some(Ok(Value::object(Span(self.micros() - other.micros()))))
@@ -299,7 +299,7 @@ impl Object for Span {
     }
     fn arithmetic(&self, op: char, other: &Value, _: bool) -> Option<Result<Value, Error>> {
         if op == '+' && other.as_object::<DateTime>().is_some() {
-            return other.as_object::<DateTime>().map(|date| date.from_micros(date.micros() + self.0));
+            return other.as_object::<DateTime>().map(|date| date.moved_to(date.micros() + self.0));
         }
         let other = other.as_object::<Span>()?;
         Some(Ok(Value::object(Span(if op == '-' { self.0 - other.0 } else { self.0 + other.0 }))))

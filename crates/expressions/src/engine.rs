@@ -110,7 +110,7 @@ impl Default for Engine {
 
 impl Engine {
     pub fn new() -> Self {
-        Self::with_options(Options { trim_blocks: false, keep_trailing_newline: false, ..Options::default() })
+        Self::with_options(Options::default())
     }
 
     /// `lenient` and the extensions count for strings of playbooks too.
@@ -134,7 +134,10 @@ impl Engine {
         let run = Run::new(self, context, &self.options, origin, template.mutates);
         let result = run.render(&template).map_err(|error| placed(error, origin))?;
         Ok(match result {
-            Value::Str(text) => with_newline(text, source.as_str()),
+            Value::Str(text) => match lost_newlines(source.as_str(), text.as_str(), "\n") {
+                lost if lost.is_empty() => Value::Str(text),
+                lost => Value::from(format!("{}{lost}", text.as_str())),
+            },
             other => other,
         })
     }
@@ -245,8 +248,8 @@ impl Engine {
         let template = self.file(path, body, &options).map_err(shift)?;
         let run = Run::new(self, context, &options, None, template.mutates);
         let mut text = run.render_text(&template).map_err(|error| shift(error.at(&start)))?;
-        if options.keep_trailing_newline && body.ends_with('\n') {
-            text.push_str(&options.newline_sequence);
+        if options.keep_trailing_newline {
+            text.push_str(&lost_newlines(body, &text, &options.newline_sequence));
         }
         Ok(text)
     }
@@ -340,9 +343,11 @@ impl Run<'_> {
     }
 }
 
-/// Trailing newlines of a string of a playbook stay.
-fn with_newline(text: Str, source: &str) -> Value {
-    if source.ends_with('\n') { Value::from(format!("{}\n", text.as_str())) } else { Value::Str(text) }
+/// The newlines at the end of the source that are missing at the end of the result: a template keeps as many
+/// as were written.
+fn lost_newlines(source: &str, result: &str, newline: &str) -> String {
+    let count = |text: &str, end: &str| (text.len() - text.trim_end_matches(end).len()) / end.len().max(1);
+    newline.repeat(count(source, "\n").saturating_sub(count(result, newline)))
 }
 
 fn placed(error: Error, origin: Option<&Origin>) -> Error {

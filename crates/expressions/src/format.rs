@@ -82,10 +82,10 @@ pub(crate) fn format_value(value: &Value, spec: &str) -> Result<String, Error> {
     if spec.is_empty() {
         return value.python_str();
     }
-    if let Value::Object(object) = value {
-        if let Some(formatted) = object.call_method("strftime", &[Value::str(spec)], &[]) {
-            return formatted?.python_str();
-        }
+    if let Value::Object(object) = value
+        && let Some(formatted) = object.call_method("strftime", &[Value::str(spec)], &[])
+    {
+        return formatted?.python_str();
     }
     let parsed = parse_spec(spec)?;
     match value {

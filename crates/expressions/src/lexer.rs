@@ -45,10 +45,9 @@ const OPERATORS: [&str; 26] = [
 pub(crate) struct Lexer<'a> {
     source: &'a str,
     at: usize,
-    /// Start of the line that `counted` is in, and its number.
-    line: u32,
-    line_start: usize,
+    /// How far positions are counted, and the position there.
     counted: usize,
+    here: Pos,
     options: &'a Options,
     /// String literals inside `{{ }}` keep their backslashes (strings of playbooks).
     raw_strings: bool,
@@ -99,9 +98,8 @@ impl<'a> Lexer<'a> {
         Self {
             source,
             at: 0,
-            line: 1,
-            line_start: 0,
             counted: 0,
+            here: Pos { line: 1, column: 1 },
             options,
             raw_strings,
             tokens,
@@ -113,17 +111,20 @@ impl<'a> Lexer<'a> {
         &self.source[self.at..]
     }
 
+    /// Offsets come mostly in order, so only what lies between is counted.
     fn pos(&mut self, offset: usize) -> Pos {
-        let text = &self.source.as_bytes()[self.counted.min(offset)..offset];
-        for (index, byte) in text.iter().enumerate() {
-            if *byte == b'\n' {
-                self.line += 1;
-                self.line_start = self.counted + index + 1;
+        if offset < self.counted {
+            (self.counted, self.here) = (0, Pos { line: 1, column: 1 });
+        }
+        for c in self.source[self.counted..offset].chars() {
+            if c == '\n' {
+                self.here = Pos { line: self.here.line.saturating_add(1), column: 1 };
+            } else {
+                self.here.column = self.here.column.saturating_add(1);
             }
         }
-        self.counted = self.counted.max(offset);
-        let column = self.source[self.line_start.min(offset)..offset].chars().count() + 1;
-        Pos { line: self.line, column: u32::try_from(column).unwrap_or(u32::MAX) }
+        self.counted = offset;
+        self.here
     }
 
     fn push(&mut self, tok: Tok<'a>, offset: usize) {

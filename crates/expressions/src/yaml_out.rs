@@ -244,7 +244,7 @@ impl Emitter<'_> {
         }
         let plain = if self.flow_level > 0 { found.flow_plain } else { found.block_plain }
             && !(text.is_empty() && (self.flow_level > 0 || self.simple_key))
-            && !(is_string && !resolves_to_string(text));
+            && (!is_string || resolves_to_string(text));
         if plain {
             Quotes::None
         } else if found.single_allowed && !(self.simple_key && found.multiline) {

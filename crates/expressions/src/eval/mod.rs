@@ -43,8 +43,11 @@ pub(crate) struct Run<'a> {
 /// The template that is running, its blocks and its top scope.
 pub(crate) struct Unit {
     root: Arc<Scope>,
-    blocks: RwLock<HashMap<Arc<str>, Vec<(Arc<Template>, Arc<Block>)>>>,
+    blocks: RwLock<HashMap<Arc<str>, Lineage>>,
 }
+
+/// The definitions of one block, the youngest first, each with the template that it stands in.
+type Lineage = Vec<(Arc<Template>, Arc<Block>)>;
 
 /// Where in the running template we are.
 #[derive(Clone)]

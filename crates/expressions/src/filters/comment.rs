@@ -51,9 +51,15 @@ pub(super) fn comment(_: &Run<'_>, value: &Value, args: Args) -> Result<Value, E
     let mut out = line(&beginning);
     out.push_str(&line(&prefix).repeat(prefix_count));
     let text = text_of(value)?;
-    let body: Vec<String> = text
-        .split(newline.as_str())
-        .map(|line| format!("{decoration}{line}").trim_end_matches(' ').to_owned())
+    let lines: Vec<&str> = text.split(newline.as_str()).collect();
+    let body: Vec<String> = lines
+        .iter()
+        .enumerate()
+        .map(|(index, line)| {
+            let line = format!("{decoration}{line}");
+            // An empty line does not keep the blank of its decoration, the last one does.
+            if index + 1 < lines.len() { line.trim_end_matches(' ').to_owned() } else { line }
+        })
         .collect();
     out.push_str(&body.join(&newline));
     for _ in 0..postfix_count {

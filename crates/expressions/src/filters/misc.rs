@@ -138,7 +138,10 @@ fn strftime(_: &Run<'_>, value: &Value, args: Args) -> Result<Value, Error> {
             datetime::from_seconds(seconds, utc)?
         }
     };
-    Ok(Value::from(moment.strftime(&text_of(value)?)))
+    let Value::Str(format) = value else {
+        return Err(Error::new(format!("strftime needs a format, not '{}'", value.type_name())));
+    };
+    Ok(Value::from(moment.strftime(format.as_str())))
 }
 
 fn to_datetime(_: &Run<'_>, value: &Value, args: Args) -> Result<Value, Error> {

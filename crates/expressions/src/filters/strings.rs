@@ -51,8 +51,8 @@ pub(super) fn wrapped(line: &str, width: usize, break_long: bool, hyphens: bool)
         if let Some(long) = chunks.last().filter(|chunk| chunk.chars().count() > width) {
             let long = long.clone();
             if break_long {
-                let room = width - length;
-                let room = if room == 0 && current.is_empty() { 1 } else { room };
+                let room = if width == length && current.is_empty() { 1 } else { width - length };
+                let room = if hyphens { after_last_hyphen(&long, room) } else { room };
                 if room > 0 {
                     current.push(long.chars().take(room).collect());
                     chunks.pop();
@@ -77,10 +77,9 @@ fn chunks(line: &str, hyphens: bool) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     let mut current = String::new();
     let mut previous: Option<char> = None;
-    for c in line.chars() {
+    for (at, c) in line.char_indices() {
         let turn = previous.is_some_and(|previous| previous.is_whitespace() != c.is_whitespace());
-        let after_hyphen =
-            hyphens && previous == Some('-') && c.is_alphabetic() && current.chars().count() > 2;
+        let after_hyphen = hyphens && previous == Some('-') && splits_at_hyphen(&current, &line[at..]);
         if (turn || after_hyphen) && !current.is_empty() {
             all.push(std::mem::take(&mut current));
         }
@@ -91,4 +90,24 @@ fn chunks(line: &str, hyphens: bool) -> Vec<String> {
         all.push(current);
     }
     all
+}
+
+/// A word is cut behind its hyphen between two parts of at least two characters.
+fn splits_at_hyphen(before: &str, after: &str) -> bool {
+    let word = |c: char| c == '_' || c.is_alphanumeric();
+    let mut back = before.chars().rev().skip(1);
+    let mut ahead = after.chars();
+    back.next().is_some_and(char::is_alphabetic)
+        && back.next().is_some_and(word)
+        && ahead.next().is_some_and(word)
+        && ahead.next().is_some_and(char::is_alphabetic)
+}
+
+/// Where to cut a long word: behind a hyphen that fits, or where the room ends.
+fn after_last_hyphen(long: &str, room: usize) -> usize {
+    let head: Vec<char> = long.chars().take(room).collect();
+    match head.iter().rposition(|c| *c == '-') {
+        Some(at) if at > 0 && head[..at].iter().any(|c| *c != '-') => at + 1,
+        _ => room,
+    }
 }

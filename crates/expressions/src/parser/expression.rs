@@ -333,7 +333,7 @@ impl Parser<'_> {
                     }
                     at(Kind::Item(boxed(expr), boxed(key)), pos)
                 }
-                Subscript::Slice(parts) => at(Kind::Slice(boxed(expr), Box::new(parts)), pos),
+                Subscript::Slice(parts) => at(Kind::Slice(boxed(expr), parts), pos),
             });
         }
         let mut keys = Vec::new();
@@ -370,7 +370,7 @@ impl Parser<'_> {
             }
         }
         if place > 0 {
-            return Ok(Subscript::Slice(parts));
+            return Ok(Subscript::Slice(Box::new(parts)));
         }
         match parts {
             [Some(key), ..] => Ok(Subscript::Item(key)),
@@ -494,5 +494,5 @@ impl Parser<'_> {
 
 enum Subscript {
     Item(Expr),
-    Slice([Option<Expr>; 3]),
+    Slice(Box<[Option<Expr>; 3]>),
 }

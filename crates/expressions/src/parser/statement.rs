@@ -70,7 +70,7 @@ impl Parser<'_> {
             "extends" => Node::Extends(self.expr()?),
             "include" => self.include_statement()?,
             "import" => self.import_statement()?,
-            "from" => self.from_statement()?,
+            "from" => self.names_statement()?,
             "autoescape" => {
                 self.expr()?;
                 self.block_end()?;
@@ -321,7 +321,7 @@ impl Parser<'_> {
         Ok(Node::Import { what, name, with_context })
     }
 
-    fn from_statement(&mut self) -> Lexed<Node> {
+    fn names_statement(&mut self) -> Lexed<Node> {
         let what = self.expr()?;
         self.expect_word("import")?;
         let mut names = Vec::new();

@@ -23,9 +23,10 @@ pub(super) fn find(name: &str) -> Option<Function> {
             let own = id(Path::new(&value.python_str()?)).map_err(wrong)?;
             Ok(own == id(Path::new(&other)).map_err(wrong)?)
         },
-        "vault_encrypted" => {
-            |_, value, _| Ok(value.as_str().is_some_and(|text| text.starts_with("$ANSIBLE_VAULT;")))
-        }
+        "vault_encrypted" => |run, value, args| {
+            // Whether a value was written encrypted only its owner knows.
+            run.context.test("vault_encrypted", value, &args.positional, &args.named).unwrap_or(Ok(false))
+        },
         "vaulted_file" => |_, value, _| {
             let name = value.python_str()?;
             let content = std::fs::read(&name).map_err(|error| Error::new(format!("{name}: {error}")))?;
@@ -60,13 +61,12 @@ fn schemes(args: &crate::eval::Args) -> Result<Option<Vec<String>>, Error> {
     }
 }
 
+/// Any text is an address of some kind, unless its scheme must be one of these.
 fn uri(value: &Value, schemes: Option<&[String]>, network: bool) -> Result<bool, Error> {
     let text = value.python_str()?;
-    let Some((scheme, rest)) = text.split_once(':') else { return Ok(false) };
+    let (scheme, rest) = text.split_once(':').unwrap_or(("", &text));
     let scheme = scheme.to_lowercase();
-    let fits = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
-    let known = schemes.is_none_or(|schemes| schemes.iter().any(|known| *known == scheme));
-    let authority = rest.strip_prefix("//").is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
-    Ok(fits && known && if network { authority } else { !rest.is_empty() })
+    let known = schemes.is_none_or(|schemes| schemes.contains(&scheme));
+    let host = rest.strip_prefix("//").is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
+    Ok(known && (!network || host || scheme == "file"))
 }

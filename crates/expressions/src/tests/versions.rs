@@ -95,8 +95,10 @@ fn compare_loose(a: &str, b: &str) -> Result<Ordering, Error> {
     Ok(a.len().cmp(&b.len()))
 }
 
+type StrictVersion = ([u64; 3], Option<(char, u64)>);
+
 /// `1.2`, `1.2.3`, with `a1` or `b1` behind it.
-fn strict_parts(version: &str) -> Result<([u64; 3], Option<(char, u64)>), Error> {
+fn strict_parts(version: &str) -> Result<StrictVersion, Error> {
     let wrong = || Error::new(format!("invalid version number '{version}'"));
     let (numbers, pre) = match version.find(['a', 'b']) {
         Some(at) => {

@@ -5,7 +5,7 @@ use crate::error::Error;
 
 impl Value {
     /// The value as the result of a template. Lazy containers stay lazy; only what a template itself built is
-    /// looked into.
+    /// looked into. `omit` stays: whoever takes the arguments drops it.
     pub(crate) fn finalize(self) -> Result<Value, Error> {
         let plain = !matches!(
             self,
@@ -66,9 +66,12 @@ fn changed(value: &Value, force: bool) -> Result<Option<Value>, Error> {
             let mut new = Vec::with_capacity(entries.len());
             let mut differs = dict.resolver.is_some();
             for (key, value) in entries {
-                if value.is_omit() {
+                if force && value.is_omit() {
                     differs = true;
                     continue;
+                }
+                if matches!(key, Value::Tuple(_)) {
+                    return Err(Error::new("a tuple cannot be a key of a dict outside a template"));
                 }
                 let replaced = changed(&value, force)?;
                 differs |= replaced.is_some();
@@ -87,7 +90,7 @@ fn changed(value: &Value, force: bool) -> Result<Option<Value>, Error> {
 fn changed_items(items: &[Value], force: bool) -> Result<Option<Vec<Value>>, Error> {
     let mut new: Option<Vec<Value>> = None;
     for (index, item) in items.iter().enumerate() {
-        if item.is_omit() {
+        if force && item.is_omit() {
             new.get_or_insert_with(|| items[..index].to_vec());
             continue;
         }

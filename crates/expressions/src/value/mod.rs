@@ -189,9 +189,9 @@ impl Value {
             Self::Float(f) => *f != 0.0,
             Self::Str(s) => !s.as_str().is_empty(),
             Self::Bytes(b) => !b.is_empty(),
-            Self::List(l) => l.len() != 0,
+            Self::List(l) => !l.is_empty(),
             Self::Tuple(t) => !t.is_empty(),
-            Self::Dict(d) => d.len() != 0,
+            Self::Dict(d) => !d.is_empty(),
             Self::Object(o) => return o.truth(),
         })
     }

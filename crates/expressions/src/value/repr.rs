@@ -63,7 +63,8 @@ fn push(out: &mut String, value: impl fmt::Display) {
 fn sequence(items: &[Value], brackets: [&str; 2], out: &mut String, style: Style) -> Result<(), Error> {
     deeper()?;
     out.push_str(brackets[0]);
-    for (index, item) in items.iter().enumerate() {
+    let shown = items.iter().filter(|item| style == Style::Python || !item.is_omit());
+    for (index, item) in shown.enumerate() {
         if index > 0 {
             out.push_str(", ");
         }
@@ -76,9 +77,13 @@ fn sequence(items: &[Value], brackets: [&str; 2], out: &mut String, style: Style
 fn mapping(entries: &[(Value, Value)], out: &mut String, style: Style) -> Result<(), Error> {
     deeper()?;
     out.push('{');
-    for (index, (key, value)) in entries.iter().enumerate() {
+    let shown = entries.iter().filter(|(_, value)| style == Style::Python || !value.is_omit());
+    for (index, (key, value)) in shown.enumerate() {
         if index > 0 {
             out.push_str(", ");
+        }
+        if style == Style::Final && matches!(key, Value::Tuple(_)) {
+            return Err(Error::new("a tuple cannot be a key of a dict outside a template"));
         }
         key.write_repr(out, style)?;
         out.push_str(": ");
