@@ -5,14 +5,15 @@ use std::process::ExitCode;
 
 use crate::{jobs, serve};
 
-/// `serve [--verify DIGEST]`, `async-run`, `version`; also behind `theseus agent`.
+/// `serve [--verify DIGEST | --state-dir DIR]`, `async-run`, `version`; also behind `theseus agent`.
 pub fn main_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<String> = args.into_iter().map(|a| a.to_string_lossy().into_owned()).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let result = match words.as_slice() {
-        ["serve"] => serve_here(),
+        ["serve"] => serve_here(serve::state_dir()),
+        ["serve", "--state-dir", dir] => serve_here(dir.into()),
         ["serve", "--verify" | "--digest", digest] => match verify(digest) {
-            Ok(()) => serve_here(),
+            Ok(()) => serve_here(serve::state_dir()),
             Err(reason) => Err(reason),
         },
         ["async-run"] => jobs::run_detached().map_err(|e| e.to_string()),
@@ -32,12 +33,12 @@ pub fn main_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn serve_here() -> Result<(), String> {
+fn serve_here(state_dir: std::path::PathBuf) -> Result<(), String> {
     // Not to be hung up with the terminal that sudo or su was given; fails where we lead a session already.
     _ = rustix::process::setsid();
     // As Ansible: relative paths are relative to the home directory.
     _ = std::env::set_current_dir(serve::home());
-    let options = serve::Options { may_exit: true, ..serve::Options::default() };
+    let options = serve::Options { state_dir, may_exit: true, ..serve::Options::default() };
     // A lock on standard output could be held by whoever prints: the agent has its own descriptor.
     let output = rustix::io::dup(rustix::stdio::stdout()).map_err(|e| e.to_string())?;
     serve::serve(std::io::stdin(), std::fs::File::from(output), options).map_err(|e| e.to_string())

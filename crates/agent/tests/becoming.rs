@@ -17,15 +17,14 @@ struct Agent {
 
 impl Agent {
     fn start() -> Self {
-        Self::run(Command::new(env!("CARGO_BIN_EXE_theseus-agent")))
+        Self::run(&["serve"])
     }
-    fn start_in(home: &std::path::Path) -> Self {
+    fn start_in(state: &std::path::Path) -> Self {
+        Self::run(&["serve", "--state-dir", &state.to_string_lossy()])
+    }
+    fn run(args: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_theseus-agent"));
-        command.env("HOME", home).env_remove("XDG_STATE_HOME");
-        Self::run(command)
-    }
-    fn run(mut command: Command) -> Self {
-        let mut process = command.arg("serve").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut process = command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (to, mut from) = (process.stdin.take().unwrap(), process.stdout.take().unwrap());
         let mut magic = [0; MAGIC.len()];
         from.read_exact(&mut magic).unwrap();
@@ -148,8 +147,8 @@ fn an_unknown_user_is_told() {
 
 #[test]
 fn background_jobs_outlive_the_agent() {
-    let home = tempfile::tempdir().unwrap();
-    let mut agent = Agent::start_in(home.path());
+    let state = tempfile::tempdir().unwrap();
+    let mut agent = Agent::start_in(state.path());
     let id = format!("j{}.test", std::process::id());
     let args = json!({"_raw_params": "sleep 0.5; echo done"}).as_object().unwrap().clone();
     let call =
@@ -158,7 +157,7 @@ fn background_jobs_outlive_the_agent() {
     let FromAgent::Done { result, .. } = agent.receive() else { panic!() };
     assert_eq!(result["finished"], json!(false), "{result:?}");
     agent.bye();
-    let mut later = Agent::start_in(home.path());
+    let mut later = Agent::start_in(state.path());
     let mut last = later.status(&id, "status");
     for _ in 0..100 {
         if last["finished"] == json!(true) {
