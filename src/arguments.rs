@@ -36,6 +36,18 @@ pub enum Command {
     Apply(Apply),
     /// Read everything and point at mistakes; touches no host
     Validate(Validate),
+    /// What was done to hosts: runs and generations
+    History(History),
+    /// Facts of hosts
+    Facts(Facts),
+    /// Show the inventory
+    Inventory(Inventory),
+    /// Encrypt, decrypt and edit secrets
+    Vault(Vault),
+    /// Throw-away hosts on this machine
+    Lab(Lab),
+    /// The whole story on lab hosts, in about a minute
+    Tour(Tour),
     /// The agent's end of a connection
     #[command(hide = true, disable_help_flag = true)]
     Agent {
@@ -213,14 +225,24 @@ pub struct AdHoc {
     /// Its arguments: k=v or JSON
     #[arg(short, long, default_value = "", allow_hyphen_values = true)]
     pub args: String,
+    /// Change nothing, say what would change
     #[arg(short = 'C', long)]
     pub check: bool,
+    /// Show what changes in files
     #[arg(short = 'D', long)]
     pub diff: bool,
+    /// One line a host
     #[arg(short, long)]
     pub one_line: bool,
+    /// List the hosts and stop
     #[arg(long)]
     pub list_hosts: bool,
+    /// Run in the background, for at most so many seconds
+    #[arg(short = 'B', long, value_name = "SECONDS")]
+    pub background: Option<u64>,
+    /// Ask every so many seconds whether the background job is done
+    #[arg(short = 'P', long, value_name = "SECONDS", default_value = "15")]
+    pub poll: u64,
     /// Base folder of the project
     #[arg(long)]
     pub playbook_dir: Option<PathBuf>,
@@ -296,7 +318,11 @@ pub struct Inventory {
     pub yaml: bool,
     #[arg(long, hide = true)]
     pub playbook_dir: Option<PathBuf>,
-    #[arg(long, value_name = "FILE", id = "write_to")]
+    /// With --list: groups keep their variables
+    #[arg(long)]
+    pub export: bool,
+    /// Where to write, in place of standard output
+    #[arg(long, value_name = "FILE")]
     pub output_file: Option<PathBuf>,
 }
 
@@ -321,9 +347,11 @@ pub struct Vault {
 pub struct AnsibleVault {
     #[command(flatten)]
     pub vault: Vault,
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
 }
 
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct VaultKeys {
     #[arg(long, visible_alias = "vault-pass-file", value_name = "FILE")]
     pub vault_password_file: Vec<String>,
@@ -345,7 +373,7 @@ pub enum VaultAction {
         #[arg(default_value = "-")]
         files: Vec<PathBuf>,
         /// Where to write (`-`: standard output)
-        #[arg(long = "output-file", visible_alias = "output")]
+        #[arg(long = "output-file", value_name = "FILE")]
         to: Option<PathBuf>,
     },
     /// Decrypt files
@@ -354,31 +382,37 @@ pub enum VaultAction {
         keys: VaultKeys,
         #[arg(default_value = "-")]
         files: Vec<PathBuf>,
-        #[arg(long = "output-file", visible_alias = "output")]
+        #[arg(long = "output-file", value_name = "FILE")]
         to: Option<PathBuf>,
     },
     /// Show an encrypted file
     View {
         #[command(flatten)]
         keys: VaultKeys,
+        #[arg(required = true)]
         files: Vec<PathBuf>,
     },
     /// Edit an encrypted file
     Edit {
         #[command(flatten)]
         keys: VaultKeys,
+        #[arg(required = true)]
         files: Vec<PathBuf>,
     },
     /// Make a new encrypted file in an editor
     Create {
         #[command(flatten)]
         keys: VaultKeys,
+        #[arg(required = true)]
         files: Vec<PathBuf>,
+        #[arg(long, hide = true)]
+        skip_tty_check: bool,
     },
     /// Encrypt again with another password
     Rekey {
         #[command(flatten)]
         keys: VaultKeys,
+        #[arg(required = true)]
         files: Vec<PathBuf>,
         #[arg(long, value_name = "FILE")]
         new_vault_password_file: Option<String>,

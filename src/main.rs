@@ -11,25 +11,29 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use arguments::{AnsiblePlaybook, Cli, Command};
+use arguments::{AdHoc, AnsibleInventory, AnsiblePlaybook, AnsibleVault, Cli, Command};
 use report::{Color, Output, Style};
 
+/// Names under which the program is the one of Ansible's that is called so.
+const NAMES: &[&str] = &["ansible-playbook", "ansible", "ansible-inventory", "ansible-vault"];
+
 fn main() -> ExitCode {
-    let name = std::env::args_os().next().unwrap_or_default();
-    let name = Path::new(&name).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let typed = std::env::args().collect::<Vec<_>>().join(" ");
-    match name.as_str() {
-        "ansible-playbook" => {
-            let asked = parse::<AnsiblePlaybook>();
-            let style = style(Output::Ansible, Color::Auto);
-            ExitCode::from(commands::apply::apply(&asked.playing, style, &typed))
-        }
-        _ => theseus(&typed),
+    let mut typed: Vec<String> = std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
+    let own = typed.first().map(Path::new).and_then(Path::file_name).map(|n| n.to_string_lossy().into_owned());
+    let own = own.unwrap_or_default();
+    if NAMES.contains(&own.as_str()) {
+        return ansible(&own, typed);
     }
+    // `theseus ansible-playbook …` is the same without a symlink.
+    if let Some(name) = typed.get(1).filter(|name| NAMES.contains(&name.as_str())).cloned() {
+        typed.remove(0);
+        return ansible(&name, typed);
+    }
+    theseus(&typed)
 }
 
-fn theseus(typed: &str) -> ExitCode {
-    let cli = parse::<Cli>();
+fn theseus(typed: &[String]) -> ExitCode {
+    let cli = parse::<Cli>(typed);
     if let Some(project) = &cli.common.project
         && let Err(error) = std::env::set_current_dir(project)
     {
@@ -38,11 +42,49 @@ fn theseus(typed: &str) -> ExitCode {
     }
     let style = style(cli.common.output.unwrap_or_else(report::default_output), cli.common.color);
     let code = match &cli.command {
-        Command::Apply(asked) => commands::apply::apply(&asked.playing, style, typed),
+        Command::Apply(asked) => commands::apply::apply(&asked.playing, style, &recorded(typed)),
         Command::Validate(asked) => commands::validate::validate(asked, style),
+        Command::History(asked) => commands::history::history(asked, style),
+        Command::Facts(asked) => commands::facts::facts(asked, style, &recorded(typed)),
+        Command::Inventory(asked) => commands::inventory::inventory(asked, style),
+        Command::Vault(asked) => commands::vault::vault(asked, style),
+        Command::Lab(asked) => commands::lab::lab(asked, style),
+        Command::Tour(asked) => commands::tour::tour(asked, style),
         Command::Agent { args } => return agent::main_args(args.iter().map(Into::into)),
     };
     ExitCode::from(code)
+}
+
+fn ansible(name: &str, mut typed: Vec<String>) -> ExitCode {
+    let style = style(Output::Ansible, Color::Auto);
+    ExitCode::from(match name {
+        "ansible-playbook" => commands::apply::apply(&parse::<AnsiblePlaybook>(&typed).playing, style, &recorded(&typed)),
+        "ansible-inventory" => {
+            let asked = parse::<AnsibleInventory>(&output_file(typed));
+            commands::inventory::inventory(&asked.inventory, style)
+        }
+        "ansible-vault" => commands::vault::vault(&parse::<AnsibleVault>(&output_file(typed)).vault, style),
+        _ => {
+            name.clone_into(&mut typed[0]);
+            commands::adhoc::adhoc(&parse::<AdHoc>(&typed), style)
+        }
+    })
+}
+
+/// What records say was typed: without the values of variables.
+fn recorded(typed: &[String]) -> String {
+    ledger::safe_command(typed)
+}
+
+/// Ansible's `--output FILE` has the name of another option here.
+fn output_file(typed: Vec<String>) -> Vec<String> {
+    typed
+        .into_iter()
+        .map(|argument| match argument.strip_prefix("--output") {
+            Some(rest) if rest.is_empty() || rest.starts_with('=') => format!("--output-file{rest}"),
+            _ => argument,
+        })
+        .collect()
 }
 
 fn style(output: Output, color: Color) -> Style {
@@ -50,8 +92,8 @@ fn style(output: Output, color: Color) -> Style {
 }
 
 /// Wrong options end with 5; help and version with 0.
-fn parse<T: Parser>() -> T {
-    T::try_parse().unwrap_or_else(|error| {
+fn parse<T: Parser>(typed: &[String]) -> T {
+    T::try_parse_from(typed).unwrap_or_else(|error| {
         let _ = error.print();
         std::process::exit(if error.use_stderr() { 5 } else { 0 });
     })

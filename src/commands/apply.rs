@@ -13,7 +13,7 @@ use crate::arguments::Playing;
 use crate::report::{self, Style};
 use crate::setup::{self, Base, Problem};
 use crate::terminal;
-use crate::commands::listing;
+use crate::commands::{listing, record};
 
 type Shared = Arc<Mutex<Box<dyn Sink>>>;
 
@@ -53,9 +53,10 @@ fn go(playing: &Playing, style: Style, command: &str, base: &mut Base) -> Result
         print!("{listed}");
         return Ok(0);
     }
-    let sink: Shared = Arc::new(Mutex::new(report::sink(style)));
-    warn(&sink, base, &project, &variables);
     let info = run_info(&settings, base);
+    let record = record::begin(&info, &playing.playbooks);
+    let sink: Shared = Arc::new(Mutex::new(record.watch(report::sink(style))));
+    warn(&sink, base, &project, &variables);
     let say = sink.clone();
     let person = terminal::Person { say: Box::new(move |text| say.lock().event(&Event::Notice(text.to_owned()))) };
     for playbook in &playing.playbooks {
@@ -74,6 +75,7 @@ fn go(playing: &Playing, style: Style, command: &str, base: &mut Base) -> Result
     });
     let (recap, outcome) = execute(&run)?;
     let code = finish(&run, &recap, outcome, base, style);
+    record.end(&recap, code, &|text| sink.lock().event(&Event::Warning(text)));
     Ok(code)
 }
 

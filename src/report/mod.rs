@@ -2,6 +2,7 @@
 
 mod ansible;
 mod json;
+mod minimal;
 mod plain;
 mod pretty;
 mod python_json;
@@ -13,7 +14,9 @@ use clap::ValueEnum;
 use run::event::Sink;
 
 pub use json::print_line as json_line;
-pub use words::Paint;
+pub use minimal::Minimal;
+pub use python_json::indented as json_indented;
+pub use words::{Paint, reason};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {

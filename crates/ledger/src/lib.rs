@@ -15,6 +15,7 @@ mod records;
 mod sqlite;
 mod verify;
 
+pub use chain::files_digest;
 pub use command::safe_command;
 pub use error::{Error, Result};
 pub use place::{default_path, path_in};

@@ -14,7 +14,7 @@ pub struct RunStart {
     pub command: String,
     /// The project's directory.
     pub project: String,
-    /// Of the playbooks and all they were made of.
+    /// Of the playbooks' files: [`crate::files_digest`].
     pub playbooks_digest: String,
     pub check: bool,
 }
