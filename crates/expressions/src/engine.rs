@@ -89,17 +89,19 @@ impl<K: std::hash::Hash + Eq, T> Cache<K, T> {
     }
 }
 
-struct Condition {
+struct Expression {
     expr: Expr,
-    template: Arc<Template>,
+    mutates: bool,
 }
 
 /// One per run, shared by all threads.
 pub struct Engine {
     options: Options,
     strings: Cache<Arc<str>, Template>,
-    expressions: Cache<Arc<str>, Condition>,
+    expressions: Cache<Arc<str>, Expression>,
     files: Cache<(Arc<Path>, Arc<str>, Options), Template>,
+    /// Where expressions stand that belong to no template. They define no names, so all share it.
+    bare: Env,
 }
 
 impl Default for Engine {
@@ -115,7 +117,13 @@ impl Engine {
 
     /// `lenient` and the extensions count for strings of playbooks too.
     pub fn with_options(options: Options) -> Self {
-        Self { options, strings: Cache::new(), expressions: Cache::new(), files: Cache::new() }
+        Self {
+            options,
+            strings: Cache::new(),
+            expressions: Cache::new(),
+            files: Cache::new(),
+            bare: Env::bare(),
+        }
     }
 
     pub fn options(&self) -> &Options {
@@ -152,8 +160,8 @@ impl Engine {
     fn evaluate_raw(&self, source: &Str, context: &dyn Context) -> Result<Value, Error> {
         let origin = source.origin().map(|origin| &**origin);
         let compiled = self.expression(source)?;
-        let run = Run::new(self, context, &self.options, origin, compiled.template.mutates);
-        let result = run.expression(&compiled.expr, &compiled.template);
+        let run = Run::new(self, context, &self.options, origin, compiled.mutates);
+        let result = run.eval(&compiled.expr, &self.bare);
         result.map_err(|error| placed(error, origin))
     }
 
@@ -290,7 +298,7 @@ impl Engine {
         Ok(compiled)
     }
 
-    fn expression(&self, source: &Str) -> Result<Arc<Condition>, Error> {
+    fn expression(&self, source: &Str) -> Result<Arc<Expression>, Error> {
         let text = source.as_str();
         if let Some(found) = self.expressions.shelf(text).read().get(text) {
             return Ok(Arc::clone(found));
@@ -298,8 +306,7 @@ impl Engine {
         let parsed = parser::expression(text, &self.options);
         let (expr, mutates) =
             parsed.map_err(|error| syntax(error, source.origin().map(|origin| &**origin)))?;
-        let template = Arc::new(Template { body: Vec::new(), blocks: HashMap::new(), path: None, mutates });
-        let compiled = Arc::new(Condition { expr, template });
+        let compiled = Arc::new(Expression { expr, mutates });
         self.expressions.keep(Arc::clone(source.text()), &compiled);
         Ok(compiled)
     }
@@ -336,10 +343,6 @@ impl Run<'_> {
         let result = unit.and_then(|_| out.finish_text());
         root.clear();
         result
-    }
-
-    fn expression(&self, expr: &Expr, template: &Arc<Template>) -> Result<Value, Error> {
-        self.eval(expr, &Env::bare(template))
     }
 }
 

@@ -48,6 +48,8 @@ pub(crate) struct Lexer<'a> {
     /// How far positions are counted, and the position there.
     counted: usize,
     here: Pos,
+    /// Where each kind of tag begins next.
+    ahead: [Option<usize>; 3],
     options: &'a Options,
     /// String literals inside `{{ }}` keep their backslashes (strings of playbooks).
     raw_strings: bool,
@@ -100,6 +102,7 @@ impl<'a> Lexer<'a> {
             at: 0,
             counted: 0,
             here: Pos { line: 1, column: 1 },
+            ahead: [None; 3],
             options,
             raw_strings,
             tokens,
@@ -185,18 +188,23 @@ impl<'a> Lexer<'a> {
     }
 
     /// The next tag: the first in the text, the longest delimiter where several fit.
-    fn find_begin(&self) -> Option<(usize, Begin)> {
+    fn find_begin(&mut self) -> Option<(usize, Begin)> {
         let mut best: Option<(usize, usize, Begin)> = None;
-        for begin in [Begin::Block, Begin::Variable, Begin::Comment] {
+        for (slot, begin) in [Begin::Block, Begin::Variable, Begin::Comment].into_iter().enumerate() {
             let delimiter = self.delimiter(begin);
-            let Some(offset) = self.rest().find(delimiter) else { continue };
+            // What lies ahead was found already: searching anew at each tag would read the text again and again.
+            if self.ahead[slot].is_none_or(|offset| offset < self.at) {
+                self.ahead[slot] =
+                    Some(self.rest().find(delimiter).map_or(usize::MAX, |offset| self.at + offset));
+            }
+            let Some(offset) = self.ahead[slot].filter(|offset| *offset != usize::MAX) else { continue };
             let better =
                 best.is_none_or(|(at, len, _)| offset < at || (offset == at && delimiter.len() > len));
             if better {
                 best = Some((offset, delimiter.len(), begin));
             }
         }
-        best.map(|(offset, _, begin)| (self.at + offset, begin))
+        best.map(|(offset, _, begin)| (offset, begin))
     }
 
     fn comment(&mut self, offset: usize) -> Lexed<()> {

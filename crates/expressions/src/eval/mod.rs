@@ -113,10 +113,11 @@ pub(crate) fn inside(origin: &Origin, pos: Pos) -> Origin {
 
 impl Env {
     /// For an expression that belongs to no template.
-    pub(crate) fn bare(template: &Arc<Template>) -> Self {
+    pub(crate) fn bare() -> Self {
+        let template = Template { body: Vec::new(), blocks: HashMap::new(), path: None, mutates: false };
         let root = Scope::root(true);
         let unit = Arc::new(Unit { root: Arc::clone(&root), blocks: RwLock::default() });
-        Self { scope: root, template: Arc::clone(template), unit }
+        Self { scope: root, template: Arc::new(template), unit }
     }
 }
 
