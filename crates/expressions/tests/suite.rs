@@ -211,6 +211,9 @@ fn pending_passes_through_everything() {
         "{{ [1] | map('default', soon) | list }}",
         "{% set a = [soon] %}{{ a is defined }}",
         "{% include soon ignore missing %}",
+        "a{{ [1, soon] }}b",
+        "{% for i in soon %}{% endfor %}",
+        "{{ soon | mandatory }}{{ nope }}",
     ] {
         let error = render(template, &Waiting).expect_err(template);
         assert!(error.is_pending().is_some(), "{template}: {error}");

@@ -16,12 +16,13 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    pub(crate) fn data(&mut self, text: &Arc<str>) {
+    pub(crate) fn data(&mut self, text: &Arc<str>) -> Result<(), Error> {
         if self.several {
             self.text.push_str(text);
-        } else {
-            self.value(Value::str(Arc::clone(text))).expect("text is always printable");
+            return Ok(());
         }
+        // The value before it is written only now, which may fail.
+        self.value(Value::str(Arc::clone(text)))
     }
 
     pub(crate) fn value(&mut self, value: Value) -> Result<(), Error> {

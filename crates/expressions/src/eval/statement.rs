@@ -11,7 +11,7 @@ impl Run<'_> {
     pub(super) fn body(&self, body: &[Node], env: &Env, out: &mut Output) -> Result<Flow, Error> {
         for node in body {
             match node {
-                Node::Data(text) => out.data(text),
+                Node::Data(text) => out.data(text)?,
                 Node::Emit(expr) => {
                     let value = self.eval(expr, env)?;
                     out.value(value).map_err(|error| self.located(error, env, expr.pos))?;
@@ -27,7 +27,7 @@ impl Run<'_> {
 
     fn statement(&self, node: &Node, env: &Env, out: &mut Output) -> Result<Flow, Error> {
         match node {
-            Node::Data(text) => out.data(text),
+            Node::Data(text) => out.data(text)?,
             Node::Emit(expr) => out.value(self.eval(expr, env)?)?,
             Node::If(branches, otherwise) => {
                 for (condition, body) in branches {
