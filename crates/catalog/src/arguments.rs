@@ -77,12 +77,14 @@ impl ModuleSpec {
         let mut args = Map::new();
         let known: Vec<&Arg> = self.all_args().collect();
         read_into(self.name, &known, given, self.open, unknown, &mut args, &mut errors);
-        self.rules(&args, unknown, &mut errors);
+        self.rules(given, &args, unknown, &mut errors);
         if errors.is_empty() { Ok(Args(args)) } else { Err(errors) }
     }
 
-    fn rules(&self, args: &Map, unknown: &dyn Fn(&Json) -> bool, errors: &mut Vec<ArgumentError>) {
-        let has = |name: &&str| args.get(*name).is_some_and(|v| !v.is_null());
+    /// Rules on presence look at what was given, before defaults; those on values look at what is in force.
+    fn rules(&self, given: &Map, args: &Map, unknown: &dyn Fn(&Json) -> bool, errors: &mut Vec<ArgumentError>) {
+        let is_given = |name: &str| given.iter().any(|(key, v)| !v.is_null() && self.arg(key).is_some_and(|a| a.name == name));
+        let has = |name: &&str| args.get(*name).is_some_and(|v| !v.is_null()) && is_given(name);
         let mut rule = |problem: String| {
             errors.push(ArgumentError::Rule { module: self.name.to_owned(), problem });
         };
@@ -98,7 +100,7 @@ impl ModuleSpec {
             }
         }
         for set in self.required_one_of {
-            if !set.iter().any(|n| has(&n)) {
+            if !set.iter().any(&has) {
                 rule(format!("one of the following is required: {}", set.join(", ")));
             }
         }
@@ -107,7 +109,8 @@ impl ModuleSpec {
             if text(actual) != *value {
                 continue;
             }
-            let missing: Vec<&str> = needed.iter().filter(|n| !has(n)).copied().collect();
+            let in_force = |name: &str| args.get(name).is_some_and(|v| !v.is_null());
+            let missing: Vec<&str> = needed.iter().filter(|n| !in_force(n)).copied().collect();
             if *any && missing.len() == needed.len() {
                 rule(format!("{name} is {value} but any of the following are missing: {}", missing.join(", ")));
             } else if !any && !missing.is_empty() {
@@ -340,9 +343,7 @@ fn distance(a: &str, b: &str) -> usize {
     for (i, row) in rows.iter_mut().enumerate() {
         row[0] = i;
     }
-    for j in 0..=b.len() {
-        rows[0][j] = j;
-    }
+    rows[0] = (0..=b.len()).collect();
     for i in 1..=a.len() {
         for j in 1..=b.len() {
             let replace = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
