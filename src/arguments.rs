@@ -290,7 +290,7 @@ pub struct Facts {
     pub gather_subset: Vec<String>,
 }
 
-/// Also the program under the name `ansible-inventory`.
+// Also the program under the name `ansible-inventory`.
 #[derive(Debug, Args)]
 #[group(skip)]
 pub struct Inventory {
@@ -326,6 +326,7 @@ pub struct Inventory {
     pub output_file: Option<PathBuf>,
 }
 
+/// Show the inventory
 #[derive(Debug, Parser)]
 #[command(name = "ansible-inventory", version)]
 pub struct AnsibleInventory {
@@ -335,15 +336,16 @@ pub struct AnsibleInventory {
     pub verbose: u8,
 }
 
-/// Also the program under the name `ansible-vault`.
+// Also the program under the name `ansible-vault`.
 #[derive(Debug, Args)]
 pub struct Vault {
     #[command(subcommand)]
     pub action: VaultAction,
 }
 
+/// Encrypt, decrypt and edit secrets
 #[derive(Debug, Parser)]
-#[command(name = "ansible-vault", version)]
+#[command(name = "ansible-vault", version, disable_help_subcommand = true)]
 pub struct AnsibleVault {
     #[command(flatten)]
     pub vault: Vault,

@@ -71,9 +71,15 @@ fn ansible(name: &str, mut typed: Vec<String>) -> ExitCode {
     })
 }
 
-/// What records say was typed: without the values of variables.
+/// What records say was typed: without the program's folder and without the values of variables.
 fn recorded(typed: &[String]) -> String {
-    ledger::safe_command(typed)
+    let mut words = typed.to_vec();
+    if let Some(program) = words.first_mut()
+        && let Some(name) = Path::new(program.as_str()).file_name().map(|name| name.to_string_lossy().into_owned())
+    {
+        *program = name;
+    }
+    ledger::safe_command(&words)
 }
 
 /// Ansible's `--output FILE` has the name of another option here.

@@ -114,7 +114,7 @@ impl Base {
     pub fn variables(&self, inventory: Inventory, options: RunOptions, outside: Arc<dyn vars::Outside>) -> Arc<Variables> {
         Variables::new(vars::Sources {
             engine: self.engine.clone(),
-            config: self.config.clone(),
+            config: Arc::new((&*self.config).into()),
             vault: self.vault.clone(),
             inventory,
             extra_vars: self.extra_vars.clone(),
@@ -125,7 +125,7 @@ impl Base {
 
     pub fn load_options(&self) -> LoadOptions {
         LoadOptions {
-            config: self.config.clone(),
+            config: Arc::new((&*self.config).into()),
             vault: self.vault.clone(),
             engine: self.engine.clone(),
             extra_vars: self.extra_vars.clone(),

@@ -68,17 +68,17 @@ impl Errand<'_> {
     }
 
     fn project(&self, base: &Base) -> Result<Project, Problem> {
-        let bare = Arc::new(self.play(base));
+        let bare = Arc::new(self.play());
         let project = Project::of(vec![bare.clone()], base.load_options());
         let name = PathBuf::from("the command line");
-        let loaded = project.task(&self.task.to_string(), &name, &bare)?;
+        let loaded = project.task(&Json::Array(vec![self.task.clone()]).to_string(), &name, &bare)?;
         let mut play = (*bare).clone();
         play.tasks = loaded.nodes;
         Ok(Project::of(vec![Arc::new(play)], base.load_options()))
     }
 
-    fn play(&self, _base: &Base) -> Play {
-        let origin = Arc::new(Origin { file: Arc::from(PathBuf::from("the command line")), line: 1, column: 1 });
+    fn play(&self) -> Play {
+        let origin = Arc::new(Origin::new(PathBuf::from("the command line"), 1, 1));
         Play {
             origin,
             name: Some(Value::from("Ansible Ad-Hoc")),

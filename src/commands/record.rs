@@ -95,7 +95,9 @@ impl Record {
             let notes = notes.entry(host.clone()).or_default();
             let generation = recap.generations.get(host).copied();
             let last = ledger.last_generation(host)?.map(|last| last.number);
-            let made = !self.check && counters.changed > 0 && generation.is_some() && generation != last;
+            // Also a task that failed may have changed something.
+            let acted = counters.changed + counters.failed + counters.rescued + counters.ignored > 0;
+            let made = !self.check && acted && generation.is_some() && generation != last;
             if let Some(number) = generation.filter(|_| made) {
                 end.generations.push((host.clone(), number, notes.summary()));
             }

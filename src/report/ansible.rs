@@ -23,7 +23,7 @@ impl Ansible {
     }
 
     fn banner(&self, text: &str) {
-        println!("\n{text} {}", "*".repeat(79usize.saturating_sub(text.chars().count()).max(3)));
+        outln!("\n{text} {}", "*".repeat(79usize.saturating_sub(text.chars().count()).max(3)));
     }
 
     fn header(&mut self) {
@@ -34,13 +34,13 @@ impl Ansible {
         if self.style.verbosity >= 2
             && let Some(origin) = &step.origin
         {
-            println!("task path: {}:{}", origin.file.display(), origin.line);
+            outln!("task path: {}:{}", origin.file.display(), origin.line);
         }
     }
 
     fn flush_included(&mut self) {
         for (what, hosts) in std::mem::take(&mut self.included) {
-            println!("{}", self.style.paint.color(AnsiColor::Cyan, &format!("included: {what} for {}", hosts.join(", "))));
+            outln!("{}", self.style.paint.color(AnsiColor::Cyan, &format!("included: {what} for {}", hosts.join(", "))));
         }
     }
 
@@ -55,14 +55,14 @@ impl Ansible {
         self.header();
         if self.style.diff && !ended.step.no_log {
             for diff in words::diffs(&ended.result) {
-                print!("{}", words::paint_diff(self.style.paint, &diff));
+                out!("{}", words::paint_diff(self.style.paint, &diff));
             }
         }
         let host = ended.delegate.as_ref().filter(|d| **d != *ended.host).map_or_else(|| ended.host.to_string(), |d| format!("{} -> {d}", ended.host));
         let color = words::status_color(if ended.status == Status::Ignored { Status::Failed } else { ended.status });
-        println!("{}", self.style.paint.color(color, &self.line(ended, &host)));
+        outln!("{}", self.style.paint.color(color, &self.line(ended, &host)));
         if ended.status == Status::Ignored && ended.item.is_none() {
-            println!("{}", self.style.paint.color(AnsiColor::Cyan, "...ignoring"));
+            outln!("{}", self.style.paint.color(AnsiColor::Cyan, "...ignoring"));
         }
     }
 
@@ -126,7 +126,7 @@ impl Ansible {
                 let text = format!("{:<width$}", format!("{name}={n}"), width = name.len() + 5);
                 if n > 0 { paint.color(color, &text) } else { text }
             };
-            println!(
+            outln!(
                 "{} : {} {} {} {} {} {} {}",
                 paint.color(color, &format!("{host:<26}")),
                 number("ok", c.ok, AnsiColor::Green),
@@ -138,7 +138,7 @@ impl Ansible {
                 number("ignored", c.ignored, AnsiColor::Magenta),
             );
         }
-        println!();
+        outln!();
     }
 }
 
@@ -148,9 +148,9 @@ impl Sink for Ansible {
             self.flush_included();
         }
         match event {
-            Event::Playbook { file } if self.style.verbosity >= 2 => println!("\nPLAYBOOK: {file}"),
+            Event::Playbook { file } if self.style.verbosity >= 2 => outln!("\nPLAYBOOK: {file}"),
             Event::Play { name, .. } => self.banner(&if name.is_empty() { "PLAY".to_owned() } else { format!("PLAY [{name}]") }),
-            Event::NoHostsMatched => println!("skipping: no hosts matched"),
+            Event::NoHostsMatched => outln!("skipping: no hosts matched"),
             Event::NoHostsLeft => self.banner("NO MORE HOSTS LEFT"),
             Event::Step(step) => {
                 self.header = Some(step.clone());
@@ -158,7 +158,7 @@ impl Sink for Ansible {
             }
             Event::Ended(ended) => self.ended(ended),
             Event::Retrying { step, host, left, .. } => {
-                println!("FAILED - RETRYING: [{host}]: {} ({left} retries left).", step.name);
+                outln!("FAILED - RETRYING: [{host}]: {} ({left} retries left).", step.name);
             }
             Event::Included { host, file, item } => {
                 let what = item.as_ref().map_or_else(|| file.clone(), |i| format!("{file} (item={i})"));

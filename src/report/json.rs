@@ -33,7 +33,7 @@ pub fn print_line(value: Value) {
             line.insert("at".to_owned(), jiff::Timestamp::now().to_string().into());
         }
     }
-    println!("{}", Value::Object(line));
+    outln!("{}", Value::Object(line));
 }
 
 fn task(ended: &Ended) -> Value {

@@ -25,7 +25,7 @@ impl Minimal {
         }
         if self.style.diff && !ended.step.no_log {
             for diff in words::diffs(&ended.result) {
-                println!("{}", words::paint_diff(self.style.paint, &diff));
+                outln!("{}", words::paint_diff(self.style.paint, &diff));
             }
         }
         let (word, color) = match ended.status {
@@ -35,7 +35,7 @@ impl Minimal {
             Status::Unreachable => ("UNREACHABLE!", AnsiColor::Red),
             Status::Failed | Status::Ignored | Status::Rescued => ("FAILED", AnsiColor::Red),
         };
-        println!("{}", self.style.paint.color(color, &self.text(ended, word)));
+        outln!("{}", self.style.paint.color(color, &self.text(ended, word)));
     }
 
     fn text(&self, ended: &Ended, word: &str) -> String {

@@ -65,7 +65,7 @@ impl Pretty {
     fn print(&self, text: &str) {
         let mut live = self.live.lock();
         live.clear();
-        println!("{text}");
+        outln!("{text}");
         live.draw(self.style);
     }
 
@@ -111,7 +111,7 @@ impl Pretty {
 impl Live {
     fn clear(&mut self) {
         if self.drawn > 0 {
-            print!("\x1b[{}A\x1b[J", self.drawn);
+            out!("\x1b[{}A\x1b[J", self.drawn);
             self.drawn = 0;
         }
     }
@@ -135,7 +135,7 @@ impl Live {
             lines.push(format!("  {} tasks done, {} hosts at work, {total}", self.done, self.rows.len()));
         }
         for line in &lines {
-            println!("{}", style.paint.dim(line));
+            outln!("{}", style.paint.dim(line));
         }
         self.drawn = lines.len();
         let _ = std::io::stdout().flush();
@@ -185,8 +185,8 @@ impl Sink for Pretty {
                 self.close();
                 self.live.lock().rows.clear();
                 self.live.lock().clear();
-                print!("{}", plain::recap_text(self.style, recap));
-                println!("{}", self.style.paint.dim(&format!("in {}", words::seconds(self.started.elapsed().as_secs_f64()))));
+                out!("{}", plain::recap_text(self.style, recap));
+                outln!("{}", self.style.paint.dim(&format!("in {}", words::seconds(self.started.elapsed().as_secs_f64()))));
             }
             Event::Playbook { .. } | Event::Included { .. } | Event::Stats(_) => {}
         }

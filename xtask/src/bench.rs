@@ -21,7 +21,7 @@ pub(crate) fn run(names: &[String]) -> Result<ExitCode> {
         }
     }
     setup::run()?;
-    shell::run(shell::cargo().args(["build", "--release", "--workspace"]))?;
+    shell::run(shell::cargo().args(["build", "--release"]))?;
     let oracle = setup::oracle()?;
     let theseus = shell::target()?.join("release/theseus");
     let mut all_well = true;

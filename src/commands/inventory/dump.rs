@@ -13,23 +13,27 @@ use serde_json::{Map, Value as Json, json};
 use super::Files;
 use crate::setup::Problem;
 
-/// Variables as JSON, sorted.
-pub(super) fn marked(vars: &Vars) -> Result<Map<String, Json>, Problem> {
+/// Variables as JSON, sorted. `marks`: texts that are no templates say so.
+pub(super) fn marked(vars: &Vars, marks: bool) -> Result<Map<String, Json>, Problem> {
     let sorted: BTreeMap<_, _> = vars.iter().collect();
-    let secret = |text: &VaultText| json!({ "__ansible_vault": text.encrypted() });
+    let secret = |value: &Value| match value {
+        Value::Str(text) if marks && !text.is_trusted() => Some(json!({ "__ansible_unsafe": text.as_str() })),
+        other => Some(json!({ "__ansible_vault": other.as_object::<VaultText>()?.encrypted() })),
+    };
     sorted.into_iter().map(|(name, value)| Ok((name.clone(), plain(value, &secret).map_err(|e| Problem::from(Diagnostic::from(e)))?))).collect()
 }
 
-fn plain(value: &Value, secret: &dyn Fn(&VaultText) -> Json) -> Result<Json, Error> {
-    if let Some(text) = value.as_object::<VaultText>() {
-        return Ok(secret(text));
+/// `special` says how values are written that JSON has no word for.
+fn plain(value: &Value, special: &dyn Fn(&Value) -> Option<Json>) -> Result<Json, Error> {
+    if let Some(written) = special(value) {
+        return Ok(written);
     }
     Ok(match value {
-        Value::List(items) => Json::Array(items.raw_items().iter().map(|item| plain(item, secret)).collect::<Result<_, _>>()?),
+        Value::List(items) => Json::Array(items.raw_items().iter().map(|item| plain(item, special)).collect::<Result<_, _>>()?),
         Value::Dict(entries) => {
             let mut sorted = BTreeMap::new();
             for (key, value) in entries.raw_items() {
-                sorted.insert(key.python_str()?, plain(&value, secret)?);
+                sorted.insert(key.python_str()?, plain(&value, special)?);
             }
             Json::Object(sorted.into_iter().collect())
         }
@@ -42,7 +46,10 @@ const MARK: &str = "theseus-encrypted:";
 
 /// Variables for [`yaml`].
 pub(super) fn mapping(vars: &Vars) -> Result<Json, Problem> {
-    let hidden = |text: &VaultText| Json::String(format!("{MARK}{}", text.encrypted().lines().collect::<Vec<_>>().join("|")));
+    let hidden = |value: &Value| {
+        let text = value.as_object::<VaultText>()?;
+        Some(Json::String(format!("{MARK}{}", text.encrypted().lines().collect::<Vec<_>>().join("|"))))
+    };
     let mut sorted = Map::new();
     for (name, value) in vars {
         sorted.insert(name.clone(), plain(value, &hidden).map_err(|e| Problem::from(Diagnostic::from(e)))?);

@@ -87,7 +87,7 @@ fn one(host: &str, files: &Files<'_>, yaml: bool) -> Result<String, Problem> {
     if yaml {
         return dump::yaml(&dump::mapping(&vars)?).map_err(whole);
     }
-    Ok(report::json_indented(&Json::Object(dump::marked(&vars)?)) + "\n")
+    Ok(report::json_indented(&Json::Object(dump::marked(&vars, false)?)) + "\n")
 }
 
 fn list(files: &Files<'_>, export: bool) -> Result<String, Problem> {
@@ -104,7 +104,7 @@ fn list(files: &Files<'_>, export: bool) -> Result<String, Problem> {
     }
     let mut shown: Json = serde_json::from_str(&text).map_err(|error| error.to_string())?;
     for name in files.inventory.groups.keys() {
-        let vars = dump::marked(&files.group(name)?)?;
+        let vars = dump::marked(&files.group(name)?, true)?;
         if !vars.is_empty() {
             let group = shown.as_object_mut().map(|groups| groups.entry(name.clone()).or_insert_with(|| json!({})));
             if let Some(Json::Object(group)) = group {

@@ -14,7 +14,7 @@ use ledger::{HostResult, Ledger, SqliteLedger};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{INTERRUPTED, project};
-use crate::report::{Output, Style};
+use crate::report::{self, Output, Style};
 use crate::setup::Problem;
 
 const HOSTS: [&str; 3] = ["web1", "web2", "web3"];
@@ -90,13 +90,8 @@ impl Stage {
     pub(super) fn theseus(&self, arguments: &[&str]) -> Result<(), Problem> {
         self.say(&self.style.paint.dim(&format!("$ theseus {}", arguments.join(" "))));
         let program = std::env::current_exe().map_err(|error| format!("this program cannot find itself: {error}"))?;
-        let output = match self.style.output {
-            Output::Json => "json",
-            Output::Pretty => "pretty",
-            Output::Plain | Output::Ansible => "plain",
-        };
         let mut command = Command::new(program);
-        command.arg0("theseus").args(arguments).args(["--output", output, "--color", if self.style.paint.on { "always" } else { "never" }]);
+        command.arg0("theseus").args(arguments).args(self.shown());
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ANSIBLE_")) {
             command.env_remove(name);
         }
@@ -113,6 +108,23 @@ impl Stage {
             }
             _ => Err(format!("`theseus {}` did not end well; the tour stops here", arguments.join(" ")).into()),
         }
+    }
+
+    /// How the person wants to see it, where that is not what the program would choose by itself.
+    fn shown(&self) -> Vec<&'static str> {
+        let mut options = Vec::new();
+        if self.style.output != report::default_output() {
+            let output = match self.style.output {
+                Output::Json => "json",
+                Output::Pretty => "pretty",
+                Output::Plain | Output::Ansible => "plain",
+            };
+            options.extend(["--output", output]);
+        }
+        if self.style.paint.on != report::Color::Auto.paint().on {
+            options.extend(["--color", if self.style.paint.on { "always" } else { "never" }]);
+        }
+        options
     }
 
     /// What the last run did to each host, from the ledger.
