@@ -48,7 +48,8 @@ fn go(asked: &AdHoc, style: Style, base: &mut Base) -> Result<u8, Problem> {
         // Arguments may be secrets.
         command: &format!("ansible {} -m {module}", asked.pattern),
     };
-    let style = Style { diff: asked.diff || base.config.flag("DIFF_ALWAYS"), verbosity: asked.verbose, ..style };
+    let style =
+        Style { diff: asked.diff || base.config.flag("DIFF_ALWAYS"), verbosity: asked.verbose, ..style };
     let (_, code) = errand.run(base, Box::new(Minimal::new(style, asked.one_line)))?;
     Ok(code)
 }
@@ -57,7 +58,8 @@ fn go(asked: &AdHoc, style: Style, base: &mut Base) -> Result<u8, Problem> {
 fn task(asked: &AdHoc) -> Result<Json, Problem> {
     let args = asked.args.trim();
     let args = if args.starts_with('{') && !args.starts_with("{{") && !args.starts_with("{%") {
-        serde_json::from_str(args).map_err(|error| Problem::Options(format!("the arguments are not JSON: {error}")))?
+        serde_json::from_str(args)
+            .map_err(|error| Problem::Options(format!("the arguments are not JSON: {error}")))?
     } else if args.is_empty() {
         Json::Null
     } else {
@@ -90,5 +92,9 @@ fn list_hosts(asked: &AdHoc, base: &mut Base) -> Result<u8, Problem> {
 pub fn folder(asked: Option<&Path>, base: &Base) -> Result<PathBuf, Problem> {
     let Some(asked) = asked else { return Ok(base.cwd.clone()) };
     let folder = base.cwd.join(asked);
-    if folder.is_dir() { Ok(folder) } else { Err(Problem::Options(format!("{} is not a folder", asked.display()))) }
+    if folder.is_dir() {
+        Ok(folder)
+    } else {
+        Err(Problem::Options(format!("{} is not a folder", asked.display())))
+    }
 }

@@ -20,7 +20,8 @@ pub fn facts(asked: &Facts, style: Style, command: &str) -> u8 {
         Ok(base) => base,
         Err(problem) => return terminal::show(&problem, &playbook::Sources::new(), json),
     };
-    gather(asked, style, command, &mut base).unwrap_or_else(|problem| terminal::show(&problem, &base.sources, json))
+    gather(asked, style, command, &mut base)
+        .unwrap_or_else(|problem| terminal::show(&problem, &base.sources, json))
 }
 
 fn gather(asked: &Facts, style: Style, command: &str, base: &mut Base) -> Result<u8, Problem> {
@@ -36,9 +37,18 @@ fn gather(asked: &Facts, style: Style, command: &str, base: &mut Base) -> Result
             args.insert(name.to_owned(), json!(values));
         }
     }
-    let errand = Errand { pattern: &asked.pattern, task: json!({"setup": args}), playing: &playing, dir: base.cwd.clone(), command };
+    let errand = Errand {
+        pattern: &asked.pattern,
+        task: json!({"setup": args}),
+        playing: &playing,
+        dir: base.cwd.clone(),
+        command,
+    };
     let gathered = Arc::default();
-    let (recap, code) = errand.run(base, Box::new(Gatherer { gathered: Arc::clone(&gathered), json: style.output == Output::Json }))?;
+    let (recap, code) = errand.run(
+        base,
+        Box::new(Gatherer { gathered: Arc::clone(&gathered), json: style.output == Output::Json }),
+    )?;
     if recap.hosts.is_empty() {
         return Err(Problem::Other(format!("no host of the inventory matches `{}`", asked.pattern)));
     }

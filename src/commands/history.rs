@@ -47,7 +47,10 @@ fn show(asked: &History, style: Style) -> Result<(), Problem> {
 /// An empty history is an answer; a host that was never seen is a mistake.
 fn nothing(asked: &History, style: Style, path: &std::path::Path) -> Result<(), Problem> {
     match &asked.host {
-        Some(host) => Err(Problem::Other(format!("nothing was ever done to a host `{host}`, as far as {} knows", path.display()))),
+        Some(host) => Err(Problem::Other(format!(
+            "nothing was ever done to a host `{host}`, as far as {} knows",
+            path.display()
+        ))),
         None if style.output == Output::Json => Ok(()),
         None => {
             println!("nothing was recorded yet in {}", path.display());
@@ -64,7 +67,12 @@ fn as_text(run: &Run, results: &[HostResult], made: &[&Generation], style: Style
         Some(code) => format!("  exit {code}"),
         None => "  did not end".to_owned(),
     };
-    let mut out = format!("{}  {}  {}{check}{end}\n", local(&start.started), start.person, style.paint.bold(&start.command));
+    let mut out = format!(
+        "{}  {}  {}{check}{end}\n",
+        local(&start.started),
+        start.person,
+        style.paint.bold(&start.command)
+    );
     let width = results.iter().map(|r| r.host.chars().count()).max().unwrap_or_default();
     for result in results {
         let generation = match result.generation {
@@ -87,7 +95,15 @@ fn as_text(run: &Run, results: &[HostResult], made: &[&Generation], style: Style
 
 fn counts(result: &HostResult) -> String {
     let c = &result.counts;
-    let all = [("ok", c.ok), ("changed", c.changed), ("unreachable", c.unreachable), ("failed", c.failed), ("skipped", c.skipped), ("rescued", c.rescued), ("ignored", c.ignored)];
+    let all = [
+        ("ok", c.ok),
+        ("changed", c.changed),
+        ("unreachable", c.unreachable),
+        ("failed", c.failed),
+        ("skipped", c.skipped),
+        ("rescued", c.rescued),
+        ("ignored", c.ignored),
+    ];
     let shown = all.iter().filter(|(name, n)| *n > 0 || matches!(*name, "ok" | "changed"));
     shown.map(|(name, n)| format!("{name}={n}")).collect::<Vec<_>>().join(" ")
 }

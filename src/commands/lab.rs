@@ -15,7 +15,8 @@ pub fn lab(asked: &arguments::Lab, style: Style) -> u8 {
     let json = style.output == Output::Json;
     let done = match &asked.action {
         LabAction::Up { number, name, base, small, sshd } => {
-            let wanted = Wanted { number: *number, name, base: base.clone(), small: *small, key: sshd.as_deref() };
+            let wanted =
+                Wanted { number: *number, name, base: base.clone(), small: *small, key: sshd.as_deref() };
             up(&wanted, json)
         }
         LabAction::List => list(json),
@@ -43,7 +44,9 @@ fn up(wanted: &Wanted<'_>, json: bool) -> Result<u8, Problem> {
     }
     let lab = Lab::open().map_err(failed)?;
     let authorized_key = match wanted.key {
-        Some(file) => Some(std::fs::read_to_string(file).map_err(|e| format!("the public key {}: {e}", file.display()))?),
+        Some(file) => Some(
+            std::fs::read_to_string(file).map_err(|e| format!("the public key {}: {e}", file.display()))?,
+        ),
         None => None,
     };
     let used: Vec<String> = lab.list().into_iter().filter(LabHost::alive).map(|host| host.name).collect();
@@ -64,7 +67,10 @@ fn up(wanted: &Wanted<'_>, json: bool) -> Result<u8, Problem> {
     let hosts = lab.up(&options).map_err(failed)?;
     show(&hosts, json);
     if !json {
-        println!("in an inventory: NAME ansible_connection=lab; a shell: theseus lab exec {} -- sh", hosts.first().map_or("NAME", |h| &h.name));
+        println!(
+            "in an inventory: NAME ansible_connection=lab; a shell: theseus lab exec {} -- sh",
+            hosts.first().map_or("NAME", |h| &h.name)
+        );
     }
     Ok(0)
 }
@@ -113,12 +119,20 @@ fn exec(name: &str, command: &[String]) -> Result<u8, Problem> {
     let host = match lab.get(name) {
         Ok(host) => host,
         // Hosts of other pools, if the name says which one is meant.
-        Err(error) => lab.list_everything().into_iter().find(|host| format!("{}/{}", host.pool, host.name) == name).ok_or_else(|| failed(error))?,
+        Err(error) => lab
+            .list_everything()
+            .into_iter()
+            .find(|host| format!("{}/{}", host.pool, host.name) == name)
+            .ok_or_else(|| failed(error))?,
     };
     let Some((program, arguments)) = command.split_first() else {
         return Err(Problem::Options("which command?".to_owned()));
     };
-    let status = host.command(program).args(arguments).status().map_err(|error| format!("{program} on host {name}: {error}"))?;
+    let status = host
+        .command(program)
+        .args(arguments)
+        .status()
+        .map_err(|error| format!("{program} on host {name}: {error}"))?;
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
     Ok(u8::try_from(code).unwrap_or(1))
 }

@@ -48,7 +48,8 @@ impl Errand<'_> {
             sink.lock().event(&Event::Warning(warning.message.clone()));
         }
         let say = sink.clone();
-        let person = terminal::Person { say: Box::new(move |text| say.lock().event(&Event::Notice(text.to_owned()))) };
+        let person =
+            terminal::Person { say: Box::new(move |text| say.lock().event(&Event::Notice(text.to_owned()))) };
         let run = Run::new(Parts {
             settings,
             project,

@@ -102,7 +102,13 @@ impl Record {
                 end.generations.push((host.clone(), number, notes.summary()));
             }
             let reason = notes.reason.take();
-            end.hosts.push(HostResult { host: host.clone(), counts: counts(counters), generation, made, reason });
+            end.hosts.push(HostResult {
+                host: host.clone(),
+                counts: counts(counters),
+                generation,
+                made,
+                reason,
+            });
         }
         ledger.end_run(&self.id, &end)?;
         for (host, notes) in notes {
@@ -153,7 +159,9 @@ impl Sink for Watched {
 fn note(host: &mut HostNotes, ended: &Ended) {
     host.paths.extend(ended.paths.iter().cloned());
     match ended.status {
-        Status::Changed if host.tasks.last() != Some(&ended.step.name) => host.tasks.push(ended.step.name.clone()),
+        Status::Changed if host.tasks.last() != Some(&ended.step.name) => {
+            host.tasks.push(ended.step.name.clone())
+        }
         Status::Failed | Status::Unreachable => {
             let reason = crate::report::reason(&ended.result);
             let short: String = reason.lines().next().unwrap_or_default().chars().take(REASON).collect();

@@ -43,7 +43,9 @@ impl Minimal {
         let result = &ended.result;
         match ended.status {
             Status::Skipped => return format!("{host} | {word}"),
-            Status::Unreachable if self.one_line => return format!("{host} | {word}: {}", words::reason(result)),
+            Status::Unreachable if self.one_line => {
+                return format!("{host} | {word}: {}", words::reason(result));
+            }
             _ => {}
         }
         let module = ended.step.action.rsplit('.').next().unwrap_or_default();
@@ -51,7 +53,11 @@ impl Minimal {
             && ended.status != Status::Unreachable
             && let Some(code) = result.get("rc")
         {
-            return if self.one_line { command_line(host, word, code, result) } else { command(host, word, code, result) };
+            return if self.one_line {
+                command_line(host, word, code, result)
+            } else {
+                command(host, word, code, result)
+            };
         }
         let shown = Json::Object(shown(ended));
         let mark = if ended.status == Status::Failed { "!" } else { "" };
@@ -94,7 +100,9 @@ fn shown(ended: &Ended) -> Map {
     if ended.status == Status::Unreachable {
         shown.insert("unreachable".to_owned(), true.into());
     }
-    shown.retain(|name, value| name != "failed" || *value == Json::Bool(true) && ended.status != Status::Failed);
+    shown.retain(|name, value| {
+        name != "failed" || *value == Json::Bool(true) && ended.status != Status::Failed
+    });
     if !ended.step.no_log {
         for stream in ["stdout", "stderr"] {
             if let Some(Json::String(text)) = shown.get(stream).cloned() {
@@ -111,7 +119,9 @@ impl Sink for Minimal {
         match event {
             Event::Ended(ended) => self.ended(ended),
             Event::NoHostsMatched => eprintln!("[WARNING]: No hosts matched, nothing to do"),
-            Event::Warning(text) => eprintln!("{}", self.style.paint.color(AnsiColor::Magenta, &format!("[WARNING]: {text}"))),
+            Event::Warning(text) => {
+                eprintln!("{}", self.style.paint.color(AnsiColor::Magenta, &format!("[WARNING]: {text}")))
+            }
             Event::Notice(text) => eprintln!("{text}"),
             _ => {}
         }

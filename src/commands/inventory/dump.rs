@@ -20,7 +20,12 @@ pub(super) fn marked(vars: &Vars, marks: bool) -> Result<Map<String, Json>, Prob
         Value::Str(text) if marks && !text.is_trusted() => Some(json!({ "__ansible_unsafe": text.as_str() })),
         other => Some(json!({ "__ansible_vault": other.as_object::<VaultText>()?.encrypted() })),
     };
-    sorted.into_iter().map(|(name, value)| Ok((name.clone(), plain(value, &secret).map_err(|e| Problem::from(Diagnostic::from(e)))?))).collect()
+    sorted
+        .into_iter()
+        .map(|(name, value)| {
+            Ok((name.clone(), plain(value, &secret).map_err(|e| Problem::from(Diagnostic::from(e)))?))
+        })
+        .collect()
 }
 
 /// `special` says how values are written that JSON has no word for.
@@ -29,7 +34,9 @@ fn plain(value: &Value, special: &dyn Fn(&Value) -> Option<Json>) -> Result<Json
         return Ok(written);
     }
     Ok(match value {
-        Value::List(items) => Json::Array(items.raw_items().iter().map(|item| plain(item, special)).collect::<Result<_, _>>()?),
+        Value::List(items) => {
+            Json::Array(items.raw_items().iter().map(|item| plain(item, special)).collect::<Result<_, _>>()?)
+        }
         Value::Dict(entries) => {
             let mut sorted = BTreeMap::new();
             for (key, value) in entries.raw_items() {
@@ -79,7 +86,10 @@ fn group(name: &str, files: &Files<'_>, export: bool, seen: &mut BTreeSet<String
         let vars = if seen.insert(host.clone()) { mapping(&files.host(host, export)?)? } else { json!({}) };
         hosts.insert(host.clone(), vars);
     }
-    if export && let Json::Object(vars) = mapping(&files.group(name)?)? && !vars.is_empty() {
+    if export
+        && let Json::Object(vars) = mapping(&files.group(name)?)?
+        && !vars.is_empty()
+    {
         fields.insert("vars".to_owned(), Json::Object(vars));
     }
     for (field, value) in [("children", children), ("hosts", hosts)] {
@@ -92,7 +102,10 @@ fn group(name: &str, files: &Files<'_>, export: bool, seen: &mut BTreeSet<String
 
 /// As PyYAML writes it.
 pub(super) fn yaml(value: &Json) -> Result<String, Error> {
-    let source = Str::trusted("data | to_yaml(default_flow_style=False)", Arc::new(Origin::new(PathBuf::from("inventory"), 1, 1)));
+    let source = Str::trusted(
+        "data | to_yaml(default_flow_style=False)",
+        Arc::new(Origin::new(PathBuf::from("inventory"), 1, 1)),
+    );
     let text = expressions::Engine::new().evaluate(&source, &Data(Value::from_json(value)))?.python_str()?;
     Ok(text.lines().map(revealed).collect())
 }

@@ -75,7 +75,9 @@ impl Files<'_> {
             let loaded = yaml::load_file(&file, &self.base.vault)?;
             let Some(node) = loaded.node else { continue };
             let Kind::Map(entries) = &node.kind else {
-                return Err(Diagnostic::new("a file of variables must contain a mapping (`name: value`)").at(&node.origin).into());
+                return Err(Diagnostic::new("a file of variables must contain a mapping (`name: value`)")
+                    .at(&node.origin)
+                    .into());
             };
             let vars = entries.iter().map(|(key, value)| {
                 let name = key.to_value(&self.base.vault).python_str().unwrap_or_default();

@@ -36,13 +36,18 @@ fn give(text: &str, to: Option<&Path>) -> Result<(), Problem> {
         print!("{text}");
         return Ok(());
     };
-    std::fs::write(to, text).map_err(|error| Problem::Other(format!("{} cannot be written: {error}", to.display())))
+    std::fs::write(to, text)
+        .map_err(|error| Problem::Other(format!("{} cannot be written: {error}", to.display())))
 }
 
 fn text(asked: &Inventory, base: &mut Base) -> Result<String, Problem> {
     let chosen = [asked.list, asked.graph, asked.host.is_some()].iter().filter(|yes| **yes).count();
     if chosen != 1 {
-        let what = if chosen == 0 { "say what to show: --list, --host NAME or --graph" } else { "only one of --list, --host and --graph" };
+        let what = if chosen == 0 {
+            "say what to show: --list, --host NAME or --graph"
+        } else {
+            "only one of --list, --host and --graph"
+        };
         return Err(Problem::Options(what.to_owned()));
     }
     let dir = crate::commands::adhoc::folder(asked.playbook_dir.as_deref(), base)?;
@@ -106,7 +111,8 @@ fn list(files: &Files<'_>, export: bool) -> Result<String, Problem> {
     for name in files.inventory.groups.keys() {
         let vars = dump::marked(&files.group(name)?, true)?;
         if !vars.is_empty() {
-            let group = shown.as_object_mut().map(|groups| groups.entry(name.clone()).or_insert_with(|| json!({})));
+            let group =
+                shown.as_object_mut().map(|groups| groups.entry(name.clone()).or_insert_with(|| json!({})));
             if let Some(Json::Object(group)) = group {
                 group.insert("vars".to_owned(), Json::Object(vars));
             }
@@ -116,7 +122,8 @@ fn list(files: &Files<'_>, export: bool) -> Result<String, Problem> {
 }
 
 fn graph(group: &str, with_vars: bool, files: &Files<'_>) -> Result<String, Problem> {
-    let (hosts, groups) = if with_vars { (files.every_host(false)?, files.every_group()?) } else { Default::default() };
+    let (hosts, groups) =
+        if with_vars { (files.every_host(false)?, files.every_group()?) } else { Default::default() };
     let report = Report {
         inventory: files.inventory,
         host_vars: &|host| hosts.get(host).cloned().unwrap_or_default(),

@@ -7,7 +7,8 @@ use crate::setup::Problem;
 pub(super) const CHAPTER: Chapter = Chapter { title: "Something is changed", tell };
 
 const BEFORE: &str = "ship_greeting: \"If every plank is replaced, is it still the same ship?\"\n";
-const AFTER: &str = "ship_greeting: \"It is: we have seen every plank go.\"\nship_planks: [keel, mast, rudder, sail]\n";
+const AFTER: &str =
+    "ship_greeting: \"It is: we have seen every plank go.\"\nship_planks: [keel, mast, rudder, sail]\n";
 
 fn tell(stage: &Stage) -> Result<(), Problem> {
     stage.say("The definition gets another greeting and one more plank:\n");

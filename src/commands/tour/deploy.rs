@@ -13,6 +13,8 @@ fn tell(stage: &Stage) -> Result<(), Problem> {
     );
     stage.theseus(&["apply", "site.yml"])?;
     let changed: u64 = stage.last_run()?.iter().map(|host| host.counts.changed).sum();
-    stage.say(&format!("\n{changed} tasks changed something. From here, the three hosts are asked for their page:\n"));
+    stage.say(&format!(
+        "\n{changed} tasks changed something. From here, the three hosts are asked for their page:\n"
+    ));
     stage.pages().map(drop)
 }

@@ -31,7 +31,9 @@ pub fn tour(asked: &Tour, style: Style) -> u8 {
     let began = Instant::now();
     let stage = match Stage::set(style, asked.keep) {
         Ok(stage) => stage,
-        Err(problem) => return terminal::show(&problem, &playbook::Sources::new(), style.output == Output::Json),
+        Err(problem) => {
+            return terminal::show(&problem, &playbook::Sources::new(), style.output == Output::Json);
+        }
     };
     let told = tell(&stage, asked.pause);
     let interrupted = stage.interrupted();

@@ -37,7 +37,8 @@ impl Stage {
         refuse_without_root()?;
         let (stop, child) = (Arc::<AtomicBool>::default(), Arc::<AtomicI32>::default());
         let signals = listen(&stop, &child).map_err(|error| format!("signals cannot be heard: {error}"))?;
-        let mut stage = Self { style, folder: new_folder()?, hosts: Vec::new(), keep, stop, child, _signals: signals };
+        let mut stage =
+            Self { style, folder: new_folder()?, hosts: Vec::new(), keep, stop, child, _signals: signals };
         match stage.build() {
             Ok(()) => Ok(stage),
             Err(problem) => {
@@ -50,11 +51,14 @@ impl Stage {
     fn build(&mut self) -> Result<(), Problem> {
         project::write(&self.folder).map_err(|error| format!("{}: {error}", self.folder.display()))?;
         let lab = Lab::open().map_err(|error| error.to_string())?;
-        if let Some(there) = lab.list().into_iter().find(|host| HOSTS.contains(&host.name.as_str()) && host.alive()) {
+        if let Some(there) =
+            lab.list().into_iter().find(|host| HOSTS.contains(&host.name.as_str()) && host.alive())
+        {
             let all = HOSTS.join(" ");
             return Err(format!("the lab has a host {} already, and the tour needs {all} for itself: `theseus lab down {}` removes it", there.name, there.name).into());
         }
-        let wanted: Vec<HostOptions> = HOSTS.iter().map(|name| HostOptions { tied: !self.keep, ..HostOptions::new(*name) }).collect();
+        let wanted: Vec<HostOptions> =
+            HOSTS.iter().map(|name| HostOptions { tied: !self.keep, ..HostOptions::new(*name) }).collect();
         let began = Instant::now();
         self.hosts = lab.up(&wanted).map_err(|error| lacking(&error.to_string()))?;
         if self.hosts.iter().any(|host| host.address.is_loopback()) {
@@ -89,14 +93,18 @@ impl Stage {
     /// Runs this program in the project's folder, just as a person would; a failure ends the tour.
     pub(super) fn theseus(&self, arguments: &[&str]) -> Result<(), Problem> {
         self.say(&self.style.paint.dim(&format!("$ theseus {}", arguments.join(" "))));
-        let program = std::env::current_exe().map_err(|error| format!("this program cannot find itself: {error}"))?;
+        let program =
+            std::env::current_exe().map_err(|error| format!("this program cannot find itself: {error}"))?;
         let mut command = Command::new(program);
         command.arg0("theseus").args(arguments).args(self.shown());
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ANSIBLE_")) {
+        for (name, _) in
+            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ANSIBLE_"))
+        {
             command.env_remove(name);
         }
         command.current_dir(&self.folder).env("THESEUS_STATE", self.state());
-        let mut child = command.spawn().map_err(|error| format!("this program cannot start itself: {error}"))?;
+        let mut child =
+            command.spawn().map_err(|error| format!("this program cannot start itself: {error}"))?;
         self.child.store(i32::try_from(child.id()).unwrap_or_default(), Ordering::SeqCst);
         let status = child.wait().map_err(|error| error.to_string());
         self.child.store(0, Ordering::SeqCst);
@@ -106,7 +114,9 @@ impl Stage {
                 self.stop.store(true, Ordering::SeqCst);
                 Err("interrupted".to_owned().into())
             }
-            _ => Err(format!("`theseus {}` did not end well; the tour stops here", arguments.join(" ")).into()),
+            _ => {
+                Err(format!("`theseus {}` did not end well; the tour stops here", arguments.join(" ")).into())
+            }
         }
     }
 
@@ -142,7 +152,8 @@ impl Stage {
         let mut pages = Vec::new();
         for host in &self.hosts {
             let page = page(SocketAddr::from((host.address, PORT)));
-            let page = page.map_err(|error| format!("{} does not answer on port {PORT}: {error}", host.name))?;
+            let page =
+                page.map_err(|error| format!("{} does not answer on port {PORT}: {error}", host.name))?;
             self.say(&format!("    http://{}:{PORT}/  {}  {page}", host.address, host.name));
             pages.push(page);
         }
@@ -159,8 +170,14 @@ impl Stage {
         }
         std::fs::write(&path, text.replacen(before, after, 1)).map_err(failed)?;
         self.say(&format!("{file}:"));
-        before.lines().filter(|line| !after.lines().any(|new| new == *line)).for_each(|line| self.say(&format!("    - {line}")));
-        after.lines().filter(|line| !before.lines().any(|old| old == *line)).for_each(|line| self.say(&format!("    + {line}")));
+        before
+            .lines()
+            .filter(|line| !after.lines().any(|new| new == *line))
+            .for_each(|line| self.say(&format!("    - {line}")));
+        after
+            .lines()
+            .filter(|line| !before.lines().any(|old| old == *line))
+            .for_each(|line| self.say(&format!("    + {line}")));
         Ok(())
     }
 
@@ -171,7 +188,11 @@ impl Stage {
     /// Takes everything away, unless it is to be kept.
     pub(super) fn clear(&self) -> Result<(), Problem> {
         if self.keep && !self.interrupted() && !self.hosts.is_empty() {
-            self.say(&format!("\nThe hosts and the project stay: cd {}; theseus apply site.yml; theseus lab down {}", self.folder.display(), HOSTS.join(" ")));
+            self.say(&format!(
+                "\nThe hosts and the project stay: cd {}; theseus apply site.yml; theseus lab down {}",
+                self.folder.display(),
+                HOSTS.join(" ")
+            ));
             return Ok(());
         }
         let mut outcome = Ok(());

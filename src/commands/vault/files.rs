@@ -45,13 +45,18 @@ pub(super) fn read(path: &Path) -> Result<Text, Problem> {
 
 pub(super) fn standard_input() -> Result<Text, Problem> {
     let mut text = Text::default();
-    std::io::stdin().lock().read_to_end(&mut text.0).map_err(|error| format!("standard input cannot be read: {error}"))?;
+    std::io::stdin()
+        .lock()
+        .read_to_end(&mut text.0)
+        .map_err(|error| format!("standard input cannot be read: {error}"))?;
     Ok(text)
 }
 
 pub(super) fn print(text: &[u8]) -> Result<(), Problem> {
     let mut out = std::io::stdout().lock();
-    out.write_all(text).and_then(|()| out.flush()).map_err(|error| format!("standard output cannot be written: {error}").into())
+    out.write_all(text)
+        .and_then(|()| out.flush())
+        .map_err(|error| format!("standard output cannot be written: {error}").into())
 }
 
 /// A file's mode, as it shall stay.
@@ -102,14 +107,24 @@ pub(super) fn edited(text: &[u8], named: &Path) -> Result<Text, Problem> {
 }
 
 fn edit_at(path: &Path, text: &[u8]) -> Result<Text, Problem> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path).map_err(|error| failed("written", path, &error))?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(PRIVATE)
+        .open(path)
+        .map_err(|error| failed("written", path, &error))?;
     file.write_all(text).map_err(|error| failed("written", path, &error))?;
     drop(file);
-    let editor = std::env::var("EDITOR").ok().filter(|editor| !editor.trim().is_empty()).unwrap_or_else(|| "vi".to_owned());
-    let words = playbook::keyvalue::shell_split(&editor, false).map_err(|error| format!("EDITOR is `{editor}`: {error}"))?;
+    let editor = std::env::var("EDITOR")
+        .ok()
+        .filter(|editor| !editor.trim().is_empty())
+        .unwrap_or_else(|| "vi".to_owned());
+    let words = playbook::keyvalue::shell_split(&editor, false)
+        .map_err(|error| format!("EDITOR is `{editor}`: {error}"))?;
     let (program, arguments) = words.split_first().ok_or_else(|| "EDITOR is empty".to_owned())?;
     let status = Command::new(program).args(arguments).arg(path).status();
-    let status = status.map_err(|error| format!("the editor `{program}` cannot be started: {error}; set EDITOR to yours"))?;
+    let status = status
+        .map_err(|error| format!("the editor `{program}` cannot be started: {error}; set EDITOR to yours"))?;
     if !status.success() {
         return Err(format!("the editor `{program}` failed ({status}); nothing was changed").into());
     }

@@ -38,12 +38,17 @@ impl Keys {
         if vault.is_empty() {
             vault.add_password(DEFAULT_LABEL, asked_for("Vault password: ", writing)?);
         }
-        let wanted = asked.encrypt_vault_id.clone().or_else(|| base.config.text("DEFAULT_VAULT_ENCRYPT_IDENTITY").map(str::to_owned));
+        let wanted = asked
+            .encrypt_vault_id
+            .clone()
+            .or_else(|| base.config.text("DEFAULT_VAULT_ENCRYPT_IDENTITY").map(str::to_owned));
         let mut labels: Vec<String> = vault.labels().map(str::to_owned).collect();
         labels.dedup();
         if writing && wanted.is_none() && labels.len() > 1 {
             let labels = labels.join(", ");
-            return Err(Problem::Options(format!("which of the ids {labels} shall encrypt? Say it with --encrypt-vault-id")));
+            return Err(Problem::Options(format!(
+                "which of the ids {labels} shall encrypt? Say it with --encrypt-vault-id"
+            )));
         }
         let label = wanted.or_else(|| labels.first().cloned());
         Ok(Self { vault, label, salt: base.config.text("VAULT_ENCRYPT_SALT").map(str::to_owned) })
@@ -74,7 +79,9 @@ impl Keys {
     }
 
     pub(super) fn decrypt(&self, encrypted: &[u8], name: &str) -> Result<Text, Problem> {
-        let text = std::str::from_utf8(encrypted).ok().filter(|text| playbook::vault::is_encrypted(text.trim_start()));
+        let text = std::str::from_utf8(encrypted)
+            .ok()
+            .filter(|text| playbook::vault::is_encrypted(text.trim_start()));
         let text = text.ok_or_else(|| format!("{name} is not encrypted"))?;
         let plain = self.vault.decrypt(text).map_err(|mut mistake| {
             mistake.message = format!("{name}: {}", mistake.message);
@@ -92,12 +99,18 @@ pub(super) fn label_of(encrypted: &[u8]) -> Option<String> {
 }
 
 fn asked_for(prompt: &str, twice: bool) -> Result<String, Problem> {
-    let nobody = || Problem::from("no vault password was given, and nobody can be asked for it: use --vault-password-file FILE".to_owned());
+    let nobody = || {
+        Problem::from(
+            "no vault password was given, and nobody can be asked for it: use --vault-password-file FILE"
+                .to_owned(),
+        )
+    };
     let password = terminal::secret(prompt).ok_or_else(nobody)?;
     if password.is_empty() {
         return Err("a vault password cannot be empty".to_owned().into());
     }
-    if twice && terminal::secret(&format!("Again, {}", prompt.to_lowercase())).ok_or_else(nobody)? != password {
+    if twice && terminal::secret(&format!("Again, {}", prompt.to_lowercase())).ok_or_else(nobody)? != password
+    {
         return Err("the two passwords are not the same".to_owned().into());
     }
     Ok(password)

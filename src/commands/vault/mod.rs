@@ -56,14 +56,19 @@ fn act(action: &VaultAction) -> Result<(), Problem> {
             rekey(files, &old, &new)
         }
         VaultAction::EncryptString { keys, strings, name, stdin_name, prompt } => {
-            let wanted = strings::Wanted { strings, names: name, stdin_name: stdin_name.as_deref(), prompt: *prompt };
+            let wanted =
+                strings::Wanted { strings, names: name, stdin_name: stdin_name.as_deref(), prompt: *prompt };
             strings::encrypt(&wanted, &Keys::for_writing(keys)?)
         }
     }
 }
 
 /// The same with every file, or with standard input.
-fn each(files: &[PathBuf], to: Option<&Path>, work: impl Fn(&[u8], &str) -> Result<Text, Problem>) -> Result<(), Problem> {
+fn each(
+    files: &[PathBuf],
+    to: Option<&Path>,
+    work: impl Fn(&[u8], &str) -> Result<Text, Problem>,
+) -> Result<(), Problem> {
     if to.is_some() && files.len() > 1 {
         return Err(Problem::Options("--output-file takes one file only".to_owned()));
     }

@@ -1,0 +1,197 @@
+//! Whatever is wrong: one clear message and the documented exit code.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::common::{Ended, Project};
+
+const LOCAL: &str = "- hosts: localhost\n  gather_facts: false\n  tasks:\n";
+
+fn tasks(text: &str) -> Project {
+    Project::new(&[("site.yml", &format!("{LOCAL}{text}"))])
+}
+
+fn apply(project: &Project, more: &[&str]) -> Ended {
+    project.run(&[&["apply", "site.yml"], more].concat())
+}
+
+#[test]
+fn yaml() {
+    let project =
+        tasks("    - name: one\n      debug:\n        msg: \"not closed\n    - name: two\n      ping:\n");
+    insta::assert_snapshot!(apply(&project, &[]).shown());
+}
+
+#[test]
+fn yaml_indentation() {
+    let project = tasks("    - name: one\n     debug:\n        msg: hello\n");
+    insta::assert_snapshot!(apply(&project, &[]).shown());
+}
+
+#[test]
+fn yaml_in_json() {
+    let project = tasks("    - name: one\n     debug:\n        msg: hello\n");
+    let ended = apply(&project, &["--output", "json"]);
+    assert_eq!(ended.code, 1, "{}", ended.shown());
+    let line: serde_json::Value = serde_json::from_str(ended.out.lines().next().unwrap()).unwrap();
+    assert_eq!((line["event"].as_str(), line["line"].as_u64()), (Some("error"), Some(5)), "{line}");
+    assert!(line["at"].is_string() && line["message"].is_string(), "{line}");
+}
+
+#[test]
+fn undefined_variable() {
+    let project = tasks("    - name: greet\n      debug:\n        msg: \"hello {{ whom }}\"\n");
+    insta::assert_snapshot!(apply(&project, &[]).shown());
+}
+
+#[test]
+fn template_syntax() {
+    let project = tasks("    - name: greet\n      debug:\n        msg: \"hello {{ whom | }}\"\n");
+    insta::assert_snapshot!(apply(&project, &[]).shown());
+}
+
+#[test]
+fn unknown_module() {
+    let project = tasks("    - name: install\n      ansible.builtin.aptt:\n        name: vim\n");
+    insta::assert_snapshot!(apply(&project, &[]).shown());
+}
+
+#[test]
+fn unknown_keyword() {
+    let project = tasks("    - name: greet\n      debug:\n        msg: hello\n      wehn: true\n");
+    insta::assert_snapshot!(apply(&project, &[]).shown());
+}
+
+#[test]
+fn ill_typed_argument() {
+    let project =
+        tasks("    - name: folder\n      file:\n        path: /nowhere\n        recurse: perhaps\n");
+    insta::assert_snapshot!(apply(&project, &[]).shown());
+}
+
+#[test]
+fn unknown_argument() {
+    let project = tasks("    - name: folder\n      file:\n        path: /nowhere\n        stat: directory\n");
+    insta::assert_snapshot!(apply(&project, &[]).shown());
+}
+
+#[test]
+fn missing_argument() {
+    let project = tasks("    - name: line\n      lineinfile:\n        line: hello\n");
+    insta::assert_snapshot!(apply(&project, &[]).shown());
+}
+
+#[test]
+fn missing_role() {
+    let project = Project::new(&[("site.yml", "- hosts: localhost\n  roles:\n    - nowhere\n")]);
+    insta::assert_snapshot!(apply(&project, &[]).shown());
+}
+
+#[test]
+fn missing_playbook() {
+    insta::assert_snapshot!(apply(&Project::new(&[]), &[]).shown());
+}
+
+#[test]
+fn missing_inventory() {
+    let project = tasks("    - ping:\n");
+    insta::assert_snapshot!(apply(&project, &["-i", "nowhere.ini"]).shown());
+}
+
+fn secret() -> Project {
+    let project = tasks("    - debug:\n        msg: \"{{ secret }}\"\n");
+    project.write("ansible.cfg", "[defaults]\ninventory = hosts\n");
+    project.write("hosts", "localhost ansible_connection=local\n");
+    project.write("right", "right\n");
+    project.write("wrong", "wrong\n");
+    project.write("group_vars/all.yml", "secret: hello\n");
+    project.run(&["vault", "encrypt", "--vault-password-file", "right", "group_vars/all.yml"]).fine();
+    project
+}
+
+#[test]
+fn wrong_vault_password() {
+    insta::assert_snapshot!(apply(&secret(), &["--vault-password-file", "wrong"]).shown());
+}
+
+#[test]
+fn no_vault_password() {
+    insta::assert_snapshot!(apply(&secret(), &[]).shown());
+}
+
+#[test]
+fn right_vault_password() {
+    let out = apply(&secret(), &["--vault-password-file", "right"]).fine();
+    assert!(out.contains("hello"), "{out}");
+}
+
+#[test]
+fn unreachable_host() {
+    let inventory = "far ansible_host=127.0.0.1 ansible_port=1\n";
+    let project = Project::new(&[
+        ("hosts", inventory),
+        ("site.yml", "- hosts: far\n  gather_facts: false\n  tasks:\n    - ping:\n"),
+    ]);
+    insta::assert_snapshot!(apply(&project, &["-i", "hosts"]).shown());
+}
+
+#[test]
+fn unknown_connection() {
+    let inventory = "far ansible_connection=pigeon\n";
+    let project = Project::new(&[
+        ("hosts", inventory),
+        ("site.yml", "- hosts: far\n  gather_facts: false\n  tasks:\n    - ping:\n"),
+    ]);
+    let ended = apply(&project, &["-i", "hosts"]);
+    assert!(matches!(ended.code, 2 | 4) && ended.out.contains("pigeon"), "{}", ended.shown());
+}
+
+#[test]
+fn bad_option() {
+    insta::assert_snapshot!(apply(&tasks("    - ping:\n"), &["--no-such-option"]).shown());
+}
+
+#[test]
+fn bad_value_of_an_option() {
+    insta::assert_snapshot!(apply(&tasks("    - ping:\n"), &["--ssh", "carrier"]).shown());
+}
+
+#[test]
+fn failed_task() {
+    let project = tasks("    - name: look\n      command: cat /nowhere\n");
+    insta::assert_snapshot!(apply(&project, &[]).shown());
+}
+
+#[test]
+fn validate_points_at_all_mistakes() {
+    let text = "    - name: one\n      debug:\n        msg: hello\n      wehn: true\n    - name: two\n      file:\n        path: /x\n        recurse: perhaps\n";
+    insta::assert_snapshot!(tasks(text).run(&["validate", "site.yml"]).shown());
+}
+
+#[test]
+fn killed_agent() {
+    let project = tasks("    - name: kill\n      shell: kill -9 $PPID\n    - name: never\n      ping:\n");
+    let ended = apply(&project, &[]);
+    assert_eq!(ended.code, 4, "{}", ended.shown());
+    assert!(ended.out.contains("unreachable") && !ended.out.contains("never"), "{}", ended.shown());
+}
+
+#[test]
+fn ctrl_c() {
+    let project =
+        tasks("    - name: wait\n      command: sleep 60\n    - name: never\n      command: touch never\n");
+    let mut command = project.command("theseus", &["apply", "site.yml"]);
+    let began = Instant::now();
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(1500));
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let ended = project.ended(child.wait_with_output().unwrap());
+    assert_eq!(ended.code, 99, "{}", ended.shown());
+    assert!(
+        began.elapsed() < Duration::from_secs(15) && !project.root.join("never").exists(),
+        "{}",
+        ended.shown()
+    );
+    assert!(ended.out.contains("interrupted"), "{}", ended.shown());
+}
