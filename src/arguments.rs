@@ -9,29 +9,29 @@ use crate::report::{Color, Output};
 /// Change servers in place from Ansible playbooks; every change an exact layer.
 #[derive(Debug, Parser)]
 #[command(name = "theseus", version, propagate_version = true, disable_help_subcommand = true)]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(flatten)]
-    pub common: Common,
+    pub(crate) common: Common,
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 /// Flags that every command takes.
 #[derive(Clone, Debug, Args)]
-pub struct Common {
+pub(crate) struct Common {
     /// Format of what is printed [default: pretty on a terminal, plain otherwise]
     #[arg(long, global = true, value_enum)]
-    pub output: Option<Output>,
+    pub(crate) output: Option<Output>,
     /// When to use colours
     #[arg(long, global = true, value_enum, default_value = "auto")]
-    pub color: Color,
+    pub(crate) color: Color,
     /// Folder of the project [default: the current one]
     #[arg(long, global = true, value_name = "DIR")]
-    pub project: Option<PathBuf>,
+    pub(crate) project: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Converge hosts in place: run playbooks
     Apply(Apply),
     /// Read everything and point at mistakes; touches no host
@@ -58,316 +58,316 @@ pub enum Command {
 
 /// Where hosts come from.
 #[derive(Clone, Debug, Default, Args)]
-pub struct Hosts {
+pub(crate) struct Hosts {
     /// Inventory file, folder, script or `host1,host2,`
     #[arg(short, long = "inventory", visible_alias = "inventory-file", value_name = "INVENTORY")]
-    pub inventory: Vec<String>,
+    pub(crate) inventory: Vec<String>,
     /// Only these hosts (a pattern)
     #[arg(short, long = "limit", value_name = "PATTERN")]
-    pub limit: Option<String>,
+    pub(crate) limit: Option<String>,
 }
 
 /// Variables and secrets.
 #[derive(Clone, Debug, Default, Args)]
-pub struct Given {
+pub(crate) struct Given {
     /// Variables: k=v, JSON, or @file
     #[arg(short, long = "extra-vars", value_name = "VARS")]
-    pub extra_vars: Vec<String>,
+    pub(crate) extra_vars: Vec<String>,
     /// File or script that gives the vault password
     #[arg(long, visible_alias = "vault-pass-file", value_name = "FILE")]
-    pub vault_password_file: Vec<String>,
+    pub(crate) vault_password_file: Vec<String>,
     /// Vault identity: [label@]prompt, file or script
     #[arg(long, value_name = "ID")]
-    pub vault_id: Vec<String>,
+    pub(crate) vault_id: Vec<String>,
     /// Ask for the vault password
     #[arg(short = 'J', long, visible_alias = "ask-vault-pass")]
-    pub ask_vault_password: bool,
+    pub(crate) ask_vault_password: bool,
 }
 
 /// How to reach hosts and become other users there.
 #[derive(Clone, Debug, Default, Args)]
-pub struct Reach {
+pub(crate) struct Reach {
     /// Connect as this user
     #[arg(short, long = "user", value_name = "USER")]
-    pub user: Option<String>,
+    pub(crate) user: Option<String>,
     /// Ask for the connection password
     #[arg(short = 'k', long, visible_alias = "ask-pass")]
-    pub ask_password: bool,
+    pub(crate) ask_password: bool,
     /// Connection: ssh, local, lab, docker
     #[arg(short, long, value_name = "TYPE")]
-    pub connection: Option<String>,
+    pub(crate) connection: Option<String>,
     /// Private key file
     #[arg(long, visible_alias = "key-file", value_name = "FILE")]
-    pub private_key: Option<PathBuf>,
+    pub(crate) private_key: Option<PathBuf>,
     /// Seconds until a connection attempt is given up
     #[arg(short = 'T', long, value_name = "SECONDS")]
-    pub timeout: Option<u64>,
+    pub(crate) timeout: Option<u64>,
     /// Which ssh: native, openssh [default: native wherever the configuration can be honoured]
     #[arg(long, value_name = "WHICH")]
-    pub ssh: Option<String>,
+    pub(crate) ssh: Option<String>,
     /// Arguments for all ssh programs
     #[arg(long, value_name = "ARGS", allow_hyphen_values = true)]
-    pub ssh_common_args: Option<String>,
+    pub(crate) ssh_common_args: Option<String>,
     /// Arguments for ssh only
     #[arg(long, value_name = "ARGS", allow_hyphen_values = true)]
-    pub ssh_extra_args: Option<String>,
+    pub(crate) ssh_extra_args: Option<String>,
     #[arg(long, hide = true, allow_hyphen_values = true)]
-    pub sftp_extra_args: Option<String>,
+    pub(crate) sftp_extra_args: Option<String>,
     #[arg(long, hide = true, allow_hyphen_values = true)]
-    pub scp_extra_args: Option<String>,
+    pub(crate) scp_extra_args: Option<String>,
     /// Become another user for tasks
     #[arg(short, long = "become")]
-    pub become_: bool,
+    pub(crate) become_: bool,
     /// How to become another user: sudo, su, doas
     #[arg(long, value_name = "METHOD")]
-    pub become_method: Option<String>,
+    pub(crate) become_method: Option<String>,
     /// Which user to become [default: root]
     #[arg(long, value_name = "USER")]
-    pub become_user: Option<String>,
+    pub(crate) become_user: Option<String>,
     /// Ask for the password that becoming needs
     #[arg(short = 'K', long, visible_alias = "ask-become-pass")]
-    pub ask_become_password: bool,
+    pub(crate) ask_become_password: bool,
     /// File with the connection password
     #[arg(long, visible_alias = "conn-pass-file", value_name = "FILE")]
-    pub connection_password_file: Option<PathBuf>,
+    pub(crate) connection_password_file: Option<PathBuf>,
     /// File with the become password
     #[arg(long, visible_alias = "become-pass-file", value_name = "FILE")]
-    pub become_password_file: Option<PathBuf>,
+    pub(crate) become_password_file: Option<PathBuf>,
     /// How many hosts at once
     #[arg(short, long, value_name = "N")]
-    pub forks: Option<usize>,
+    pub(crate) forks: Option<usize>,
 }
 
 /// What `apply` and `ansible-playbook` both take.
 #[derive(Clone, Debug, Default, Args)]
-pub struct Playing {
+pub(crate) struct Playing {
     /// Playbooks
     #[arg(required = true, value_name = "PLAYBOOK")]
-    pub playbooks: Vec<PathBuf>,
+    pub(crate) playbooks: Vec<PathBuf>,
     #[command(flatten)]
-    pub hosts: Hosts,
+    pub(crate) hosts: Hosts,
     #[command(flatten)]
-    pub given: Given,
+    pub(crate) given: Given,
     #[command(flatten)]
-    pub reach: Reach,
+    pub(crate) reach: Reach,
     /// Only tasks with these tags
     #[arg(short, long = "tags", value_name = "TAGS")]
-    pub tags: Vec<String>,
+    pub(crate) tags: Vec<String>,
     /// Not the tasks with these tags
     #[arg(long, value_name = "TAGS")]
-    pub skip_tags: Vec<String>,
+    pub(crate) skip_tags: Vec<String>,
     /// Change nothing, say what would change
     #[arg(short = 'C', long)]
-    pub check: bool,
+    pub(crate) check: bool,
     /// Show what changes in files
     #[arg(short = 'D', long)]
-    pub diff: bool,
+    pub(crate) diff: bool,
     /// Begin at the task of this name
     #[arg(long, value_name = "TASK")]
-    pub start_at_task: Option<String>,
+    pub(crate) start_at_task: Option<String>,
     /// Ask before each task
     #[arg(long)]
-    pub step: bool,
+    pub(crate) step: bool,
     /// List the tasks and stop
     #[arg(long)]
-    pub list_tasks: bool,
+    pub(crate) list_tasks: bool,
     /// List the hosts and stop
     #[arg(long)]
-    pub list_hosts: bool,
+    pub(crate) list_hosts: bool,
     /// List the tags and stop
     #[arg(long)]
-    pub list_tags: bool,
+    pub(crate) list_tags: bool,
     /// Read the playbooks and stop
     #[arg(long)]
-    pub syntax_check: bool,
+    pub(crate) syntax_check: bool,
     /// Run handlers even if a task fails
     #[arg(long)]
-    pub force_handlers: bool,
+    pub(crate) force_handlers: bool,
     /// Forget cached facts
     #[arg(long)]
-    pub flush_cache: bool,
+    pub(crate) flush_cache: bool,
     /// Say more (repeat)
     #[arg(short, long, action = clap::ArgAction::Count)]
-    pub verbose: u8,
+    pub(crate) verbose: u8,
 }
 
 #[derive(Debug, Args)]
-pub struct Apply {
+pub(crate) struct Apply {
     #[command(flatten)]
-    pub playing: Playing,
+    pub(crate) playing: Playing,
 }
 
 /// The program under the name `ansible-playbook`.
 #[derive(Debug, Parser)]
 #[command(name = "ansible-playbook", version)]
-pub struct AnsiblePlaybook {
+pub(crate) struct AnsiblePlaybook {
     #[command(flatten)]
-    pub playing: Playing,
+    pub(crate) playing: Playing,
     #[arg(short = 'M', long, hide = true)]
-    pub module_path: Vec<String>,
+    pub(crate) module_path: Vec<String>,
 }
 
 /// The program under the name `ansible`: one module on some hosts.
 #[derive(Debug, Parser)]
 #[command(name = "ansible", version)]
-pub struct AdHoc {
+pub(crate) struct AdHoc {
     /// Which hosts
-    pub pattern: String,
+    pub(crate) pattern: String,
     #[command(flatten)]
-    pub hosts: Hosts,
+    pub(crate) hosts: Hosts,
     #[command(flatten)]
-    pub given: Given,
+    pub(crate) given: Given,
     #[command(flatten)]
-    pub reach: Reach,
+    pub(crate) reach: Reach,
     /// Module
     #[arg(short, long, default_value = "command")]
-    pub module_name: String,
+    pub(crate) module_name: String,
     /// Its arguments: k=v or JSON
     #[arg(short, long, default_value = "", allow_hyphen_values = true)]
-    pub args: String,
+    pub(crate) args: String,
     /// Change nothing, say what would change
     #[arg(short = 'C', long)]
-    pub check: bool,
+    pub(crate) check: bool,
     /// Show what changes in files
     #[arg(short = 'D', long)]
-    pub diff: bool,
+    pub(crate) diff: bool,
     /// One line a host
     #[arg(short, long)]
-    pub one_line: bool,
+    pub(crate) one_line: bool,
     /// List the hosts and stop
     #[arg(long)]
-    pub list_hosts: bool,
+    pub(crate) list_hosts: bool,
     /// Run in the background, for at most so many seconds
     #[arg(short = 'B', long, value_name = "SECONDS")]
-    pub background: Option<u64>,
+    pub(crate) background: Option<u64>,
     /// Ask every so many seconds whether the background job is done
     #[arg(short = 'P', long, value_name = "SECONDS", default_value = "15")]
-    pub poll: u64,
+    pub(crate) poll: u64,
     /// Base folder of the project
     #[arg(long)]
-    pub playbook_dir: Option<PathBuf>,
+    pub(crate) playbook_dir: Option<PathBuf>,
     #[arg(short = 'M', long, hide = true)]
-    pub module_path: Vec<String>,
+    pub(crate) module_path: Vec<String>,
     #[arg(short, long, action = clap::ArgAction::Count)]
-    pub verbose: u8,
+    pub(crate) verbose: u8,
 }
 
 #[derive(Debug, Args)]
-pub struct Validate {
+pub(crate) struct Validate {
     #[arg(required = true, value_name = "PLAYBOOK")]
-    pub playbooks: Vec<PathBuf>,
+    pub(crate) playbooks: Vec<PathBuf>,
     #[command(flatten)]
-    pub hosts: Hosts,
+    pub(crate) hosts: Hosts,
     #[command(flatten)]
-    pub given: Given,
+    pub(crate) given: Given,
 }
 
 #[derive(Debug, Args)]
-pub struct History {
+pub(crate) struct History {
     /// Only this host
-    pub host: Option<String>,
+    pub(crate) host: Option<String>,
     /// How many at most
     #[arg(short = 'n', long, default_value = "20")]
-    pub number: usize,
+    pub(crate) number: usize,
 }
 
 #[derive(Debug, Args)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// Which hosts
     #[arg(default_value = "all")]
-    pub pattern: String,
+    pub(crate) pattern: String,
     #[command(flatten)]
-    pub hosts: Hosts,
+    pub(crate) hosts: Hosts,
     #[command(flatten)]
-    pub given: Given,
+    pub(crate) given: Given,
     #[command(flatten)]
-    pub reach: Reach,
+    pub(crate) reach: Reach,
     /// Only facts whose name matches
     #[arg(long)]
-    pub filter: Vec<String>,
+    pub(crate) filter: Vec<String>,
     /// Only these subsets
     #[arg(long)]
-    pub gather_subset: Vec<String>,
+    pub(crate) gather_subset: Vec<String>,
 }
 
 // Also the program under the name `ansible-inventory`.
 #[derive(Debug, Args)]
 #[group(skip)]
-pub struct Inventory {
+pub(crate) struct Inventory {
     #[command(flatten)]
-    pub hosts: Hosts,
+    pub(crate) hosts: Hosts,
     #[command(flatten)]
-    pub given: Given,
+    pub(crate) given: Given,
     /// All hosts and groups as JSON
     #[arg(long)]
-    pub list: bool,
+    pub(crate) list: bool,
     /// A tree of groups
     #[arg(long)]
-    pub graph: bool,
+    pub(crate) graph: bool,
     /// One host's variables
     #[arg(long, value_name = "HOST")]
-    pub host: Option<String>,
+    pub(crate) host: Option<String>,
     /// With --graph: variables too
     #[arg(long)]
-    pub vars: bool,
+    pub(crate) vars: bool,
     /// Group at which --graph begins
     #[arg(default_value = "all")]
-    pub group: String,
+    pub(crate) group: String,
     /// YAML in place of JSON
     #[arg(short, long)]
-    pub yaml: bool,
+    pub(crate) yaml: bool,
     #[arg(long, hide = true)]
-    pub playbook_dir: Option<PathBuf>,
+    pub(crate) playbook_dir: Option<PathBuf>,
     /// With --list: groups keep their variables
     #[arg(long)]
-    pub export: bool,
+    pub(crate) export: bool,
     /// Where to write, in place of standard output
     #[arg(long, value_name = "FILE")]
-    pub output_file: Option<PathBuf>,
+    pub(crate) output_file: Option<PathBuf>,
 }
 
 /// Show the inventory
 #[derive(Debug, Parser)]
 #[command(name = "ansible-inventory", version)]
-pub struct AnsibleInventory {
+pub(crate) struct AnsibleInventory {
     #[command(flatten)]
-    pub inventory: Inventory,
+    pub(crate) inventory: Inventory,
     #[arg(short, long, action = clap::ArgAction::Count)]
-    pub verbose: u8,
+    pub(crate) verbose: u8,
 }
 
 // Also the program under the name `ansible-vault`.
 #[derive(Debug, Args)]
-pub struct Vault {
+pub(crate) struct Vault {
     #[command(subcommand)]
-    pub action: VaultAction,
+    pub(crate) action: VaultAction,
 }
 
 /// Encrypt, decrypt and edit secrets
 #[derive(Debug, Parser)]
 #[command(name = "ansible-vault", version, disable_help_subcommand = true)]
-pub struct AnsibleVault {
+pub(crate) struct AnsibleVault {
     #[command(flatten)]
-    pub vault: Vault,
+    pub(crate) vault: Vault,
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    pub verbose: u8,
+    pub(crate) verbose: u8,
 }
 
 #[derive(Clone, Debug, Default, Args)]
-pub struct VaultKeys {
+pub(crate) struct VaultKeys {
     #[arg(long, visible_alias = "vault-pass-file", value_name = "FILE")]
-    pub vault_password_file: Vec<String>,
+    pub(crate) vault_password_file: Vec<String>,
     #[arg(long, value_name = "ID")]
-    pub vault_id: Vec<String>,
+    pub(crate) vault_id: Vec<String>,
     #[arg(short = 'J', long, visible_alias = "ask-vault-pass")]
-    pub ask_vault_password: bool,
+    pub(crate) ask_vault_password: bool,
     /// With several identities: encrypt with this one
     #[arg(long, value_name = "ID")]
-    pub encrypt_vault_id: Option<String>,
+    pub(crate) encrypt_vault_id: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum VaultAction {
+pub(crate) enum VaultAction {
     /// Encrypt files
     Encrypt {
         #[command(flatten)]
@@ -437,13 +437,13 @@ pub enum VaultAction {
 }
 
 #[derive(Debug, Args)]
-pub struct Lab {
+pub(crate) struct Lab {
     #[command(subcommand)]
-    pub action: LabAction,
+    pub(crate) action: LabAction,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum LabAction {
+pub(crate) enum LabAction {
     /// Start hosts
     Up {
         /// How many
@@ -480,11 +480,11 @@ pub enum LabAction {
 }
 
 #[derive(Debug, Args)]
-pub struct Tour {
+pub(crate) struct Tour {
     /// Keep the hosts afterwards
     #[arg(long)]
-    pub keep: bool,
+    pub(crate) keep: bool,
     /// Wait for Enter between chapters
     #[arg(long)]
-    pub pause: bool,
+    pub(crate) pause: bool,
 }

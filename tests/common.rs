@@ -4,19 +4,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-pub struct Project {
-    pub root: PathBuf,
+pub(crate) struct Project {
+    pub(crate) root: PathBuf,
 }
 
 /// How a run ended.
-pub struct Ended {
-    pub code: i32,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Project {
-    pub fn new(files: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(files: &[(&str, &str)]) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let root =
@@ -29,18 +29,18 @@ impl Project {
         project
     }
 
-    pub fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         let path = self.root.join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     }
 
-    pub fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.root.join(name)).unwrap()
     }
 
     /// The program under a name, ready to be started.
-    pub fn command(&self, name: &str, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, name: &str, arguments: &[&str]) -> Command {
         use std::os::unix::process::CommandExt;
         let mut command = Command::new(env!("CARGO_BIN_EXE_theseus"));
         command.arg0(name).args(arguments).current_dir(&self.root).stdin(Stdio::null()).env_clear();
@@ -57,15 +57,15 @@ impl Project {
         command
     }
 
-    pub fn run_as(&self, name: &str, arguments: &[&str]) -> Ended {
+    pub(crate) fn run_as(&self, name: &str, arguments: &[&str]) -> Ended {
         self.ended(self.command(name, arguments).output().unwrap())
     }
 
-    pub fn run(&self, arguments: &[&str]) -> Ended {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
         self.run_as("theseus", arguments)
     }
 
-    pub fn ended(&self, output: Output) -> Ended {
+    pub(crate) fn ended(&self, output: Output) -> Ended {
         let text = |bytes: Vec<u8>| {
             String::from_utf8(bytes).unwrap().replace(&self.root.display().to_string(), "[project]")
         };
@@ -81,21 +81,21 @@ impl Drop for Project {
 
 impl Ended {
     /// All that a person sees, but for the number of this machine's own generation.
-    pub fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         let lines = self.out.lines().map(|line| line.split("  generation ").next().unwrap_or_default());
         let out: String = lines.map(|line| format!("{line}\n")).collect();
         format!("exit {}\n--- standard output\n{out}--- standard error\n{}", self.code, self.err)
     }
 
     /// The standard output of what must have gone well.
-    pub fn fine(self) -> String {
+    pub(crate) fn fine(self) -> String {
         assert_eq!(self.code, 0, "{}", self.shown());
         self.out
     }
 }
 
 /// Whether hosts of the lab can be made; says why a test is left out.
-pub fn lab_is_possible(test: &str) -> bool {
+pub(crate) fn lab_is_possible(test: &str) -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
         println!("SKIPPED {test}: needs root");

@@ -46,6 +46,9 @@ fn a_newer_ledger_is_left_alone() {
     let project = project();
     project.run(&["apply", "site.yml", "-e", "word=fine"]).fine();
     let path = project.root.join("state/ledger.db");
+    for log in ["ledger.db-wal", "ledger.db-shm"] {
+        let _ = std::fs::remove_file(path.with_file_name(log));
+    }
     let mut bytes = std::fs::read(&path).unwrap();
     // SQLite's `user_version`.
     bytes[60..64].copy_from_slice(&99_u32.to_be_bytes());

@@ -1,5 +1,7 @@
 //! Whole-program tests: the built program, in a project and a home of its own.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on shall end")]
+
 mod adhoc;
 mod common;
 mod history;

@@ -14,7 +14,7 @@ use crate::terminal;
 /// Modules that do nothing without an argument.
 const NEED_ARGUMENTS: &[&str] = &["command", "shell", "raw", "script", "win_command", "win_shell"];
 
-pub fn adhoc(asked: &AdHoc, style: Style) -> u8 {
+pub(crate) fn adhoc(asked: &AdHoc, style: Style) -> u8 {
     let mut base = match Base::new(&asked.given) {
         Ok(base) => base,
         Err(problem) => return terminal::show(&problem, &playbook::Sources::new(), false),
@@ -89,7 +89,7 @@ fn list_hosts(asked: &AdHoc, base: &mut Base) -> Result<u8, Problem> {
 }
 
 /// Beside which `group_vars`, `roles` and the like are.
-pub fn folder(asked: Option<&Path>, base: &Base) -> Result<PathBuf, Problem> {
+pub(crate) fn folder(asked: Option<&Path>, base: &Base) -> Result<PathBuf, Problem> {
     let Some(asked) = asked else { return Ok(base.cwd.clone()) };
     let folder = base.cwd.join(asked);
     if folder.is_dir() {

@@ -14,7 +14,7 @@ use crate::report::{self, Output, Style};
 use crate::setup::{Base, Problem};
 use crate::terminal;
 
-pub fn facts(asked: &Facts, style: Style, command: &str) -> u8 {
+pub(crate) fn facts(asked: &Facts, style: Style, command: &str) -> u8 {
     let json = style.output == Output::Json;
     let mut base = match Base::new(&asked.given) {
         Ok(base) => base,

@@ -9,7 +9,7 @@ use crate::report::{self, Output, Style};
 use crate::setup::Problem;
 use crate::terminal;
 
-pub fn history(asked: &History, style: Style) -> u8 {
+pub(crate) fn history(asked: &History, style: Style) -> u8 {
     match show(asked, style) {
         Ok(()) => 0,
         Err(problem) => terminal::show(&problem, &playbook::Sources::new(), style.output == Output::Json),

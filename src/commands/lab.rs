@@ -11,7 +11,7 @@ use crate::report::{self, Output, Style};
 use crate::setup::Problem;
 use crate::terminal;
 
-pub fn lab(asked: &arguments::Lab, style: Style) -> u8 {
+pub(crate) fn lab(asked: &arguments::Lab, style: Style) -> u8 {
     let json = style.output == Output::Json;
     let done = match &asked.action {
         LabAction::Up { number, name, base, small, sshd } => {

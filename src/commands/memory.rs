@@ -18,18 +18,18 @@ use crate::setup::{self, Base, Problem};
 use crate::terminal;
 
 /// One task for the hosts of a pattern.
-pub struct Errand<'a> {
-    pub pattern: &'a str,
+pub(crate) struct Errand<'a> {
+    pub(crate) pattern: &'a str,
     /// `{module: arguments, …}`, as a task of a playbook is written.
-    pub task: Json,
-    pub playing: &'a Playing,
-    pub dir: PathBuf,
+    pub(crate) task: Json,
+    pub(crate) playing: &'a Playing,
+    pub(crate) dir: PathBuf,
     /// For the records.
-    pub command: &'a str,
+    pub(crate) command: &'a str,
 }
 
 impl Errand<'_> {
-    pub fn run(&self, base: &mut Base, sink: Box<dyn Sink>) -> Result<(Recap, u8), Problem> {
+    pub(crate) fn run(&self, base: &mut Base, sink: Box<dyn Sink>) -> Result<(Recap, u8), Problem> {
         let settings = setup::settings(self.playing, base, self.command)?;
         let inventory = base.inventory(&self.playing.hosts)?;
         let options = setup::run_options(&settings, base, &self.playing.hosts, &inventory);

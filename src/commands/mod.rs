@@ -1,14 +1,14 @@
 //! One file a command: from what was typed to what is done. No logic of its own beyond putting rooms together.
 
-pub mod adhoc;
-pub mod apply;
-pub mod facts;
-pub mod history;
-pub mod inventory;
-pub mod lab;
-pub mod listing;
+pub(crate) mod adhoc;
+pub(crate) mod apply;
+pub(crate) mod facts;
+pub(crate) mod history;
+pub(crate) mod inventory;
+pub(crate) mod lab;
+pub(crate) mod listing;
 mod memory;
-pub mod record;
-pub mod tour;
-pub mod validate;
-pub mod vault;
+pub(crate) mod record;
+pub(crate) mod tour;
+pub(crate) mod validate;
+pub(crate) mod vault;

@@ -18,7 +18,7 @@ const SOME: usize = 10;
 const REASON: usize = 300;
 
 /// A run that is being recorded.
-pub struct Record {
+pub(crate) struct Record {
     ledger: Option<SqliteLedger>,
     problem: Option<ledger::Error>,
     id: String,
@@ -41,11 +41,11 @@ struct HostNotes {
 }
 
 /// The ledger of whoever runs this program.
-pub fn place() -> ledger::Result<PathBuf> {
+pub(crate) fn place() -> ledger::Result<PathBuf> {
     ledger::default_path(rustix::process::geteuid().is_root())
 }
 
-pub fn begin(info: &RunInfo, playbooks: &[PathBuf]) -> Record {
+pub(crate) fn begin(info: &RunInfo, playbooks: &[PathBuf]) -> Record {
     let begun = place().and_then(|path| {
         let mut ledger = SqliteLedger::open(&path)?;
         ledger.begin_run(&start(info, playbooks))?;
@@ -73,11 +73,11 @@ fn start(info: &RunInfo, playbooks: &[PathBuf]) -> RunStart {
 
 impl Record {
     /// Notes what passes on its way to the person.
-    pub fn watch(&self, shown: Box<dyn Sink>) -> Box<dyn Sink> {
+    pub(crate) fn watch(&self, shown: Box<dyn Sink>) -> Box<dyn Sink> {
         Box::new(Watched { shown, notes: self.notes.clone() })
     }
 
-    pub fn end(mut self, recap: &Recap, code: u8, warn: &dyn Fn(String)) {
+    pub(crate) fn end(mut self, recap: &Recap, code: u8, warn: &dyn Fn(String)) {
         let problem = match self.ledger.take() {
             Some(mut ledger) => self.write(&mut ledger, recap, code).err(),
             None => self.problem.take(),

@@ -9,13 +9,13 @@ use super::{Style, python_json, words};
 /// Modules whose result is what a command printed.
 const COMMANDS: &[&str] = &["command", "shell", "raw"];
 
-pub struct Minimal {
+pub(crate) struct Minimal {
     style: Style,
     one_line: bool,
 }
 
 impl Minimal {
-    pub fn new(style: Style, one_line: bool) -> Self {
+    pub(crate) fn new(style: Style, one_line: bool) -> Self {
         Self { style, one_line }
     }
 

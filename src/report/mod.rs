@@ -28,13 +28,13 @@ use std::io::IsTerminal;
 use clap::ValueEnum;
 use run::event::Sink;
 
-pub use json::print_line as json_line;
-pub use minimal::Minimal;
-pub use python_json::indented as json_indented;
-pub use words::{Paint, reason};
+pub(crate) use json::print_line as json_line;
+pub(crate) use minimal::Minimal;
+pub(crate) use python_json::indented as json_indented;
+pub(crate) use words::{Paint, reason};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Output {
+pub(crate) enum Output {
     /// A live view on a terminal, then a compact result.
     Pretty,
     /// A line for what changed and what failed.
@@ -46,14 +46,14 @@ pub enum Output {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Color {
+pub(crate) enum Color {
     Auto,
     Always,
     Never,
 }
 
 impl Color {
-    pub fn paint(self) -> Paint {
+    pub(crate) fn paint(self) -> Paint {
         let wanted = match self {
             Self::Always => true,
             Self::Never => false,
@@ -65,15 +65,15 @@ impl Color {
 
 /// What the options say about showing.
 #[derive(Clone, Copy, Debug)]
-pub struct Style {
-    pub output: Output,
-    pub paint: Paint,
-    pub verbosity: u8,
-    pub diff: bool,
-    pub display_skipped: bool,
+pub(crate) struct Style {
+    pub(crate) output: Output,
+    pub(crate) paint: Paint,
+    pub(crate) verbosity: u8,
+    pub(crate) diff: bool,
+    pub(crate) display_skipped: bool,
 }
 
-pub fn sink(style: Style) -> Box<dyn Sink> {
+pub(crate) fn sink(style: Style) -> Box<dyn Sink> {
     match style.output {
         Output::Pretty => Box::new(pretty::Pretty::new(style)),
         Output::Plain => Box::new(plain::Plain::new(style)),
@@ -83,6 +83,6 @@ pub fn sink(style: Style) -> Box<dyn Sink> {
 }
 
 /// Pretty on a terminal, plain otherwise.
-pub fn default_output() -> Output {
+pub(crate) fn default_output() -> Output {
     if std::io::stdout().is_terminal() { Output::Pretty } else { Output::Plain }
 }

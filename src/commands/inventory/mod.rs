@@ -15,7 +15,7 @@ use crate::setup::{Base, Problem};
 use crate::terminal;
 use files::Files;
 
-pub fn inventory(asked: &Inventory, style: Style) -> u8 {
+pub(crate) fn inventory(asked: &Inventory, style: Style) -> u8 {
     let json = style.output == Output::Json;
     let mut base = match Base::new(&asked.given) {
         Ok(base) => base,

@@ -27,7 +27,7 @@ const CHAPTERS: &[Chapter] = &[deploy::CHAPTER, again::CHAPTER, change::CHAPTER,
 /// The exit code of whatever Ctrl-C ended.
 const INTERRUPTED: u8 = 99;
 
-pub fn tour(asked: &Tour, style: Style) -> u8 {
+pub(crate) fn tour(asked: &Tour, style: Style) -> u8 {
     let began = Instant::now();
     let stage = match Stage::set(style, asked.keep) {
         Ok(stage) => stage,

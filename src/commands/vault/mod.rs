@@ -15,7 +15,7 @@ use crate::terminal;
 use files::Text;
 use keys::Keys;
 
-pub fn vault(asked: &Vault, style: Style) -> u8 {
+pub(crate) fn vault(asked: &Vault, style: Style) -> u8 {
     match act(&asked.action) {
         Ok(()) => 0,
         Err(problem) => terminal::show(&problem, &playbook::Sources::new(), style.output == Output::Json),
