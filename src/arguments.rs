@@ -6,6 +6,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::report::{Color, Output};
 
+/// Scripts look for the version of Ansible whose behaviour they can expect.
+const AS_ANSIBLE: &str = concat!("[core 2.19.0]\n  theseus = ", env!("CARGO_PKG_VERSION"));
+
 /// Change servers in place from Ansible playbooks; every change an exact layer.
 #[derive(Debug, Parser)]
 #[command(name = "theseus", version, propagate_version = true, disable_help_subcommand = true)]
@@ -199,7 +202,7 @@ pub(crate) struct Apply {
 
 /// The program under the name `ansible-playbook`.
 #[derive(Debug, Parser)]
-#[command(name = "ansible-playbook", version)]
+#[command(name = "ansible-playbook", version = AS_ANSIBLE, infer_long_args = true)]
 pub(crate) struct AnsiblePlaybook {
     #[command(flatten)]
     pub(crate) playing: Playing,
@@ -209,7 +212,7 @@ pub(crate) struct AnsiblePlaybook {
 
 /// The program under the name `ansible`: one module on some hosts.
 #[derive(Debug, Parser)]
-#[command(name = "ansible", version)]
+#[command(name = "ansible", version = AS_ANSIBLE, infer_long_args = true)]
 pub(crate) struct AdHoc {
     /// Which hosts
     pub(crate) pattern: String,
@@ -328,7 +331,7 @@ pub(crate) struct Inventory {
 
 /// Show the inventory
 #[derive(Debug, Parser)]
-#[command(name = "ansible-inventory", version)]
+#[command(name = "ansible-inventory", version = AS_ANSIBLE, infer_long_args = true)]
 pub(crate) struct AnsibleInventory {
     #[command(flatten)]
     pub(crate) inventory: Inventory,
@@ -345,7 +348,7 @@ pub(crate) struct Vault {
 
 /// Encrypt, decrypt and edit secrets
 #[derive(Debug, Parser)]
-#[command(name = "ansible-vault", version, disable_help_subcommand = true)]
+#[command(name = "ansible-vault", version = AS_ANSIBLE, infer_long_args = true, disable_help_subcommand = true)]
 pub(crate) struct AnsibleVault {
     #[command(flatten)]
     pub(crate) vault: Vault,
