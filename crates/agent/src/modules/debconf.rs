@@ -13,7 +13,16 @@ pub(crate) static MODULE: Module = Module {
             Arg::str("name").required().aliases(&["pkg"]),
             Arg::str("question").aliases(&["selection", "setting"]),
             Arg::str("vtype").choices(&[
-                "boolean", "error", "multiselect", "note", "password", "seen", "select", "string", "text", "title",
+                "boolean",
+                "error",
+                "multiselect",
+                "note",
+                "password",
+                "seen",
+                "select",
+                "string",
+                "text",
+                "title",
             ]),
             Arg::raw("value").aliases(&["answer"]),
             Arg::bool("unseen").default("false"),
@@ -46,7 +55,8 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     if same {
         return Ok(Outcome::changed(false).with("msg", "").with("current", Json::Object(before)));
     }
-    let secret = |text: Json| if kind == "password" { json!("VALUE_SPECIFIED_IN_NO_LOG_PARAMETER") } else { text };
+    let secret =
+        |text: Json| if kind == "password" { json!("VALUE_SPECIFIED_IN_NO_LOG_PARAMETER") } else { text };
     let mut said = String::new();
     if !task.check {
         // Through standard input: an answer can be a password.
@@ -56,8 +66,15 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
             argv.push("-u");
         }
         let process = children::in_c_locale(task, &argv).stdin(line);
-        let paths = ["config.dat", "config.dat-old", "passwords.dat", "passwords.dat-old", "templates.dat", "templates.dat-old"]
-            .map(|f| std::path::PathBuf::from("/var/cache/debconf").join(f));
+        let paths = [
+            "config.dat",
+            "config.dat-old",
+            "passwords.dat",
+            "passwords.dat-old",
+            "templates.dat",
+            "templates.dat-old",
+        ]
+        .map(|f| std::path::PathBuf::from("/var/cache/debconf").join(f));
         let paths: Vec<&std::path::Path> = paths.iter().map(std::path::PathBuf::as_path).collect();
         said = children::expect(children::act_on(task, &paths, process)?)?.stdout_text();
     }

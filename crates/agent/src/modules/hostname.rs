@@ -18,8 +18,8 @@ pub(crate) static MODULE: Module = Module {
         &[
             Arg::str("name").required(),
             Arg::str("use").choices(&[
-                "alpine", "debian", "freebsd", "generic", "macos", "macosx", "darwin", "openbsd", "openrc", "redhat",
-                "sles", "solaris", "systemd",
+                "alpine", "debian", "freebsd", "generic", "macos", "macosx", "darwin", "openbsd", "openrc",
+                "redhat", "sles", "solaris", "systemd",
             ]),
         ],
     ),
@@ -65,7 +65,9 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     let mut outcome = Outcome::changed(changed).with("name", name.clone()).with("ansible_facts", facts);
     if changed {
         let before = if current == name { stored.unwrap_or_default() } else { current };
-        outcome.diff.push(json!({"before": format!("hostname = {before}\n"), "after": format!("hostname = {name}\n")}));
+        outcome.diff.push(
+            json!({"before": format!("hostname = {before}\n"), "after": format!("hostname = {name}\n")}),
+        );
     }
     Ok(outcome)
 }

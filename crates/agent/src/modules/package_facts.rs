@@ -14,8 +14,21 @@ pub(crate) static MODULE: Module = Module {
         "package_facts",
         &[
             Arg::new("manager", Kind::List(&Kind::Str)).default("auto").choices(&[
-                "apk", "apt", "auto", "dnf", "dnf5", "openbsd_pkg", "pacman", "pkg", "pkg5", "pkg_info", "pkgng",
-                "portage", "rpm", "yum", "zypper",
+                "apk",
+                "apt",
+                "auto",
+                "dnf",
+                "dnf5",
+                "openbsd_pkg",
+                "pacman",
+                "pkg",
+                "pkg5",
+                "pkg_info",
+                "pkgng",
+                "portage",
+                "rpm",
+                "yum",
+                "zypper",
             ]),
             Arg::str("strategy").default("first").choices(&["all", "first"]),
         ],
@@ -95,7 +108,10 @@ fn from_apk(found: &mut BTreeMap<String, Vec<Json>>) {
 fn from_pacman(task: &Task<'_>, found: &mut BTreeMap<String, Vec<Json>>) -> Result<(), Failure> {
     let Some(output) = children::ask_if_there(task, &["pacman", "-Q"])? else { return Ok(()) };
     for (name, version) in output.stdout_text().lines().filter_map(|line| line.split_once(' ')) {
-        found.entry(name.to_owned()).or_default().push(json!({"name": name, "version": version, "source": "pacman"}));
+        found
+            .entry(name.to_owned())
+            .or_default()
+            .push(json!({"name": name, "version": version, "source": "pacman"}));
     }
     Ok(())
 }

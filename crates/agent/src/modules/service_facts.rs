@@ -27,11 +27,18 @@ fn run(_: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
 /// Loaded units first, then the files of those that are not.
 fn units(task: &Task<'_>, services: &mut Map) -> Result<(), Failure> {
     let list = |what: &str| {
-        children::ask(task, &["systemctl", what, "--no-pager", "--type", "service", "--all", "--plain", "--no-legend"])
+        children::ask(
+            task,
+            &["systemctl", what, "--no-pager", "--type", "service", "--all", "--plain", "--no-legend"],
+        )
     };
     let files = list("list-unit-files")?.stdout_text();
     let status_of = |name: &str| {
-        files.lines().map(|l| l.split_whitespace().collect::<Vec<_>>()).find(|w| w.first() == Some(&name)).and_then(|w| w.get(1).copied())
+        files
+            .lines()
+            .map(|l| l.split_whitespace().collect::<Vec<_>>())
+            .find(|w| w.first() == Some(&name))
+            .and_then(|w| w.get(1).copied())
     };
     for line in list("list-units")?.stdout_text().lines() {
         let words: Vec<&str> = line.trim_start_matches(['●', '*', ' ']).split_whitespace().collect();
@@ -48,7 +55,10 @@ fn units(task: &Task<'_>, services: &mut Map) -> Result<(), Failure> {
             "not-found" => "not-found",
             _ => status_of(name).unwrap_or("unknown"),
         };
-        services.insert(name.to_owned(), json!({"name": name, "state": state, "status": status, "source": "systemd"}));
+        services.insert(
+            name.to_owned(),
+            json!({"name": name, "state": state, "status": status, "source": "systemd"}),
+        );
     }
     for line in files.lines() {
         let mut words = line.split_whitespace();
@@ -63,7 +73,9 @@ fn units(task: &Task<'_>, services: &mut Map) -> Result<(), Failure> {
 }
 
 fn scripts(task: &Task<'_>, source: &Source, services: &mut Map) -> Result<(), Failure> {
-    if let Some(output) = children::ask_if_there(task, &["rc-status", "-a", "-s", "-f", "ini"])?.filter(|o| o.ok()) {
+    if let Some(output) =
+        children::ask_if_there(task, &["rc-status", "-a", "-s", "-f", "ini"])?.filter(|o| o.ok())
+    {
         for line in output.stdout_text().lines() {
             let Some((name, state)) = line.split_once('=') else { continue };
             let (name, state) = (name.trim(), state.trim());
@@ -74,7 +86,9 @@ fn scripts(task: &Task<'_>, source: &Source, services: &mut Map) -> Result<(), F
     let all = children::ask_if_there(task, &["service", "--status-all"])?;
     let text = all.map(|o| o.stdout_text() + &o.stderr_text()).unwrap_or_default();
     for line in text.lines() {
-        let Some((mark, name)) = line.trim().strip_prefix('[').and_then(|rest| rest.split_once(']')) else { continue };
+        let Some((mark, name)) = line.trim().strip_prefix('[').and_then(|rest| rest.split_once(']')) else {
+            continue;
+        };
         let state = if mark.trim() == "+" { "running" } else { "stopped" };
         let name = name.trim();
         services.insert(name.to_owned(), json!({"name": name, "state": state, "source": "sysv"}));

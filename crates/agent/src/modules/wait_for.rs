@@ -100,6 +100,12 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
         }
     }
     let found = found.unwrap_or_default();
+    let state = match wait.path.and_then(|path| std::fs::symlink_metadata(path).ok()) {
+        Some(metadata) if metadata.is_dir() => "directory".to_owned(),
+        Some(metadata) if metadata.is_symlink() => "link".to_owned(),
+        Some(_) => "file".to_owned(),
+        None => state,
+    };
     Ok(Outcome::default()
         .with("state", state)
         .with("port", wait.port)

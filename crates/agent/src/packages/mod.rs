@@ -3,6 +3,7 @@
 pub mod apt_get;
 pub mod deb;
 pub mod dpkg;
+pub mod others;
 #[cfg(test)]
 mod tests;
 pub mod version;
