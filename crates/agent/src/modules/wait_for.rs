@@ -1,13 +1,15 @@
 //! `wait_for`: a port, a file, a word in either, or only time.
 
 use std::io::Read;
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use catalog::{Arg, Args, Check, Json, Map, ModuleSpec};
 use fancy_regex::Regex;
 
+use crate::command::Run;
 use crate::module::{Failure, Module, Outcome, Task};
+use crate::regex;
 
 pub(crate) static MODULE: Module = Module {
     spec: ModuleSpec::builtin(
@@ -151,8 +153,9 @@ fn read<'a>(args: &'a Args, state: &str) -> Result<Wait<'a>, Failure> {
             None => return fail(&format!("unknown active_connection_state ({name}) defined")),
         }
     }
-    let pattern = args.str("search_regex").map(|text| Regex::new(&format!("(?m){text}"))).transpose();
-    let pattern = pattern.map_err(|e| Failure::new(format!("search_regex: {e}")).with("elapsed", 0))?;
+    let flags = regex::Flags { multiline: true, ..regex::Flags::default() };
+    let pattern = args.str("search_regex").map(|text| regex::python_with(text, flags)).transpose();
+    let pattern = pattern.map_err(|failure| failure.with("elapsed", 0))?;
     let host = args.string("host");
     let excluded =
         args.strings("exclude_hosts").iter().flat_map(|h| addresses(h, 0)).map(|a| a.ip()).collect();
@@ -169,11 +172,24 @@ fn read<'a>(args: &'a Args, state: &str) -> Result<Wait<'a>, Failure> {
     })
 }
 
+/// `getent` knows names as this host is set up; the C library in ourselves would not.
 fn addresses(host: &str, port: u16) -> Vec<SocketAddr> {
     if let Ok(ip) = host.parse::<IpAddr>() {
         return vec![SocketAddr::new(ip, port)];
     }
-    (host, port).to_socket_addrs().map(Iterator::collect).unwrap_or_default()
+    let asked = Run::new("getent").args(["ahosts", host]).timeout(Duration::from_secs(15)).output();
+    let text = asked.map(|output| output.stdout_text()).unwrap_or_default();
+    let mut found: Vec<SocketAddr> = Vec::new();
+    for ip in text.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()) {
+        let address = SocketAddr::new(ip, port);
+        if !found.contains(&address) {
+            found.push(address);
+        }
+    }
+    if found.is_empty() && host == "localhost" {
+        found.push(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port));
+    }
+    found
 }
 
 impl Wait<'_> {

@@ -1,10 +1,11 @@
 //! A package from a file or a web address: `apt` with `deb`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use catalog::Args;
 
 use crate::children;
+use crate::files;
 use crate::module::{Failure, Outcome, Task};
 use crate::packages::apt_get::{self, options};
 use crate::packages::dpkg::Dpkg;
@@ -12,15 +13,14 @@ use crate::packages::version;
 
 /// Installs a package file, its dependencies first.
 pub fn install(args: &Args, task: &mut Task<'_>, given: &str) -> Result<Outcome, Failure> {
-    let fetched = given.contains("://").then(|| fetch(task, given)).transpose()?;
-    let file = fetched.clone().unwrap_or_else(|| PathBuf::from(given));
-    let result = install_file(args, task, &file);
-    if let Some(file) = fetched {
-        // Our own temporary file, never part of the host's state.
-        _ = std::fs::remove_file(&file);
-        _ = file.parent().map(std::fs::remove_dir);
+    if !given.contains("://") {
+        return install_file(args, task, Path::new(given));
     }
-    result
+    let scratch = files::temporary_dir()?;
+    let name = given.rsplit('/').next().filter(|n| n.ends_with(".deb")).unwrap_or("package.deb");
+    let file = scratch.path().join(name);
+    crate::http::download(task, given, &file, true)?;
+    install_file(args, task, &file)
 }
 
 fn install_file(args: &Args, task: &mut Task<'_>, file: &Path) -> Result<Outcome, Failure> {
@@ -62,23 +62,4 @@ fn install_file(args: &Args, task: &mut Task<'_>, file: &Path) -> Result<Outcome
     let mut outcome = apt_get::result(task, &output, &words)?;
     outcome.changed = true;
     Ok(outcome)
-}
-
-/// With whatever the host has for fetching.
-fn fetch(task: &Task<'_>, address: &str) -> Result<PathBuf, Failure> {
-    let dir = children::expect(children::ask(task, &["mktemp", "-d"])?)?.stdout_text().trim().to_owned();
-    let name = address.rsplit('/').next().filter(|n| n.ends_with(".deb")).unwrap_or("package.deb");
-    let file = format!("{dir}/{name}");
-    let helper = "/usr/lib/apt/apt-helper";
-    let output = match children::ask_if_there(task, &["curl", "-fsSL", "-o", &file, address])? {
-        Some(output) => output,
-        None => children::ask(task, &[helper, "download-file", address, &file])?,
-    };
-    if !output.ok() {
-        return Err(children::failed(
-            &output,
-            format!("Failed to download {address}: {}", output.stderr_text().trim()),
-        ));
-    }
-    Ok(PathBuf::from(file))
 }
