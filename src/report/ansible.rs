@@ -160,7 +160,7 @@ impl Sink for Ansible {
             Event::Retrying { step, host, left, .. } => {
                 outln!("FAILED - RETRYING: [{host}]: {} ({left} retries left).", step.name);
             }
-            Event::Included { host, file, item } => {
+            Event::Included { host, file, item, .. } => {
                 let what = item.as_ref().map_or_else(|| file.clone(), |i| format!("{file} (item={i})"));
                 self.included.entry(what).or_default().push(host.to_string());
             }

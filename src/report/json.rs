@@ -11,7 +11,10 @@ impl Sink for Json {
         let line = match event {
             Event::Ended(ended) => task(ended),
             Event::Play { name, hosts } => json!({"event": "play", "play": **name, "hosts": hosts.iter().map(|h| h.to_string()).collect::<Vec<_>>()}),
-            Event::Included { host, file, item } => json!({"event": "included", "host": **host, "file": file, "item": item}),
+            Event::Included { step, host, file, item } => {
+                print_line(json!({"event": "included", "task": step.name, "host": **host, "file": file, "item": item}));
+                json!({"event": "task", "play": *step.play, "task": step.name, "action": *step.action, "host": **host, "status": "ok", "seconds": 0.0, "message": format!("included: {file}")})
+            }
             Event::Retrying { step, host, left, .. } => json!({"event": "retry", "task": step.name, "host": **host, "left": left}),
             Event::Recap(recap) => self::recap(recap),
             Event::Warning(text) => return eprintln!("[WARNING]: {text}"),

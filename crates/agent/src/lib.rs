@@ -23,6 +23,7 @@ pub mod shadow;
 pub mod regex;
 pub mod serve;
 mod spawn;
+pub mod web;
 pub mod words;
 
 pub use entry::main_args;

@@ -1,4 +1,4 @@
-umask 077
+mask=$(umask); umask 077
 d=$1 z=$2 r=$3 h=$4 fresh=$5 sum=$6
 u=$(id -u)
 say() { echo "@theseus-bootstrap $*"; }
@@ -13,7 +13,7 @@ for s in "$@"; do
   if [ "$fresh" = 1 ]; then rm -f "$f"; continue; fi
   [ -x "$f" ] || continue
   IFS= read -r m < "$f"
-  case $m in *ELF*) say run; exec "$f" serve --digest "$d";; esac
+  case $m in *ELF*) say run; umask "$mask"; exec "$f" serve --digest "$d";; esac
 done
 w=
 for s in "$@"; do
@@ -39,7 +39,7 @@ for s in "$@"; do
   mv -f "$t" "$f" || { say fail "$f cannot be written"; exit 1; }
   ls -t "$s"/bin/agent-* | tail -n +4 | while read -r o; do rm -f "$o"; done
   say stored
-  exec "$f" serve --digest "$d"
+  umask "$mask"; exec "$f" serve --digest "$d"
 done
 say fail "there is no place for the agent${w}"
 exit 1

@@ -27,6 +27,8 @@ type Cell = Arc<OnceCell<Result<Link, LinkError>>>;
 
 pub(crate) struct Connections {
     cells: Mutex<HashMap<String, Cell>>,
+    /// Which cell a host uses: several names may be one machine, and a machine has one agent.
+    places: Mutex<HashMap<String, String>>,
     info: RunInfo,
     notices: Arc<dyn Notices>,
     /// What a host said when it was left in the middle of the run (reset_connection).
@@ -35,12 +37,14 @@ pub(crate) struct Connections {
 
 impl Connections {
     pub(crate) fn new(info: RunInfo, notices: Arc<dyn Notices>) -> Self {
-        Self { cells: Mutex::default(), info, notices, sealed: Mutex::default() }
+        Self { cells: Mutex::default(), places: Mutex::default(), info, notices, sealed: Mutex::default() }
     }
 
     /// The host's link and the agent of the wanted user.
     pub(crate) async fn reach(&self, way: &Way) -> Result<(Link, AgentId), LinkError> {
-        let cell = self.cells.lock().entry(way.name.clone()).or_default().clone();
+        let place = place(&way.target);
+        self.places.lock().insert(way.name.clone(), place.clone());
+        let cell = self.cells.lock().entry(place).or_default().clone();
         let link = cell.get_or_init(|| Link::connect(&way.target, self.info.clone(), self.notices.clone())).await.clone()?;
         let agent = match &way.escalate {
             Some(escalate) if escalate.user != link.hello().user => link.agent(escalate).await?,
@@ -50,7 +54,8 @@ impl Connections {
     }
 
     fn connected(&self, host: &str) -> Option<Link> {
-        self.cells.lock().get(host)?.get()?.as_ref().ok().cloned()
+        let place = self.places.lock().get(host)?.clone();
+        self.cells.lock().get(&place)?.get()?.as_ref().ok().cloned()
     }
 
     pub(crate) fn resume(&self, host: &str, epoch: u32) {
@@ -61,20 +66,24 @@ impl Connections {
 
     /// The connection broke: the next play may try again.
     pub(crate) fn forget(&self, host: &str) {
-        self.cells.lock().remove(host);
+        if let Some(place) = self.places.lock().get(host) {
+            self.cells.lock().remove(place);
+        }
     }
 
     /// A host that could not be reached may be tried again.
     pub(crate) fn forget_failed(&self, host: &str) {
+        let Some(place) = self.places.lock().get(host).cloned() else { return };
         let mut cells = self.cells.lock();
-        if cells.get(host).is_some_and(|cell| matches!(cell.get(), Some(Err(_)))) {
-            cells.remove(host);
+        if cells.get(&place).is_some_and(|cell| matches!(cell.get(), Some(Err(_)))) {
+            cells.remove(&place);
         }
     }
 
     /// Say goodbye to one host now.
     pub(crate) async fn close(&self, host: &str) {
-        let cell = self.cells.lock().remove(host);
+        let Some(place) = self.places.lock().get(host).cloned() else { return };
+        let cell = self.cells.lock().remove(&place);
         if let Some(Ok(link)) = cell.and_then(|cell| cell.get().cloned())
             && let Ok(sealed) = link.bye(false).await
         {
@@ -85,18 +94,21 @@ impl Connections {
     /// Seal every host's layer and close: the generations at which hosts are now.
     pub(crate) async fn close_all(&self, failed: &dyn Fn(&str) -> bool) -> HashMap<String, Result<Sealed, LinkError>> {
         let cells: Vec<(String, Cell)> = self.cells.lock().drain().collect();
+        let names = self.places.lock().clone();
+        let of_place = |place: &str| names.iter().filter(|(_, at)| *at == place).map(|(name, _)| name.clone()).collect::<Vec<_>>();
         let mut ends = Vec::new();
-        for (host, cell) in cells {
+        for (place, cell) in cells {
             if let Some(Ok(link)) = cell.get().cloned() {
-                let failed = failed(&host);
+                let hosts = of_place(&place);
+                let failed = hosts.iter().any(|host| failed(host));
                 drop(cell);
-                ends.push((host, tokio::spawn(link.bye(failed))));
+                ends.push((hosts, tokio::spawn(link.bye(failed))));
             }
         }
         let mut all: HashMap<_, _> = self.sealed.lock().drain().map(|(host, sealed)| (host, Ok(sealed))).collect();
-        for (host, end) in ends {
+        for (hosts, end) in ends {
             if let Ok(sealed) = end.await {
-                all.insert(host, sealed);
+                all.extend(hosts.into_iter().map(|host| (host, sealed.clone())));
             }
         }
         all
@@ -119,6 +131,16 @@ pub struct Counted {
     pub round_trips: u64,
     pub sent: u64,
     pub received: u64,
+}
+
+/// Names the machine and the account that a connection leads to.
+fn place(target: &Target) -> String {
+    match &target.connection {
+        Connection::Local => "local".to_owned(),
+        Connection::Lab(lab) => format!("lab {}", lab.name),
+        Connection::Docker(docker) => format!("docker {} {:?}", docker.container, docker.user),
+        Connection::Ssh(ssh) => format!("ssh {} {:?} {:?}", ssh.host, ssh.port, ssh.user),
+    }
 }
 
 /// Reads what variables, keywords and options say on reaching a host and becoming somebody there.

@@ -15,7 +15,7 @@ pub const INLINE: usize = 4096;
 pub struct Contents {
     known: Mutex<HashMap<String, Source>>,
     /// Files that were read already, as long as they stay the same.
-    files: Mutex<HashMap<PathBuf, (Stamp, Content)>>,
+    files: Mutex<HashMap<(PathBuf, bool), (Stamp, Content)>>,
 }
 
 #[derive(Clone)]
@@ -23,6 +23,9 @@ enum Source {
     Bytes(Arc<[u8]>),
     File(PathBuf),
 }
+
+/// Undoes the vault.
+pub type Opener<'a> = &'a dyn Fn(Vec<u8>) -> Result<Vec<u8>, String>;
 
 type Stamp = (u64, Option<SystemTime>);
 
@@ -44,18 +47,22 @@ impl Contents {
         content
     }
 
-    /// A file of the project. `open`: undoes the vault, if the file is encrypted and that is wanted.
-    pub fn file(&self, path: &Path, open: &dyn Fn(Vec<u8>) -> Result<Vec<u8>, String>) -> io::Result<Content> {
+    /// A file of the project. `open`: undoes the vault, if the file is encrypted; `None`: as it is.
+    pub fn file(&self, path: &Path, open: Option<Opener<'_>>) -> io::Result<Content> {
         let metadata = std::fs::metadata(path)?;
         let stamp = (metadata.len(), metadata.modified().ok());
-        if let Some((known, content)) = self.files.lock().get(path)
+        let key = (path.to_owned(), open.is_some());
+        if let Some((known, content)) = self.files.lock().get(&key)
             && *known == stamp
         {
             return Ok(content.clone());
         }
         let read = std::fs::read(path)?;
         let encrypted = read.starts_with(b"$ANSIBLE_VAULT;");
-        let bytes = if encrypted { open(read).map_err(io::Error::other)? } else { read };
+        let bytes = match open {
+            Some(open) if encrypted => open(read).map_err(io::Error::other)?,
+            _ => read,
+        };
         let content = if encrypted || bytes.len() <= INLINE {
             self.bytes(bytes)
         } else {
@@ -63,7 +70,7 @@ impl Contents {
             self.known.lock().entry(digest.clone()).or_insert_with(|| Source::File(path.to_owned()));
             content(&digest, &bytes)
         };
-        self.files.lock().insert(path.to_owned(), (stamp, content.clone()));
+        self.files.lock().insert(key, (stamp, content.clone()));
         Ok(content)
     }
 }

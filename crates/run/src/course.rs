@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::event::{Event, Step};
 
@@ -34,6 +34,8 @@ struct State<T> {
     once: HashMap<Path, Arc<T>>,
     failed: HashSet<Arc<str>>,
     stop: Option<Path>,
+    sent: HashSet<(String, Path)>,
+    gates: HashMap<Path, Arc<Semaphore>>,
 }
 
 #[derive(Default)]
@@ -53,6 +55,8 @@ impl<T> Course<T> {
             once: HashMap::new(),
             failed: HashSet::new(),
             stop: None,
+            sent: HashSet::new(),
+            gates: HashMap::new(),
         };
         Self { state: Mutex::new(state), moved: Notify::new(), sink, free }
     }
@@ -109,14 +113,6 @@ impl<T> Course<T> {
         self.until(|state| state.others(host).all(|at| at.as_ref().is_none_or(|p| p.as_slice() > path))).await;
     }
 
-    /// Whether that host has come at least to `path` (true for hosts of other plays).
-    pub fn has_reached(&self, host: &str, path: &[u32]) -> bool {
-        match self.state.lock().frontier.get(host) {
-            Some(Some(at)) => at.as_slice() >= path,
-            _ => true,
-        }
-    }
-
     /// Until that host has come at least to `path`.
     pub async fn reached(&self, host: &str, path: &[u32]) {
         self.until(|state| match state.frontier.get(host) {
@@ -159,16 +155,33 @@ impl<T> Course<T> {
         self.state.lock().stop.as_ref().is_some_and(|at| at.as_slice() < path)
     }
 
+    /// This host has sent what it has to send at this step.
+    pub fn sent(&self, host: &str, path: &[u32]) {
+        self.state.lock().sent.insert((host.to_owned(), path.to_vec()));
+        self.moved.notify_waiters();
+    }
+
+    /// Until every host before this one has sent its part of this step, or has passed it.
+    pub async fn turn(&self, host: &str, path: &[u32]) {
+        self.until(|state| {
+            let before = state.hosts.iter().take_while(|h| ***h != *host);
+            before.into_iter().all(|earlier| {
+                let at = state.frontier.get(earlier).and_then(Option::as_ref);
+                at.is_none_or(|at| at.as_slice() > path) || state.sent.contains(&(earlier.to_string(), path.to_vec()))
+            })
+        })
+        .await;
+    }
+
+    /// Lets so many hosts through at this step at once.
+    pub fn gate(&self, path: &[u32], most: usize) -> Arc<Semaphore> {
+        self.state.lock().gates.entry(path.to_vec()).or_insert_with(|| Arc::new(Semaphore::new(most))).clone()
+    }
+
     /// How many hosts have failed, and of how many.
     pub fn failures(&self) -> (usize, usize) {
         let state = self.state.lock();
         (state.failed.len(), state.hosts.len())
-    }
-
-    /// Hosts that are still on their way, in the order of the play.
-    pub fn active(&self) -> Vec<Arc<str>> {
-        let state = self.state.lock();
-        state.hosts.iter().filter(|h| !state.failed.contains(*h)).cloned().collect()
     }
 
     async fn until(&self, ready: impl Fn(&State<T>) -> bool) {

@@ -111,7 +111,7 @@ pub enum Event {
     Ended(Ended),
     /// Not over yet: a retry of `until`, a poll of an async job.
     Retrying { step: Arc<Step>, host: Arc<str>, left: u64, result: Arc<Map> },
-    Included { host: Arc<str>, file: String, item: Option<String> },
+    Included { step: Arc<Step>, host: Arc<str>, file: String, item: Option<String> },
     Warning(String),
     Deprecated(String),
     /// Something worth saying that is no warning (another ssh transport, a new host key).

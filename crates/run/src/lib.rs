@@ -45,6 +45,10 @@ impl Run {
                     break;
                 }
             }
+            if let Some(mistake) = self.mistake() {
+                outcome = Err(mistake);
+                break;
+            }
             if self.interrupted() {
                 break;
             }

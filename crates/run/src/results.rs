@@ -13,12 +13,12 @@ pub fn skipped(reason: &str) -> Map {
 }
 
 /// Skipped because this condition did not hold.
-pub fn condition_false(condition: &str) -> Map {
+pub fn condition_false(condition: Json) -> Map {
     let mut result = Map::new();
     result.insert("changed".to_owned(), false.into());
     result.insert("skipped".to_owned(), true.into());
     result.insert("skip_reason".to_owned(), "Conditional result was False".into());
-    result.insert("false_condition".to_owned(), condition.into());
+    result.insert("false_condition".to_owned(), condition);
     result
 }
 

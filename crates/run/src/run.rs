@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use catalog::{Json, Map};
 use expressions::{Engine, Error, PendingWhat, Value};
 use link::{CallEnd, CallHandle, Link, LinkError};
 use parking_lot::Mutex;
-use playbook::ir::{Role, Task, Vars};
+use playbook::ir::{Task, Vars};
 use playbook::load::Project;
 use playbook::vars::{Scope, Variables};
 use playbook::vault::Vault;
@@ -43,6 +43,7 @@ pub struct Run {
     sink: Arc<Mutex<Box<dyn Sink>>>,
     asker: Asker,
     tickets: AtomicU64,
+    epochs: AtomicU32,
     state: Mutex<State>,
     interrupted: AtomicBool,
     interrupt: Notify,
@@ -51,7 +52,6 @@ pub struct Run {
 #[derive(Default)]
 struct State {
     counters: BTreeMap<String, Counters>,
-    epochs: HashMap<String, u32>,
     failed: HashSet<String>,
     unreachable: HashSet<String>,
     started: HashSet<String>,
@@ -60,6 +60,7 @@ struct State {
     steps: HashMap<Vec<u32>, bool>,
     continue_all: bool,
     said: HashSet<String>,
+    mistake: Option<playbook::Diagnostic>,
 }
 
 /// What [`Run::new`] is made of.
@@ -92,6 +93,7 @@ impl Run {
             sink: parts.sink,
             asker: parts.asker,
             tickets: AtomicU64::new(1),
+            epochs: AtomicU32::new(1),
             state: Mutex::default(),
             interrupted: AtomicBool::new(false),
             interrupt: Notify::new(),
@@ -190,10 +192,6 @@ impl Run {
         self.progress.allow(host, other);
     }
 
-    pub(crate) fn publish_role(&self, play: &PlayRun, role: &Arc<Role>) {
-        play.vars.add_role(role.clone());
-    }
-
     // Hosts and their numbers.
 
     pub(crate) fn count(&self, host: &str, status: Status, changed: bool, ignore_unreachable: bool) {
@@ -248,15 +246,9 @@ impl Run {
         }
     }
 
-    pub(crate) fn epoch_of(&self, host: &str) -> u32 {
-        let mut state = self.state.lock();
-        *state.epochs.entry(host.to_owned()).or_default()
-    }
-
-    /// A host that ended a play with a failure takes calls again in the next one.
-    pub(crate) fn leave_epoch(&self, host: &str, epoch: u32) {
-        self.state.lock().epochs.insert(host.to_owned(), epoch + 1);
-        self.connections.resume(host, epoch + 1);
+    /// No two walkers share an epoch: hosts of several names may be one machine.
+    pub(crate) fn next_epoch(&self) -> u32 {
+        self.epochs.fetch_add(1, Ordering::Relaxed)
     }
 
     pub(crate) fn lost_handlers(&self, host: &str, names: Vec<String>) {
@@ -303,6 +295,15 @@ impl Run {
     }
 
     // The end.
+
+    /// A mistake that ends the run for all hosts.
+    pub(crate) fn give_up(&self, mistake: playbook::Diagnostic) {
+        self.state.lock().mistake.get_or_insert(mistake);
+    }
+
+    pub(crate) fn mistake(&self) -> Option<playbook::Diagnostic> {
+        self.state.lock().mistake.clone()
+    }
 
     pub fn interrupt(&self) {
         self.interrupted.store(true, Ordering::SeqCst);

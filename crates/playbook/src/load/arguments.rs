@@ -12,12 +12,16 @@ use crate::ir::Keywords;
 const LATER: &str = "\u{0}later";
 
 impl Reader<'_> {
-    pub(super) fn check_arguments(&mut self, draft: &Draft<'_>, keywords: &Keywords) {
+    pub(super) fn check_arguments(&mut self, draft: &Draft<'_>, keywords: &Keywords, rescued: bool) {
         let Some(spec) = draft.known.as_ref().and_then(|known| known.spec) else { return };
         let given: Map =
             draft.given.args.iter().map(|(name, value)| (name.to_string(), static_json(value))).collect();
         let unknown = |value: &Json| value.as_str().is_some_and(|text| text.contains(LATER));
         let Err(errors) = spec.read(&given, &unknown) else { return };
+        // Where a failure is expected and dealt with, it is left to the run.
+        if keywords.ignore_errors.is_some() || draft.entry("failed_when").is_some() || rescued {
+            return;
+        }
         // Whatever is missing may come from there.
         let more = draft.given.template.is_some() || !keywords.module_defaults.is_empty();
         for error in errors {

@@ -84,7 +84,9 @@ impl Reader<'_> {
                 "name" => block.name = self.plain(entry),
                 "block" => {
                     has_body = true;
-                    block.body = self.task_list(entry.value, &inner);
+                    let mut body = inner.clone();
+                    body.rescued |= entries.iter().any(|entry| entry.name == "rescue");
+                    block.body = self.task_list(entry.value, &body);
                 }
                 "rescue" => block.rescue = self.task_list(entry.value, &inner),
                 "always" => block.always = self.task_list(entry.value, &inner),

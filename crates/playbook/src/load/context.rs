@@ -20,6 +20,8 @@ pub(super) struct Around {
     pub(super) play_vars: Arc<Vars>,
     /// Reading handlers, not tasks.
     pub(super) handlers: bool,
+    /// Inside a block that has a `rescue`: failures are dealt with.
+    pub(super) rescued: bool,
     pub(super) depth: u32,
     /// Files that import each other down to here, to find circles.
     pub(super) files: Vec<PathBuf>,
@@ -40,6 +42,7 @@ impl Around {
             playbook_dir: dir.clone(),
             play_vars,
             handlers: false,
+            rescued: false,
             depth: 0,
             files: Vec::new(),
         };

@@ -168,7 +168,7 @@ impl Reader<'_> {
         let keywords = Arc::new(own.within(&around.keywords));
         self.note_unknown(&draft);
         if include.is_none() {
-            self.check_arguments(&draft, &keywords);
+            self.check_arguments(&draft, &keywords, around.rescued);
         }
         let apply = include.and_then(|_| self.apply(&draft));
         let mut task = self.base_task(&draft, keywords, around);

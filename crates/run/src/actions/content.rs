@@ -23,13 +23,10 @@ impl Action<'_> {
     pub(super) fn file_content(&self, path: &Path, decrypt: bool) -> Result<Content, Error> {
         let vault = &self.walker.run.vault;
         let open = |bytes: Vec<u8>| -> Result<Vec<u8>, String> {
-            if !decrypt {
-                return Ok(bytes);
-            }
             let text = String::from_utf8(bytes).map_err(|_| "the encrypted file is damaged".to_owned())?;
             vault.decrypt(&text).map(|open| open.to_vec()).map_err(|e| e.to_string())
         };
-        self.walker.run.blobs.file(path, &open).map_err(|e| Error::new(format!("{}: {e}", path.display())))
+        self.walker.run.blobs.file(path, decrypt.then_some(&open)).map_err(|e| Error::new(format!("{}: {e}", path.display())))
     }
 
     pub(super) fn bytes_content(&self, bytes: Vec<u8>) -> Content {

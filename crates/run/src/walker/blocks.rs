@@ -117,7 +117,7 @@ impl Walker {
     pub(crate) fn clear_failure(&mut self) {
         self.drop_queue();
         self.lane = None;
-        self.epoch += 1;
+        self.epoch = self.run.next_epoch();
         self.run.connections.resume(&self.host, self.epoch);
     }
 }

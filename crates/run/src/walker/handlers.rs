@@ -3,20 +3,21 @@
 use std::sync::Arc;
 
 use catalog::Map;
+use playbook::Diagnostic;
 use playbook::ir::Task;
 
 use super::blocks::child;
 use super::prepare::ItemOf;
 use super::settle::Sent;
-use super::{Flow, Walker};
+use super::{Flow, Stop, Walker};
 use crate::course::Path;
 use crate::results;
 
 impl Walker {
     /// A changed task names its handlers.
-    pub(crate) fn notify(&mut self, sent: &Sent, result: &Map) {
+    pub(crate) fn notify(&mut self, sent: &Sent, result: &Map) -> Flow {
         if sent.task.notify.is_empty() || !results::is_changed(result) {
-            return;
+            return Ok(());
         }
         for value in &sent.task.notify {
             let names = match self.template(&sent.task, value, &ItemOf::none()) {
@@ -27,21 +28,38 @@ impl Walker {
                 }
             };
             for name in names.iter().filter_map(|n| n.as_str()) {
-                self.notify_name(name);
+                if !self.notify_name(name) {
+                    let text = format!("the handler `{name}` that the task `{}` notifies does not exist, and none listens to it", sent.step.name);
+                    self.run.give_up(Diagnostic::new(text).at(&sent.task.origin).hint("handlers are looked for by name and by `listen`"));
+                    self.course.stop_after(&[]);
+                    return Err(Stop::Interrupted);
+                }
             }
         }
+        Ok(())
     }
 
-    /// By name the last handler so called, by topic all that listen.
-    fn notify_name(&mut self, name: &str) {
+    /// By name one handler, by topic all that listen; false if there is none.
+    fn notify_name(&mut self, name: &str) -> bool {
         let handlers = self.play.handlers.read().clone();
-        let named = handlers.iter().enumerate().rev().find(|(_, handler)| self.is_called(handler, name)).map(|(n, _)| n);
+        let named = self.named(&handlers, name);
         let listening: Vec<usize> = handlers.iter().enumerate().filter(|(_, h)| self.listens(h, name)).map(|(n, _)| n).collect();
         if named.is_none() && listening.is_empty() {
-            self.warn(format!("no handler is called `{name}` and none listens to it"));
+            return false;
         }
         self.notified.extend(named);
         self.notified.extend(listening);
+        true
+    }
+
+    /// Handlers of one role (or of the play) stand together: the last such group that has one so called, and in it
+    /// the first.
+    fn named(&self, handlers: &[Arc<Task>], name: &str) -> Option<usize> {
+        let called = |n: &usize| self.is_called(&handlers[*n], name);
+        let last = (0..handlers.len()).rev().find(called)?;
+        let group = |n: usize| handlers[n].role.as_ref().map(|role| &role.name);
+        let start = (0..last).rev().take_while(|n| group(*n) == group(last)).last().unwrap_or(last);
+        (start..=last).find(called)
     }
 
     fn is_called(&self, handler: &Arc<Task>, name: &str) -> bool {

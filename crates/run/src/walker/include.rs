@@ -73,7 +73,7 @@ impl Walker {
         let step = self.step(task, self.display_name(task), self.run.settings.check);
         self.course.announce(path, &step);
         let item = of.value.as_ref().and_then(|v| v.python_str().ok());
-        self.report(path, Event::Included { host: self.host.clone(), file: what.name.clone(), item });
+        self.report(path, Event::Included { step, host: self.host.clone(), file: what.name.clone(), item });
         self.run.count(&self.host, Status::Ok, false, false);
         for warning in &what.loaded.warnings {
             self.warn(warning.message.clone());
@@ -82,9 +82,7 @@ impl Walker {
             self.play.add_handlers(&what.loaded.handlers);
         }
         for role in &what.loaded.roles {
-            if role.public {
-                self.run.publish_role(&self.play, role);
-            }
+            self.play.vars.add_role(role.clone());
         }
         Ok(())
     }

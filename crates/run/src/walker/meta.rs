@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use catalog::Map;
 use expressions::Error;
 use playbook::ir::Task;
 
@@ -20,7 +21,7 @@ impl Walker {
         };
         match self.settled(path, |w| w.condition_of(task, &ItemOf::none())).await? {
             Ok(None) => {}
-            Ok(Some(_)) => return Ok(()),
+            Ok(Some(skip)) => return self.skip_meta(task, path, &what, skip).await,
             Err(error) => return self.fail(task, path, &error).await,
         }
         if what == "flush_handlers" {
@@ -41,7 +42,6 @@ impl Walker {
             "reset_connection" => {
                 self.lane = None;
                 self.run.connections.close(&self.host).await;
-                self.epoch = 0;
                 Ok(())
             }
             "refresh_inventory" => {
@@ -69,5 +69,16 @@ impl Walker {
                 self.fail(task, path, &Error::new(format!("`meta` knows no `{other}`{near}"))).await
             }
         }
+    }
+
+    /// People see that it was skipped; it does not count.
+    async fn skip_meta(&mut self, task: &Arc<Task>, path: &Path, what: &str, skip: Map) -> Flow {
+        if matches!(what, "flush_handlers" | "noop" | "reset_connection") {
+            return Ok(());
+        }
+        self.settle_all().await?;
+        let sent = self.announce(task, path).await?;
+        self.report_skipped(&sent, skip);
+        Ok(())
     }
 }

@@ -31,8 +31,6 @@ use crate::run::Run;
 use once::Once;
 use settle::Sent;
 
-pub(crate) use once::Once as Published;
-
 /// Why a host goes no further (in this block, this play or at all).
 #[derive(Debug)]
 pub(crate) enum Stop {
@@ -82,6 +80,7 @@ pub(crate) struct Walker {
 
 impl Walker {
     pub(crate) fn new(run: Arc<Run>, play: Arc<PlayRun>, course: Arc<Course<Once>>, host: Arc<str>) -> Self {
+        let epoch = run.next_epoch();
         let started = run.settings.start_at.is_none() || run.start_reached(&host);
         Self {
             run,
@@ -89,7 +88,7 @@ impl Walker {
             course,
             host,
             queue: VecDeque::new(),
-            epoch: 0,
+            epoch,
             rescuing: 0,
             notified: HashSet::new(),
             lane: None,
@@ -102,14 +101,16 @@ impl Walker {
 
     /// The whole play; whether the host may take part in the next one.
     pub(crate) async fn walk(mut self) -> bool {
-        self.epoch = self.run.epoch_of(&self.host);
         let flow = self.sections().await;
         let failed = matches!(flow, Err(Stop::Failed(_) | Stop::Unreachable));
         if let Err(stop) = flow {
             self.after_stop(stop).await;
         }
         self.drop_queue();
-        self.run.leave_epoch(&self.host, self.epoch);
+        self.tell_now("");
+        if failed {
+            self.play.vars.remove_host(&self.host);
+        }
         self.course.finish(&self.host, failed);
         !failed
     }

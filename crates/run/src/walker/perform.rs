@@ -5,6 +5,7 @@ use std::sync::Arc;
 use catalog::Map;
 use expressions::{Error, Value};
 use playbook::ir::Task;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::blocks::END;
 use super::prepare::{ItemOf, Work};
@@ -15,7 +16,7 @@ use crate::results;
 
 impl Walker {
     pub(crate) async fn task(&mut self, task: &Arc<Task>, path: &Path) -> Flow {
-        if !self.run.settings.tags.selects(&task.keywords.tags) {
+        if !self.is_selected(task) {
             return Ok(());
         }
         if self.run.interrupted() {
@@ -35,7 +36,16 @@ impl Walker {
             self.stop_if_told(path).await?;
         }
         self.tell_frontier(path);
+        if fenced && task.keywords.delegate_to.is_some() {
+            // Where several hosts act on one other host, they do so in their order.
+            self.course.turn(&self.host, path).await;
+        }
+        let throttled = self.throttle(task, path).await;
         self.one(task, path).await?;
+        if throttled.is_some() {
+            self.settle_all().await?;
+        }
+        drop(throttled);
         if fenced {
             self.settle_all().await?;
             self.release();
@@ -45,6 +55,26 @@ impl Walker {
         Ok(())
     }
 
+    /// Whether `--tags` and `--skip-tags` choose the task. Tags may be templates.
+    fn is_selected(&self, task: &Arc<Task>) -> bool {
+        let tags = &task.keywords.tags;
+        if !tags.iter().any(|tag| tag.contains("{{")) {
+            return self.run.settings.tags.selects(tags);
+        }
+        let mut resolved: Vec<String> = Vec::new();
+        for tag in tags {
+            let raw = Value::Str(expressions::Str::trusted(tag.clone(), task.origin.clone()));
+            match self.template(task, &raw, &ItemOf::none()) {
+                Ok(value) => match value.as_list() {
+                    Some(list) => resolved.extend(list.iter().filter_map(|t| t.python_str().ok())),
+                    None => resolved.extend(value.python_str().unwrap_or_default().split(',').map(|t| t.trim().to_owned())),
+                },
+                Err(_) => resolved.push(tag.to_string()),
+            }
+        }
+        self.run.settings.tags.selects(&resolved)
+    }
+
     /// The play was ended for all by another host.
     async fn stop_if_told(&mut self, path: &Path) -> Flow {
         if self.course.is_stopped(path) {
@@ -52,6 +82,13 @@ impl Walker {
             return Err(Stop::EndPlay);
         }
         Ok(())
+    }
+
+    /// `throttle`: so many hosts at this task at once.
+    async fn throttle(&mut self, task: &Arc<Task>, path: &Path) -> Option<OwnedSemaphorePermit> {
+        let most = self.template(task, task.keywords.throttle.as_ref()?, &ItemOf::none()).ok()?;
+        let most = usize::try_from(most.as_i64().or_else(|| most.as_str()?.trim().parse().ok())?).ok().filter(|n| *n > 0)?;
+        self.course.gate(path, most).acquire_owned().await.ok()
     }
 
     async fn one(&mut self, task: &Arc<Task>, path: &Path) -> Flow {
@@ -100,7 +137,7 @@ impl Walker {
                     Some(skip) => skip,
                     None => results::failed_by(&error),
                 };
-                sent.items.push(Item::ready(ItemOf::none(), result));
+                sent.items.push(self.ready(task, &ItemOf::none(), result));
             }
         }
         self.push(task, sent).await
@@ -133,7 +170,7 @@ impl Walker {
     async fn item(&mut self, task: &Arc<Task>, path: &Path, of: &ItemOf, sent: &Sent) -> Flow<Item> {
         let prepared = match self.settled(path, |w| w.prepare(task, of)).await? {
             Ok(prepared) => prepared,
-            Err(error) => return Ok(Item::ready(of.clone(), results::failed_by(&error))),
+            Err(error) => return Ok(self.ready(task, of, results::failed_by(&error))),
         };
         let mut item = Item { of: of.clone(), traits: prepared.traits, outcome: Outcome::Ready(Map::new()), delegate: prepared.delegate, again: None, after: None };
         match prepared.work {
@@ -154,6 +191,12 @@ impl Walker {
             Work::Remote(remote) => self.dispatch(*remote, task, sent, &mut item).await?,
         }
         Ok(item)
+    }
+
+    /// Something that ended before it was sent; the task's keywords hold for it all the same.
+    fn ready(&self, task: &Arc<Task>, of: &ItemOf, result: Map) -> Item {
+        let traits = self.traits(task, &self.scope(task, of)).unwrap_or_default();
+        Item { traits, ..Item::ready(of.clone(), result) }
     }
 
     /// What the loop gives; `None`: the task has no loop.
@@ -184,6 +227,7 @@ impl Walker {
             self.run.pending_facts(&self.host, sent.ticket);
         }
         let idle = self.queue.is_empty() && sent.items.iter().all(|item| matches!(item.outcome, Outcome::Ready(_)));
+        self.course.sent(&self.host, &sent.path);
         self.queue.push_back(sent);
         if wait || idle { self.settle_all().await } else { Ok(()) }
     }
@@ -199,7 +243,7 @@ impl Walker {
     pub(crate) async fn fail(&mut self, task: &Arc<Task>, path: &Path, error: &Error) -> Flow {
         let mut sent = self.announce(task, path).await?;
         sent.looped = false;
-        sent.items.push(Item::ready(ItemOf::none(), results::failed_by(error)));
+        sent.items.push(self.ready(task, &ItemOf::none(), results::failed_by(error)));
         self.queue.push_back(sent);
         self.settle_all().await
     }

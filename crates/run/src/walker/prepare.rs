@@ -142,8 +142,7 @@ impl Walker {
         let scope = self.scope(task, of);
         for condition in &task.keywords.when {
             if !self.run.engine.condition(condition, &scope)? {
-                let text = condition.as_str().map_or_else(|| condition.python_str().unwrap_or_default(), str::to_owned);
-                return Ok(Some(results::condition_false(&text)));
+                return Ok(Some(results::condition_false(condition.to_json().unwrap_or(Json::Null))));
             }
         }
         Ok(None)
@@ -171,7 +170,7 @@ impl Walker {
         }
     }
 
-    fn traits(&self, task: &Arc<Task>, scope: &Scope) -> Result<Traits, Error> {
+    pub(crate) fn traits(&self, task: &Arc<Task>, scope: &Scope) -> Result<Traits, Error> {
         let keywords = &task.keywords;
         let flag = |value: &Option<Value>, default: bool| match value {
             Some(value) => as_bool(&scope.value(value)?),

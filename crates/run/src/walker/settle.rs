@@ -74,7 +74,12 @@ impl Sent {
 
     /// Whether the controller has to judge the result before anything after it may happen.
     pub(crate) fn judged_here(&self, task: &Task) -> bool {
-        task.failed_when.is_some() || task.until.is_some() || task.async_seconds.is_some()
+        task.failed_when.is_some() || self.retries() || task.async_seconds.is_some()
+    }
+
+    /// Whether it is tried again: until a condition holds, or (with `retries` alone) until it does not fail.
+    pub(crate) fn retries(&self) -> bool {
+        self.task.until.is_some() || self.task.retries.is_some()
     }
 
     pub(crate) fn shares_lane(&self, task: &Task) -> bool {
@@ -83,7 +88,7 @@ impl Sent {
 
     /// Whether what follows depends on how it ends.
     pub(crate) fn must_wait(&self, task: &Task) -> bool {
-        let never_fails = task.until.is_none() && task.async_seconds.is_none() && is_constant_false(task.failed_when.as_deref());
+        let never_fails = !self.retries() && task.async_seconds.is_none() && is_constant_false(task.failed_when.as_deref());
         (self.judged_here(task) && !never_fails)
             || task.keywords.delegate_to.is_some()
             || crate::actions::leaves_variables(&task.module)
@@ -145,9 +150,15 @@ impl Walker {
                 break;
             }
             self.judge(sent, item, &mut finished.result);
-            let Some(until) = sent.task.until.as_deref() else { break };
+            if !sent.retries() {
+                break;
+            }
             finished.result.insert("attempts".to_owned(), attempts.into());
-            match self.holds(sent, item, until, &finished.result) {
+            let holds = match sent.task.until.as_deref() {
+                Some(until) => self.holds(sent, item, until, &finished.result),
+                None => Ok(!results::is_failed(&finished.result)),
+            };
+            match holds {
                 Ok(true) => break,
                 Ok(false) if attempts <= retries => {}
                 Ok(false) => {
@@ -204,7 +215,7 @@ impl Walker {
         };
         if let Some(after) = item.after.take() {
             after.finish(&mut finished.result);
-            if sent.task.until.is_some() {
+            if sent.retries() {
                 item.after = Some(after);
             }
         }
@@ -254,7 +265,7 @@ impl Walker {
     }
 
     fn patience(&self, sent: &Sent, item: &Item) -> (u64, Duration) {
-        if sent.task.until.is_none() {
+        if !sent.retries() {
             return (0, Duration::ZERO);
         }
         let value = |value: &Option<Value>| value.as_ref().and_then(|v| self.template(&sent.task, v, &item.of).ok()).and_then(|v| number(&v));
@@ -366,6 +377,12 @@ impl Walker {
         self.report(&sent.path, Event::Ended(ended));
     }
 
+    /// Shown as skipped, not counted.
+    pub(crate) fn report_skipped(&self, sent: &Sent, result: Map) {
+        let finished = Finished { result, paths: Vec::new(), seconds: 0.0 };
+        self.report_ended(sent, &Item::ready(ItemOf::none(), Map::new()), &finished, Status::Skipped, None);
+    }
+
     fn status(&self, result: &Map, traits: Traits) -> Status {
         if results::is_unreachable(result) {
             Status::Unreachable
@@ -403,6 +420,9 @@ impl Walker {
         let status = self.status(&whole.result, traits);
         let shown = Item { traits, ..Item::ready(ItemOf::none(), Map::new()) };
         let shown = Item { delegate: first.delegate.clone(), ..shown };
+        if !status.is_failure() {
+            self.notify(sent, &whole.result)?;
+        }
         self.report_ended(sent, &shown, &whole, status, None);
         self.run.count(&self.host, status, results::is_changed(&whole.result), traits.ignore_unreachable);
         match status {
@@ -415,10 +435,7 @@ impl Walker {
                 self.other_hosts(sent, status);
                 Err(Stop::Failed(Box::new(Failed { task: sent.task.clone(), result: whole.result })))
             }
-            _ => {
-                self.notify(sent, &whole.result);
-                Ok(())
-            }
+            _ => Ok(()),
         }
     }
 
