@@ -275,3 +275,70 @@ fn databases_become_facts() {
     assert_eq!(none["ansible_facts"]["getent_group"], json!({"no-such-group": null}));
     assert_eq!(host.run("getent", json!({"database": "group", "key": "no-such-group"}))["failed"], true);
 }
+
+#[test]
+fn sources_of_packages_are_written_once() {
+    let test = "sources_of_packages_are_written_once";
+    if lacks(test, "apt-get") || !inside_a_copy(test) {
+        return;
+    }
+    let mut host = Host::new();
+    let line = "deb [arch=amd64 signed-by=/k.asc] https://u:p@packages.example.org/linux/debian stable main";
+    let file = std::path::Path::new("/etc/apt/sources.list.d/packages_example_org_linux_debian.list");
+    let repo = json!({"repo": line, "update_cache": false});
+    assert_eq!(host.check("apt_repository", repo.clone())["changed"], true);
+    assert!(!file.exists());
+    let added = host.run("apt_repository", repo.clone());
+    assert_eq!(
+        fields(&added, &["changed", "sources_added"]),
+        json!({"changed": true, "sources_added": [file]})
+    );
+    assert_eq!(std::fs::read_to_string(file).unwrap(), format!("{line}\n"));
+    assert_eq!(host.run("apt_repository", repo)["changed"], false);
+    std::fs::write(file, format!("# {line}\n")).unwrap();
+    host.run("apt_repository", json!({"repo": line, "update_cache": false}));
+    assert_eq!(std::fs::read_to_string(file).unwrap(), format!("{line}\n"));
+    let gone = host.run("apt_repository", json!({"repo": line, "update_cache": false, "state": "absent"}));
+    assert_eq!((&gone["changed"], file.exists()), (&json!(true), false));
+    assert_eq!(
+        host.run("apt_repository", json!({"repo": "garbage"}))["msg"],
+        "Invalid repository string: garbage"
+    );
+}
+
+#[test]
+fn settings_of_the_kernel_are_kept_once_in_their_file() {
+    let mut host = Host::new();
+    host.put("s", "# x\nvm.swappiness = 10\nvm.swappiness=20\n");
+    let set = |name: &str, value: &str| json!({"name": name, "value": value, "sysctl_file": "W/s", "reload": false});
+    assert_eq!(host.check("sysctl", set("vm.swappiness", "5"))["changed"], true);
+    assert_eq!(host.run("sysctl", set("vm.swappiness", "5"))["changed"], true);
+    assert_eq!(host.run("sysctl", set("vm/swappiness", "5"))["changed"], false);
+    assert_eq!(host.run("sysctl", set("net.ipv4.ip_forward", "yes"))["changed"], true);
+    assert_eq!(host.get("s"), "# x\nvm.swappiness=5\nnet.ipv4.ip_forward=1\n");
+    let absent = json!({"name": "vm.swappiness", "state": "absent", "sysctl_file": "W/s", "reload": false});
+    assert_eq!(host.run("sysctl", absent)["changed"], true);
+    assert_eq!(host.get("s"), "# x\nnet.ipv4.ip_forward=1\n");
+}
+
+#[test]
+fn keys_are_added_beside_those_of_others() {
+    let mut host = Host::new();
+    let key = |tail: &str| {
+        format!("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHl4ezNKxomqHVL+AMI9UZSVoCInvVCpfzLnrrmp1E{tail}")
+    };
+    host.put("k", &format!("# c\nfrom=\"a b\" {} old\n", key("aa")));
+    let add =
+        json!({"user": "root", "path": "W/k", "key": format!("{} me@x", key("bb")), "manage_dir": false});
+    assert_eq!(host.run("authorized_key", add.clone())["changed"], true);
+    assert_eq!(host.run("authorized_key", add)["changed"], false);
+    assert_eq!(host.get("k"), format!("# c\nfrom=\"a b\" {} old\n{} me@x\n", key("aa"), key("bb")));
+    let only =
+        json!({"user": "root", "path": "W/k", "key": key("bb"), "exclusive": true, "manage_dir": false});
+    assert_eq!(host.run("authorized_key", only)["changed"], true);
+    assert_eq!(host.get("k"), format!("# c\n{} me@x\n", key("bb")));
+    let absent =
+        json!({"user": "root", "path": "W/k", "key": key("bb"), "state": "absent", "manage_dir": false});
+    assert_eq!(host.run("authorized_key", absent)["changed"], true);
+    assert_eq!(host.get("k"), "# c\n");
+}
