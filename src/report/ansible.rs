@@ -45,6 +45,11 @@ impl Ansible {
     }
 
     fn ended(&mut self, ended: &Ended) {
+        // An include is shown by what it includes.
+        let action = ended.step.action.rsplit('.').next().unwrap_or_default();
+        if matches!(action, "include_tasks" | "include_role") && ended.status == Status::Ok {
+            return self.header();
+        }
         if ended.status == Status::Skipped && !self.style.display_skipped {
             return;
         }

@@ -12,8 +12,7 @@ impl Sink for Json {
             Event::Ended(ended) => task(ended),
             Event::Play { name, hosts } => json!({"event": "play", "play": **name, "hosts": hosts.iter().map(|h| h.to_string()).collect::<Vec<_>>()}),
             Event::Included { step, host, file, item } => {
-                print_line(json!({"event": "included", "task": step.name, "host": **host, "file": file, "item": item}));
-                json!({"event": "task", "play": *step.play, "task": step.name, "action": *step.action, "host": **host, "status": "ok", "seconds": 0.0, "message": format!("included: {file}")})
+                json!({"event": "included", "play": *step.play, "task": step.name, "host": **host, "file": file, "item": item})
             }
             Event::Retrying { step, host, left, .. } => json!({"event": "retry", "task": step.name, "host": **host, "left": left}),
             Event::Recap(recap) => self::recap(recap),

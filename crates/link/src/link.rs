@@ -28,7 +28,7 @@ struct Inner {
     hello: Hello,
     pushed: bool,
     next_agent: AtomicU32,
-    /// Other users' agents, by how they were asked for.
+    /// Other users' agents, by user.
     others: Mutex<HashMap<String, Other>>,
 }
 
@@ -124,9 +124,8 @@ impl Link {
     }
 
     async fn other(&self, escalate: &Escalate) -> Result<(AgentId, Hello), LinkError> {
-        let Escalate { method, user, exe, flags, .. } = escalate;
-        let key = format!("{method}\0{user}\0{exe:?}\0{flags:?}");
-        let cell = Arc::clone(self.inner.others.lock().entry(key).or_default());
+        // One agent a user, however it was become: two would both want to write the user's layer.
+        let cell = Arc::clone(self.inner.others.lock().entry(escalate.user.clone()).or_default());
         cell.get_or_try_init(|| self.open(escalate)).await.cloned()
     }
 

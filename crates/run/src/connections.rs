@@ -139,7 +139,10 @@ fn place(target: &Target) -> String {
         Connection::Local => "local".to_owned(),
         Connection::Lab(lab) => format!("lab {}", lab.name),
         Connection::Docker(docker) => format!("docker {} {:?}", docker.container, docker.user),
-        Connection::Ssh(ssh) => format!("ssh {} {:?} {:?}", ssh.host, ssh.port, ssh.user),
+        Connection::Ssh(ssh) => {
+            let user = ssh.user.clone().unwrap_or_else(agent::accounts::own_name);
+            format!("ssh {user}@{}:{}", ssh.host, ssh.port.unwrap_or(22))
+        }
     }
 }
 

@@ -125,6 +125,9 @@ impl<T> Course<T> {
     /// After [`Course::gather`]: whether this host is the one that does a `run_once` step.
     pub fn is_first(&self, host: &str, path: &[u32]) -> bool {
         let state = self.state.lock();
+        if state.once.contains_key(path) {
+            return false;
+        }
         let first = state.hosts.iter().find(|h| state.frontier.get(*h).is_some_and(|at| at.as_deref() == Some(path)));
         first.is_none_or(|first| **first == *host)
     }

@@ -20,6 +20,10 @@ pub(crate) struct Outcome {
     pub(crate) trees: BTreeMap<String, Delta>,
 }
 
+fn name(event: &Value, key: &str) -> String {
+    event[key].as_str().unwrap_or_default().to_owned()
+}
+
 impl Outcome {
     /// From lines of JSON as `theseus --output json` prints them; our recorder writes the same for ansible-core.
     pub(crate) fn read(exit: i32, lines: &str) -> Self {
@@ -28,6 +32,8 @@ impl Outcome {
             let Ok(event) = serde_json::from_str::<Value>(line) else { continue };
             match event["event"].as_str() {
                 Some("task") if event.get("item").is_none_or(Value::is_null) => outcome.step(&event),
+                // ansible-core tells of each included file as of a task that went well.
+                Some("included") => outcome.steps.entry(name(&event, "host")).or_default().push((name(&event, "task"), "ok".to_owned())),
                 Some("recap") => outcome.count(&event["hosts"]),
                 _ => {}
             }

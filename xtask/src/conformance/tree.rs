@@ -157,8 +157,20 @@ fn volatile(path: &Path, ignore: &[String]) -> bool {
     listed
         || asked
         || git
+        || own_history(&parts)
         || matches!(name, "__pycache__" | ".ansible" | ".ansible_async" | ".theseus")
         || name.ends_with(".pyc")
+}
+
+/// What Theseus keeps in the home of another user that it became, and the folders above.
+fn own_history(parts: &[std::borrow::Cow<'_, str>]) -> bool {
+    match parts {
+        [home, _, below @ ..] if home == "home" => {
+            below.iter().zip([".local", "state", "theseus"]).all(|(part, ours)| part == ours)
+                && !below.is_empty()
+        }
+        _ => false,
+    }
 }
 
 /// The path as both programs would name it: backups carry process number and time.

@@ -52,6 +52,7 @@ modules! {
     group,
     ping,
     raw,
+    script,
     shell,
     command,
 }

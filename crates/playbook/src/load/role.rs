@@ -101,9 +101,7 @@ impl Reader<'_> {
         for entry in entries {
             if entry.name == "vars" {
                 vars = self.vars(entry.value, "`vars`");
-            } else if !Level::Role.allows(&entry.name)
-                && !matches!(entry.name.as_str(), "src" | "scm" | "version" | "allow_duplicates")
-            {
+            } else if !Level::Role.allows(&entry.name) && entry.name != "allow_duplicates" {
                 let value = self.value(entry.value);
                 params.insert(entry.name.as_str().into(), value);
             }

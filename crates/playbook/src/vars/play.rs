@@ -76,7 +76,8 @@ impl PlayVars {
     /// A role that was included: later tasks see its name, and its variables if it is `public`.
     pub fn add_role(&self, role: Arc<Role>) {
         let mut state = self.state.write();
-        if !state.roles.iter().any(|known| known.instance == role.instance) {
+        // The same use of a role may be hidden at first and public later.
+        if !state.roles.iter().any(|known| known.instance == role.instance && (known.public || !role.public)) {
             let mut roles = (*state.roles).clone();
             roles.push(role);
             state.roles = Arc::new(roles);

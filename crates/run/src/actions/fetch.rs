@@ -34,13 +34,14 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
     };
     let mut args = Map::new();
     args.insert("src".to_owned(), source.clone().into());
+    args.insert("fail_on_missing".to_owned(), missing.into());
     if target.is_file()
         && let Ok(bytes) = std::fs::read(&target)
     {
         // What is here already need not travel.
         args.insert("_known".to_owned(), blake3::hash(&bytes).to_hex().to_string().into());
     }
-    action.remote("fetch", args, Some(After::Fetch { target, source, fail_on_missing: missing }))
+    action.remote("fetch", args, Some(After::Fetch { target, source }))
 }
 
 /// Where the file goes; never outside of the destination, whatever the host says.
@@ -60,24 +61,17 @@ fn place(action: &Action<'_>, source: &str, dest: &str, flat: bool, host: &str) 
 /// What the controller does when the host has answered.
 #[derive(Clone, Debug)]
 pub(crate) enum After {
-    Fetch { target: PathBuf, source: String, fail_on_missing: bool },
+    Fetch { target: PathBuf, source: String },
 }
 
 impl After {
     pub(crate) fn finish(&self, result: &mut Map) {
-        let Self::Fetch { target, source, fail_on_missing } = self;
-        if results::is_failed(result) || results::is_unreachable(result) {
-            if !fail_on_missing && results::flag(result, "_missing") {
-                let mut fine = results::ok(false);
-                fine.insert("msg".to_owned(), format!("the remote file does not exist, not transferring, ignored: {source}").into());
-                fine.insert("file".to_owned(), source.clone().into());
-                *result = fine;
-            }
-            result.shift_remove("_missing");
+        let Self::Fetch { target, .. } = self;
+        // Without a checksum there is no file, and the task says that this is no failure.
+        if results::is_failed(result) || results::is_unreachable(result) || !result.contains_key("checksum") {
             return;
         }
-        let content = result.shift_remove("content");
-        let Some(Json::String(content)) = content else {
+        let Some(Json::String(content)) = result.shift_remove("content") else {
             return self.done(result, target, false);
         };
         let bytes = match base64::engine::general_purpose::STANDARD.decode(content) {

@@ -13,7 +13,7 @@ use super::prepare::{ItemOf, json};
 use super::settle::Item;
 use super::{Flow, Walker};
 use crate::course::Path;
-use crate::event::{Event, Status};
+use crate::event::{Event, Status, Step};
 use crate::results;
 
 /// Deeper than this is a file that includes itself.
@@ -32,8 +32,8 @@ impl Walker {
             },
         };
         let mut skipped = None;
-        let mut included = 0;
-        for (number, of) in items.iter().enumerate() {
+        let mut included = Vec::new();
+        for of in &items {
             match self.skips(task, path, of).await? {
                 Err(error) => return self.fail(task, path, &error).await,
                 Ok(Some(skip)) => {
@@ -42,19 +42,27 @@ impl Walker {
                 }
                 Ok(None) => {}
             }
-            included += 1;
-            let loaded = match self.settled(path, |w| w.load(task, include, of)).await? {
-                Ok(loaded) => loaded,
+            match self.settled(path, |w| w.load(task, include, of)).await? {
+                Ok(loaded) => included.push((of, loaded)),
                 Err(error) => return self.fail(task, path, &error).await,
-            };
-            self.included(task, path, of, &loaded).await?;
-            self.nodes(&loaded.loaded.nodes, &child(path, number + 1)).await?;
+            }
         }
         match skipped {
-            Some(skip) if included == 0 => self.skip_include(task, path, skip).await,
-            _ if items.is_empty() => self.skip_include(task, path, results::skipped("No items in the list")).await,
-            _ => Ok(()),
+            Some(skip) if included.is_empty() => return self.skip_include(task, path, skip).await,
+            _ if items.is_empty() => return self.skip_include(task, path, results::skipped("No items in the list")).await,
+            _ => {}
         }
+        // What was sent before comes first, for people too.
+        self.settle_all().await?;
+        let sent = self.announce(task, path).await?;
+        self.report_include(&sent);
+        for (of, what) in &included {
+            self.included(&sent.step, path, of, what);
+        }
+        for (number, (_, what)) in included.iter().enumerate() {
+            self.nodes(&what.loaded.nodes, &child(path, number + 1)).await?;
+        }
+        Ok(())
     }
 
     async fn skips(&mut self, task: &Arc<Task>, path: &Path, of: &ItemOf) -> Flow<Result<Option<Map>, Error>> {
@@ -68,12 +76,10 @@ impl Walker {
         self.enqueue(sent).await
     }
 
-    async fn included(&mut self, task: &Arc<Task>, path: &Path, of: &ItemOf, what: &Included) -> Flow {
-        // People see an include after what came before it.
-        let step = self.step(task, self.display_name(task), self.run.settings.check);
-        self.course.announce(path, &step);
+    fn included(&mut self, step: &Arc<Step>, path: &Path, of: &ItemOf, what: &Included) {
         let item = of.value.as_ref().and_then(|v| v.python_str().ok());
-        self.report(path, Event::Included { step, host: self.host.clone(), file: what.name.clone(), item });
+        let event = Event::Included { step: step.clone(), host: self.host.clone(), file: what.name.clone(), item };
+        self.report(path, event);
         self.run.count(&self.host, Status::Ok, false, false);
         for warning in &what.loaded.warnings {
             self.warn(warning.message.clone());
@@ -84,7 +90,6 @@ impl Walker {
         for role in &what.loaded.roles {
             self.play.vars.add_role(role.clone());
         }
-        Ok(())
     }
 
     fn load(&self, task: &Arc<Task>, include: &Include, of: &ItemOf) -> Result<Included, Error> {

@@ -377,6 +377,12 @@ impl Walker {
         self.report(&sent.path, Event::Ended(ended));
     }
 
+    /// The include itself, seen before what it includes; what counts is each file.
+    pub(crate) fn report_include(&self, sent: &Sent) {
+        let finished = Finished { result: results::ok(false), paths: Vec::new(), seconds: 0.0 };
+        self.report_ended(sent, &Item::ready(ItemOf::none(), Map::new()), &finished, Status::Ok, None);
+    }
+
     /// Shown as skipped, not counted.
     pub(crate) fn report_skipped(&self, sent: &Sent, result: Map) {
         let finished = Finished { result, paths: Vec::new(), seconds: 0.0 };
