@@ -204,6 +204,13 @@ pub fn real_path(path: &Path) -> PathBuf {
     }
 }
 
+/// When a file was last changed, as HTTP writes times.
+pub fn http_date(path: &Path) -> Result<String, Failure> {
+    let time = std::fs::metadata(path).at("look at", path)?.modified()?;
+    let time = jiff::Timestamp::try_from(time).map_err(|e| e.to_string())?;
+    Ok(time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string())
+}
+
 /// Bytes as text without loss: what is no UTF-8 becomes private characters, which [`unescape`] turns back.
 pub fn escape(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());

@@ -46,6 +46,18 @@ pub(crate) fn take(path: &Path, run: &Run, wait: Duration) -> Result<File> {
     Ok(file)
 }
 
+/// Is the lock with another agent of the same run (that became the same user in another way)?
+pub(crate) fn with_same_run(path: &Path, run: &Run) -> bool {
+    let Ok(file) = File::open(path) else { return false };
+    if rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared).is_ok() {
+        return false;
+    }
+    holder(path)
+        .strip_prefix("run ")
+        .and_then(|rest| rest.strip_prefix(&run.run))
+        .is_some_and(|rest| rest.starts_with(' '))
+}
+
 fn holder(path: &Path) -> String {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let text = text.trim();

@@ -207,6 +207,8 @@ impl Recorder {
             std::fs::create_dir_all(self.dir.parent().unwrap_or(Path::new("/"))).at("create", &self.dir)?;
             store::make_private_dir(&self.dir)?;
             store::make_private_dir(&self.dir.join("objects"))?;
+            // Neither would end before the other.
+            self.detached |= lock::with_same_run(&self.dir.join("lock"), &self.run);
             let (lock, name) = if self.detached {
                 (None, format!("journal-{}", std::process::id()))
             } else {

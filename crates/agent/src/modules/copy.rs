@@ -32,6 +32,7 @@ const ARGS: &[Arg] = &[
     Arg::str("_inline"),
     Arg::int("_size"),
     Arg::new("_tree", Kind::List(&Kind::Dict)),
+    Arg::bool("_source_slash").default("true"),
 ];
 
 pub(crate) static MODULE: Module = Module { spec: ModuleSpec::builtin("copy", ARGS).file_args(), run };
@@ -45,7 +46,8 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
         follow: args.bool("follow"),
         local_follow: args.bool("local_follow"),
         validate: args.str("validate").map(str::to_owned),
-        checksum: args.str("checksum").map(str::to_owned),
+        // What the controller sends is checked by its digest; the argument is about files of the host.
+        checksum: args.str("checksum").filter(|_| args.bool("remote_src")).map(str::to_owned),
     };
     let dest = args.string("dest");
     if let Some(entries) = args.list("_tree") {
@@ -113,7 +115,8 @@ fn one(
     }
     outcome =
         outcome.with_some("checksum", checksum).with_some("md5sum", md5).with_some("backup_file", backup);
-    outcome.diff = diffs;
+    // A diff of contents is a list in Ansible's results, one of attributes is not.
+    outcome.diff = if content_changed && task.diff { vec![diffs.into()] } else { diffs };
     Ok(outcome)
 }
 

@@ -14,27 +14,43 @@ const ARGS: &[Arg] = &[
     Arg::str("src").required(),
     Arg::str("dest").controller_only(),
     Arg::bool("flat").default("false").controller_only(),
-    Arg::bool("fail_on_missing").default("true").controller_only(),
+    Arg::bool("fail_on_missing").default("true"),
     Arg::bool("validate_checksum").default("true").controller_only(),
+    // The digest of what the controller has already: that need not travel.
+    Arg::str("_known"),
 ];
 
 pub(crate) static MODULE: Module =
     Module { spec: ModuleSpec::builtin("fetch", ARGS).check(Check::Query), run };
 
-/// A missing file is no failure here (`missing: true`): the controller decides by `fail_on_missing`.
 fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     let source = crate::serve::expand_path(&args.string("src"), task.environment);
-    if !Path::new(&source).exists() {
-        return Ok(Outcome::default().with("missing", true).with("source", source));
+    let path = Path::new(&source);
+    let must = args.bool("fail_on_missing");
+    let reason = if !path.exists() {
+        "the remote file does not exist, not transferring, ignored"
+    } else if path.is_dir() && must {
+        "remote file is a directory, fetch cannot work on directories"
+    } else if path.is_dir() {
+        "remote file is a directory, fetch cannot work on directories, not transferring, ignored"
+    } else {
+        return content(&source, args.str("_known"));
+    };
+    if must {
+        return Err(Failure::new(reason));
     }
-    if Path::new(&source).is_dir() {
-        return Err(
-            Failure::new("remote file is a directory, fetch cannot work on directories").with("file", source)
-        );
+    Ok(Outcome::default().with("msg", reason).with("file", source))
+}
+
+fn content(source: &str, known: Option<&str>) -> Result<Outcome, Failure> {
+    let bytes = read_whole(source)?;
+    let outcome = Outcome::default()
+        .with("checksum", files::sha1_of(&bytes))
+        .with("md5sum", files::md5_of(&bytes))
+        .with("size", bytes.len())
+        .with("source", source);
+    if known.is_some_and(|known| known == layer::Digest::of(&bytes).to_string()) {
+        return Ok(outcome);
     }
-    let bytes = read_whole(&source)?;
-    let outcome =
-        Outcome::default().with("checksum", files::sha1_of(&bytes)).with("md5sum", files::md5_of(&bytes));
-    let outcome = outcome.with("size", bytes.len()).with("content", BASE64_STANDARD.encode(&bytes));
-    Ok(outcome.with("source", source).with("encoding", "base64"))
+    Ok(outcome.with("content", BASE64_STANDARD.encode(&bytes)).with("encoding", "base64"))
 }

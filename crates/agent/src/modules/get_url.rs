@@ -61,7 +61,7 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
                 return unchanged(args, task, &dest, "file already exists", None, started);
             }
             Some(_) => {}
-            None => since = Some(http_date(&dest)?),
+            None => since = Some(files::http_date(&dest)?),
         }
     }
     let end = |f: Failure, dest: &Path| {
@@ -290,10 +290,4 @@ fn named_by(response: &Response) -> Option<String> {
     let name = value.split(';').find_map(|part| part.trim().strip_prefix("filename="))?;
     let name = name.trim_matches('"').rsplit('/').next()?.to_owned();
     (!name.is_empty() && name != "." && name != "..").then_some(name)
-}
-
-fn http_date(path: &Path) -> Result<String, Failure> {
-    let time = std::fs::metadata(path).at("look at", path)?.modified()?;
-    let time = jiff::Timestamp::try_from(time).map_err(|e| e.to_string())?;
-    Ok(time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string())
 }

@@ -63,9 +63,7 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     let started = Instant::now();
     for (key, skips, word) in [("creates", true, "exists"), ("removes", false, "does not exist")] {
         if let Some(path) = args.str(key).filter(|p| Path::new(p).exists() == skips) {
-            return Ok(Outcome::changed(false)
-                .with("stdout", format!("skipped, since '{path}' {word}"))
-                .with("skipped", true));
+            return Ok(Outcome::changed(false).with("stdout", format!("skipped, since '{path}' {word}")));
         }
     }
     if args.bool("use_gssapi") {
@@ -101,10 +99,11 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
         values.remove("msg");
         return Err(Failure { message, values, changed: false });
     }
-    let changed = match args.str("dest") {
-        Some(dest) => keep(args, task, dest, &response, &content, &mut values)?,
-        None => false,
-    };
+    // An answer that is to be kept counts as a change, as it does in Ansible, even when the same was there.
+    let changed = args.has("dest");
+    if let Some(dest) = args.str("dest") {
+        keep(args, task, dest, &response, &content, &mut values)?;
+    }
     Ok(Outcome { changed, values, diff: Vec::new() })
 }
 
@@ -120,6 +119,8 @@ fn request(args: &Args, method: String, task: &Task<'_>) -> Result<Request, Fail
     headers.extend(given.iter().map(|(k, v)| (k.clone(), catalog::arguments::text(v))));
     if args.bool("force") {
         headers.push(("cache-control".to_owned(), "no-cache".to_owned()));
+    } else if let Some(kept) = args.str("dest").map(Path::new).filter(|path| path.is_file()) {
+        headers.push(("If-Modified-Since".to_owned(), files::http_date(kept)?));
     }
     let seconds = args.int("timeout").and_then(|t| u64::try_from(t).ok()).filter(|t| *t > 0).unwrap_or(30);
     let path = |key: &str| args.str(key).map(PathBuf::from);
@@ -210,7 +211,7 @@ fn keep(
     response: &Response,
     content: &[u8],
     values: &mut Map,
-) -> Result<bool, Failure> {
+) -> Result<(), Failure> {
     let mut path = PathBuf::from(dest);
     if path.is_dir() {
         let name = response
@@ -222,8 +223,7 @@ fn keep(
         path.push(name.unwrap_or("index.html"));
     }
     let file_args = FileArgs::read(args)?;
-    let mut changed = !(path.is_file() && files::read(&path)? == content);
-    if changed {
+    if !(path.is_file() && files::read(&path)? == content) {
         let attributes = if path.exists() {
             Attributes::default()
         } else {
@@ -231,7 +231,7 @@ fn keep(
         };
         files::write(task, &path, content, &attributes, &file_args)?;
     }
-    changed |= file_args.apply(task, &path, None)?;
+    file_args.apply(task, &path, None)?;
     values.insert("path".to_owned(), json!(path.to_string_lossy()));
-    Ok(changed)
+    Ok(())
 }

@@ -53,13 +53,16 @@ impl BlobRoom {
             }
         }
         if let (Some(Json::Array(tree)), Some(dest)) = (call.args.get("_tree"), text("dest")) {
+            let own_name = text("_original_basename")
+                .filter(|_| call.args.get("_source_slash").is_some_and(|slash| slash == false));
+            let dest = Path::new(dest).join(own_name.unwrap_or_default());
             for entry in tree {
                 let (Some(digest), Some(path)) = (entry["digest"].as_str(), entry["path"].as_str()) else {
                     continue;
                 };
                 let size = entry["size"].as_u64();
                 let inline = entry.get("inline").is_some() || entry.get("_inline").is_some();
-                if !inline && (size.is_none() || size_of(&Path::new(dest).join(path), None) != size) {
+                if !inline && (size.is_none() || size_of(&dest.join(path), None) != size) {
                     wanted.push(digest.to_owned());
                 }
             }

@@ -147,14 +147,17 @@ impl Executor {
         for agent in &agents {
             self.shared.to_child(*agent, &ToAgent::Bye { failed }, &[]);
         }
+        // Ours first: one that became our own user in another way seals behind us.
+        let sealed = self.recorder.seal(failed);
         let others = self.shared.wait_for_seals(&agents);
         let root = self.children.iter().filter(|c| c.uid == 0).find_map(|c| others.get(&c.agent)).copied();
         let made_by_others = others.values().any(|(_, made)| *made);
         // The controller's word: a failure that the play rescued is no failure of the run.
-        let message = match self.recorder.seal(failed) {
+        let message = match sealed {
             Ok(own) => {
                 // The host's own history is root's.
-                let generation = root.map_or(own.generation, |(generation, _)| generation);
+                let ours = own.generation.filter(|_| root.is_none() || rustix::process::geteuid().is_root());
+                let generation = root.and_then(|(generation, _)| generation).max(ours);
                 FromAgent::Sealed { generation, made: own.made || made_by_others }
             }
             Err(error) => {

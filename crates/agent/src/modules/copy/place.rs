@@ -143,7 +143,7 @@ impl Placing {
         let args = self.file_args_for(source)?;
         if exists || !task.check {
             let metadata = args.apply(task, &path, Some(&mut diff))?;
-            if metadata && !placed.content_changed {
+            if !placed.content_changed {
                 placed.diffs.push(diff);
             }
             placed.changed |= metadata;

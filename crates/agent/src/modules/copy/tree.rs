@@ -11,7 +11,8 @@ use crate::fileargs::{FileArgs, Mode};
 use crate::files;
 use crate::module::{At, Failure, Outcome, Task};
 
-/// `_tree`: `{path, kind: dir|file|link, digest, size, inline?, mode?, target?}`, parents first.
+/// `_tree`: `{path, kind: dir|file|link, digest, size, inline?, mode?, target?}`, parents first. A source without a
+/// slash at its end brings its own name along.
 pub(super) fn from_controller(
     placing: &Placing,
     entries: &[Json],
@@ -19,8 +20,12 @@ pub(super) fn from_controller(
     task: &mut Task<'_>,
 ) -> Result<Outcome, Failure> {
     let dest = args.string("dest");
-    let top = PathBuf::from(&dest);
-    let mut changed = ensure_dir(placing, &top, task)?;
+    let mut top = PathBuf::from(&dest);
+    if !args.bool("_source_slash") {
+        top.push(inside(args.str("_original_basename").unwrap_or_default())?);
+    }
+    // A top that is there stays as it is; the arguments are about what is in it.
+    let mut changed = !files::make_dirs(task, &top, &placing.for_directories())?.is_empty();
     let mut diffs = Vec::new();
     for entry in entries {
         let relative = entry["path"].as_str().unwrap_or_default();
@@ -31,21 +36,23 @@ pub(super) fn from_controller(
                 changed |= ensure_link(Path::new(entry["target"].as_str().unwrap_or_default()), &path, task)?
             }
             _ => {
-                if let Some(parent) = path.parent() {
-                    changed |= ensure_dir(placing, parent, task)?;
-                }
                 let source =
                     Source::of(entry["digest"].as_str(), entry["inline"].as_str(), entry["size"].as_i64())?
                         .ok_or_else(|| format!("the controller sent no content for {relative}"))?;
                 let placed = with_own_mode(placing, entry)?.place(&source, &path, task)?;
                 changed |= placed.changed;
-                diffs.extend(placed.diffs);
+                if placed.changed {
+                    diffs.extend(placed.diffs);
+                }
             }
         }
     }
     let src = args.string("src");
-    let mut outcome = Outcome::changed(changed).with("dest", dest).with("src", src);
-    outcome.diff = diffs;
+    let mut outcome =
+        Outcome::changed(changed).with("dest", format!("{}/", dest.trim_end_matches('/'))).with("src", src);
+    if task.diff && !diffs.is_empty() {
+        outcome = outcome.diff(diffs.into());
+    }
     Ok(outcome)
 }
 
@@ -74,7 +81,6 @@ fn inside(relative: &str) -> Result<&Path, Failure> {
 fn ensure_dir(placing: &Placing, path: &Path, task: &mut Task<'_>) -> Result<bool, Failure> {
     let args = placing.for_directories();
     if path.is_dir() {
-        // Only a mode for directories is applied to those that are there; owner and group always.
         return args.apply(task, path, None);
     }
     Ok(!files::make_dirs(task, path, &args)?.is_empty())
@@ -93,7 +99,8 @@ fn ensure_link(target: &Path, path: &Path, task: &mut Task<'_>) -> Result<bool, 
     Ok(true)
 }
 
-/// `remote_src` with a directory. A source that ends in `/` means what is in it.
+/// `remote_src` with a directory. A source that ends in `/` means what is in it. As in Ansible, `mode` is the mode of
+/// the destination, and what is new below keeps the modes of the source.
 pub(super) fn on_the_host(
     placing: &Placing,
     src: &str,
@@ -105,19 +112,35 @@ pub(super) fn on_the_host(
     if top.exists() && !top.is_dir() {
         return Err(Failure::new(format!("cannot copy the directory {src} over the file {dest}")));
     }
+    let above = top.parent().unwrap_or(Path::new("/"));
+    if !above.exists() {
+        return Err(Failure::new(format!("Destination directory {} does not exist", above.display())));
+    }
+    let mut shown = top.clone();
     if !src.ends_with('/') {
+        let there = top.is_dir();
         top.push(source.file_name().ok_or("the source has no name")?);
+        if there {
+            shown.clone_from(&top);
+        }
     }
-    let mut changed = !top.is_dir();
-    if changed {
-        files::make_dirs(task, &top, &placing.for_directories())?;
+    let new = !top.is_dir();
+    if new {
+        let above = top.parent().unwrap_or(Path::new("/"));
+        files::make_dirs(task, above, &placing.files.with_mode(None))?;
+        let mode = std::fs::metadata(source).at("look at", source)?.mode() & 0o7777;
+        files::make_dirs(task, &top, &placing.files.with_mode(Some(Mode::Octal(mode))))?;
     }
-    changed |= copy_below(placing, source, &top, false, task)?;
-    let outcome = Outcome::changed(changed).with("dest", dest).with("src", src);
+    let mut changed = new | copy_below(placing, source, &top, new, task)?;
+    if placing.files.mode != Some(Mode::Preserve) {
+        changed |= placing.files.apply(task, &shown, None)?;
+    }
+    let shown = shown.to_string_lossy().into_owned();
+    let outcome = Outcome::changed(changed).with("dest", shown).with("src", src);
     Ok(outcome.with("checksum", Json::Null).with("md5sum", Json::Null))
 }
 
-/// `fresh`: the directory was made by this task; its files keep their modes, as Python's `copytree` does.
+/// `fresh`: the directory was made by this task.
 fn copy_below(
     placing: &Placing,
     from: &Path,
@@ -131,6 +154,7 @@ fn copy_below(
         entries.push(entry.at("list", from)?.path());
     }
     entries.sort();
+    let preserve = placing.files.mode == Some(Mode::Preserve);
     for path in entries {
         task.go_on()?;
         let target = to.join(path.file_name().unwrap_or_default());
@@ -143,15 +167,14 @@ fn copy_below(
         let own_mode = Some(Mode::Octal(metadata.mode() & 0o7777));
         if metadata.is_dir() {
             let new = !target.is_dir();
-            let mode = placing.directory_mode.clone().or(if new { own_mode } else { None });
             if new {
-                files::make_dirs(task, &target, &placing.files.with_mode(mode))?;
+                files::make_dirs(task, &target, &placing.files.with_mode(own_mode))?;
             } else {
-                changed |= placing.files.with_mode(mode).apply(task, &target, None)?;
+                changed |= placing.files.with_mode(None).apply(task, &target, None)?;
             }
-            changed |= new | copy_below(placing, &path, &target, new || fresh, task)?;
+            changed |= new | copy_below(placing, &path, &target, new, task)?;
         } else if metadata.is_file() {
-            let mode = placing.files.mode.clone().or(if fresh { own_mode } else { None });
+            let mode = own_mode.filter(|_| fresh || preserve);
             changed |= place_one(placing, placing.files.with_mode(mode), path, &target, task)?;
         }
     }

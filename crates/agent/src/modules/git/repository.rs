@@ -50,7 +50,7 @@ impl Repository {
             force: args.bool("force"),
             archive: text("archive"),
             program: program.ok_or("Failed to find required executable \"git\" on the host")?,
-            url: args.string("repo"),
+            url: url(&args.string("repo"), task),
             version: args.string("version"),
             remote: args.string("remote"),
             refspec: text("refspec"),
@@ -362,6 +362,12 @@ impl Repository {
         let output = self.command(task, &words).output()?;
         if output.ok() { Ok(output.stdout) } else { Err(self.failure(&output, &words, None)) }
     }
+}
+
+/// A repository on the host itself is named by an address too, so that git copies it as it would from another host.
+fn url(repo: &str, task: &Task<'_>) -> String {
+    let path = crate::serve::expand_path(repo, task.environment);
+    if path.starts_with('/') { format!("file://{path}") } else { repo.to_owned() }
 }
 
 /// What git shall connect with.
