@@ -82,8 +82,16 @@ impl ModuleSpec {
     }
 
     /// Rules on presence look at what was given, before defaults; those on values look at what is in force.
-    fn rules(&self, given: &Map, args: &Map, unknown: &dyn Fn(&Json) -> bool, errors: &mut Vec<ArgumentError>) {
-        let is_given = |name: &str| given.iter().any(|(key, v)| !v.is_null() && self.arg(key).is_some_and(|a| a.name == name));
+    fn rules(
+        &self,
+        given: &Map,
+        args: &Map,
+        unknown: &dyn Fn(&Json) -> bool,
+        errors: &mut Vec<ArgumentError>,
+    ) {
+        let is_given = |name: &str| {
+            given.iter().any(|(key, v)| !v.is_null() && self.arg(key).is_some_and(|a| a.name == name))
+        };
         let has = |name: &&str| args.get(*name).is_some_and(|v| !v.is_null()) && is_given(name);
         let mut rule = |problem: String| {
             errors.push(ArgumentError::Rule { module: self.name.to_owned(), problem });
@@ -112,9 +120,15 @@ impl ModuleSpec {
             let in_force = |name: &str| args.get(name).is_some_and(|v| !v.is_null());
             let missing: Vec<&str> = needed.iter().filter(|n| !in_force(n)).copied().collect();
             if *any && missing.len() == needed.len() {
-                rule(format!("{name} is {value} but any of the following are missing: {}", missing.join(", ")));
+                rule(format!(
+                    "{name} is {value} but any of the following are missing: {}",
+                    missing.join(", ")
+                ));
             } else if !any && !missing.is_empty() {
-                rule(format!("{name} is {value} but all of the following are missing: {}", missing.join(", ")));
+                rule(format!(
+                    "{name} is {value} but all of the following are missing: {}",
+                    missing.join(", ")
+                ));
             }
         }
     }
@@ -134,8 +148,15 @@ fn read_into(
             if open {
                 args.insert(name.clone(), value.clone());
             } else if !name.starts_with('_') {
-                let suggestion = nearest(name, known.iter().flat_map(|a| std::iter::once(a.name).chain(a.aliases.iter().copied())));
-                errors.push(ArgumentError::Unknown { module: module.to_owned(), name: name.clone(), suggestion });
+                let suggestion = nearest(
+                    name,
+                    known.iter().flat_map(|a| std::iter::once(a.name).chain(a.aliases.iter().copied())),
+                );
+                errors.push(ArgumentError::Unknown {
+                    module: module.to_owned(),
+                    name: name.clone(),
+                    suggestion,
+                });
             }
             continue;
         };
@@ -192,9 +213,11 @@ fn read_options(arg: &Arg, value: Json, unknown: &dyn Fn(&Json) -> bool) -> Resu
     };
     match value {
         Json::Object(map) => one(&map),
-        Json::Array(list) => {
-            list.iter().map(|v| v.as_object().map_or(Ok(v.clone()), one)).collect::<Result<_, _>>().map(Json::Array)
-        }
+        Json::Array(list) => list
+            .iter()
+            .map(|v| v.as_object().map_or(Ok(v.clone()), one))
+            .collect::<Result<_, _>>()
+            .map(Json::Array),
         other => Ok(other),
     }
 }
@@ -202,11 +225,14 @@ fn read_options(arg: &Arg, value: Json, unknown: &dyn Fn(&Json) -> bool) -> Resu
 fn check_choice(choices: &[&str], value: &Json) -> Result<(), String> {
     let given = text(value);
     // YAML reads `yes` as a boolean; where the choices spell one, both spellings are the same choice.
-    let same = |choice: &&&str| **choice == given || matches!(value, Json::Bool(b) if truth(choice) == Some(*b));
+    let same =
+        |choice: &&&str| **choice == given || matches!(value, Json::Bool(b) if truth(choice) == Some(*b));
     if choices.iter().any(|c| same(&c)) {
         return Ok(());
     }
-    let near = nearest(&given, choices.iter().copied()).map(|s| format!("; did you mean `{s}`?")).unwrap_or_default();
+    let near = nearest(&given, choices.iter().copied())
+        .map(|s| format!("; did you mean `{s}`?"))
+        .unwrap_or_default();
     Err(format!("value must be one of: {}, got: {given}{near}", choices.join(", ")))
 }
 
@@ -239,7 +265,11 @@ fn convert_kind(kind: Kind, value: &Json, unknown: &dyn Fn(&Json) -> bool) -> Re
             };
             items
                 .iter()
-                .map(|item| if unknown(item) { Ok(item.clone()) } else { convert_kind(*element, item, unknown) })
+                .map(
+                    |item| {
+                        if unknown(item) { Ok(item.clone()) } else { convert_kind(*element, item, unknown) }
+                    },
+                )
                 .collect::<Result<_, _>>()
                 .map(Json::Array)
         }
@@ -252,7 +282,9 @@ fn dict_from_text(text: &str) -> Option<Json> {
     }
     let pairs: Option<Map> = text
         .split(',')
-        .map(|pair| pair.split_once('=').map(|(k, v)| (k.trim().to_owned(), Json::String(v.trim().to_owned()))))
+        .map(|pair| {
+            pair.split_once('=').map(|(k, v)| (k.trim().to_owned(), Json::String(v.trim().to_owned())))
+        })
         .collect();
     pairs.map(Json::Object)
 }
@@ -333,7 +365,11 @@ fn describe(value: &Json) -> String {
 /// The known word that was probably meant.
 pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     let limit = (word.chars().count() / 3).max(1);
-    known.map(|k| (distance(word, k), k)).filter(|(d, _)| *d <= limit).min_by_key(|(d, _)| *d).map(|(_, k)| k.to_owned())
+    known
+        .map(|k| (distance(word, k), k))
+        .filter(|(d, _)| *d <= limit)
+        .min_by_key(|(d, _)| *d)
+        .map(|(_, k)| k.to_owned())
 }
 
 /// Edits (insert, remove, replace, swap neighbours) from one word to the other.

@@ -7,7 +7,7 @@ pub mod arguments;
 pub mod protocol;
 pub mod spec;
 
-pub use arguments::{ArgumentError, Args};
+pub use arguments::{Args, ArgumentError};
 pub use spec::{Arg, Check, Kind, ModuleSpec};
 
 /// A JSON object; keys keep their order, as people wrote them.

@@ -57,20 +57,43 @@ pub enum ToAgent {
 #[serde(tag = "t", rename_all = "snake_case")]
 pub enum FromAgent {
     Hello(Hello),
-    Opened { agent: AgentId, hello: Hello },
+    Opened {
+        agent: AgentId,
+        hello: Hello,
+    },
     /// Why another user's agent could not be started; `password`: the password was refused or is missing.
-    OpenFailed { agent: AgentId, reason: String, password: bool },
+    OpenFailed {
+        agent: AgentId,
+        reason: String,
+        password: bool,
+    },
     /// Send this content.
-    Need { agent: AgentId, digest: String },
+    Need {
+        agent: AgentId,
+        digest: String,
+    },
     /// The call has ended. `result` is what Ansible's module would have returned.
-    Done { id: CallId, result: Map, #[serde(default, skip_serializing_if = "Vec::is_empty")] paths: Vec<String>, micros: u64 },
+    Done {
+        id: CallId,
+        result: Map,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        paths: Vec<String>,
+        micros: u64,
+    },
     /// Not done, because a call before it failed.
-    Refused { id: CallId },
+    Refused {
+        id: CallId,
+    },
     Alive,
     /// The layer is sealed: the host's generation now, and whether this run made it.
-    Sealed { generation: Option<u64>, made: bool },
+    Sealed {
+        generation: Option<u64>,
+        made: bool,
+    },
     /// The agent cannot go on (lock held, store broken); the stream ends after this.
-    Fatal { reason: String },
+    Fatal {
+        reason: String,
+    },
 }
 
 /// Who does this run; kept in the host's history.

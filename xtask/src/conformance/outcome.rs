@@ -33,7 +33,11 @@ impl Outcome {
             match event["event"].as_str() {
                 Some("task") if event.get("item").is_none_or(Value::is_null) => outcome.step(&event),
                 // ansible-core tells of each included file as of a task that went well.
-                Some("included") => outcome.steps.entry(name(&event, "host")).or_default().push((name(&event, "task"), "ok".to_owned())),
+                Some("included") => outcome
+                    .steps
+                    .entry(name(&event, "host"))
+                    .or_default()
+                    .push((name(&event, "task"), "ok".to_owned())),
                 Some("recap") => outcome.count(&event["hosts"]),
                 _ => {}
             }
