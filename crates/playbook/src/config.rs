@@ -155,10 +155,6 @@ impl Config {
     pub fn get(&self, name: &str) -> Option<&(Setpoint, Source)> {
         self.values.get(name)
     }
-    /// All settings, by name.
-    pub fn all(&self) -> impl Iterator<Item = (&'static str, &Setpoint, &Source)> {
-        self.values.iter().map(|(name, (value, source))| (*name, value, source))
-    }
     /// Did somebody say so (rather than nobody, and it is the default)?
     pub fn is_set(&self, name: &str) -> bool {
         self.get(name).is_some_and(|(_, source)| *source != Source::Default)

@@ -3,7 +3,10 @@
 use expressions::{Dict, Error, Value};
 
 /// Every problem, in words; empty: all is well.
-pub(crate) fn check(spec: &Dict, find: &dyn Fn(&str) -> Result<Option<Value>, Error>) -> Result<Vec<String>, Error> {
+pub(crate) fn check(
+    spec: &Dict,
+    find: &dyn Fn(&str) -> Result<Option<Value>, Error>,
+) -> Result<Vec<String>, Error> {
     let mut problems = Vec::new();
     for (name, option) in spec.items()? {
         let name = name.python_str()?;
@@ -14,7 +17,12 @@ pub(crate) fn check(spec: &Dict, find: &dyn Fn(&str) -> Result<Option<Value>, Er
     Ok(problems)
 }
 
-fn check_one(name: &str, option: &Dict, given: Option<Value>, problems: &mut Vec<String>) -> Result<(), Error> {
+fn check_one(
+    name: &str,
+    option: &Dict,
+    given: Option<Value>,
+    problems: &mut Vec<String>,
+) -> Result<(), Error> {
     let flag = |key: &str| -> Result<bool, Error> { option.get(key)?.map_or(Ok(false), |v| v.truth()) };
     let Some(value) = given else {
         if flag("required")? {
@@ -27,7 +35,10 @@ fn check_one(name: &str, option: &Dict, given: Option<Value>, problems: &mut Vec
     }
     let kind = option.get("type")?.map_or_else(|| Ok("str".to_owned()), |v| v.python_str())?;
     if !fits(&kind, &value)? {
-        problems.push(format!("argument '{name}' is of type {} and we were unable to convert to {kind}", value.type_name()));
+        problems.push(format!(
+            "argument '{name}' is of type {} and we were unable to convert to {kind}",
+            value.type_name()
+        ));
         return Ok(());
     }
     check_choices(name, option, &value, problems)?;
@@ -70,7 +81,11 @@ fn check_choices(name: &str, option: &Dict, value: &Value, problems: &mut Vec<St
         }
         if !allowed {
             let words: Result<Vec<String>, Error> = choices.iter().map(Value::python_str).collect();
-            problems.push(format!("value of {name} must be one of: {}, got: {}", words?.join(", "), one.python_str()?));
+            problems.push(format!(
+                "value of {name} must be one of: {}, got: {}",
+                words?.join(", "),
+                one.python_str()?
+            ));
         }
     }
     Ok(())
@@ -81,7 +96,10 @@ fn check_elements(name: &str, option: &Dict, value: &Value, problems: &mut Vec<S
     let inner = option.get("options")?.and_then(|o| o.as_dict());
     for element in value.as_list().unwrap_or_default() {
         if !fits(&kind, &element)? {
-            problems.push(format!("Elements value for option '{name}' is of type {} and we were unable to convert to {kind}", element.type_name()));
+            problems.push(format!(
+                "Elements value for option '{name}' is of type {} and we were unable to convert to {kind}",
+                element.type_name()
+            ));
         } else if let (Some(inner), Some(dict)) = (&inner, element.as_dict()) {
             nested(name, inner, &dict, problems)?;
         }
@@ -94,11 +112,22 @@ fn fits(kind: &str, value: &Value) -> Result<bool, Error> {
     let text = value.as_str();
     Ok(match kind {
         "str" | "path" | "raw" | "json" | "jsonarg" => kind == "raw" || !matches!(value, Value::Undefined(_)),
-        "bool" => matches!(value, Value::Bool(_)) || text.is_some_and(|t| catalog::arguments::truth(t).is_some()) || matches!(value.as_i64(), Some(0 | 1)),
-        "int" => value.as_i64().is_some() || text.is_some_and(|t| t.trim().parse::<i64>().is_ok()) || value.as_f64().is_some_and(|f| f.fract() == 0.0),
+        "bool" => {
+            matches!(value, Value::Bool(_))
+                || text.is_some_and(|t| catalog::arguments::truth(t).is_some())
+                || matches!(value.as_i64(), Some(0 | 1))
+        }
+        "int" => {
+            value.as_i64().is_some()
+                || text.is_some_and(|t| t.trim().parse::<i64>().is_ok())
+                || value.as_f64().is_some_and(|f| f.fract() == 0.0)
+        }
         "float" => value.as_f64().is_some() || text.is_some_and(|t| t.trim().parse::<f64>().is_ok()),
         "list" => value.as_list().is_some() || text.is_some() || value.as_i64().is_some(),
-        "dict" => value.as_dict().is_some() || text.is_some_and(|t| t.contains('=') || t.trim_start().starts_with('{')),
+        "dict" => {
+            value.as_dict().is_some()
+                || text.is_some_and(|t| t.contains('=') || t.trim_start().starts_with('{'))
+        }
         _ => true,
     })
 }

@@ -33,11 +33,13 @@ pub(crate) struct Connections {
     notices: Arc<dyn Notices>,
     /// What a host said when it was left in the middle of the run (reset_connection).
     sealed: Mutex<HashMap<String, Sealed>>,
+    /// What the closed connections cost.
+    past: Mutex<Counted>,
 }
 
 impl Connections {
     pub(crate) fn new(info: RunInfo, notices: Arc<dyn Notices>) -> Self {
-        Self { cells: Mutex::default(), places: Mutex::default(), info, notices, sealed: Mutex::default() }
+        Self { cells: Mutex::default(), places: Mutex::default(), info, notices, sealed: Mutex::default(), past: Mutex::default() }
     }
 
     /// The host's link and the agent of the wanted user.
@@ -84,10 +86,12 @@ impl Connections {
     pub(crate) async fn close(&self, host: &str) {
         let Some(place) = self.places.lock().get(host).cloned() else { return };
         let cell = self.cells.lock().remove(&place);
-        if let Some(Ok(link)) = cell.and_then(|cell| cell.get().cloned())
-            && let Ok(sealed) = link.bye(false).await
-        {
-            self.sealed.lock().insert(host.to_owned(), sealed);
+        if let Some(Ok(link)) = cell.and_then(|cell| cell.get().cloned()) {
+            let (end, cost) = end(link, false).await;
+            self.past.lock().add(cost);
+            if let Ok(sealed) = end {
+                self.sealed.lock().insert(host.to_owned(), sealed);
+            }
         }
     }
 
@@ -102,12 +106,13 @@ impl Connections {
                 let hosts = of_place(&place);
                 let failed = hosts.iter().any(|host| failed(host));
                 drop(cell);
-                ends.push((hosts, tokio::spawn(link.bye(failed))));
+                ends.push((hosts, tokio::spawn(end(link, failed))));
             }
         }
         let mut all: HashMap<_, _> = self.sealed.lock().drain().map(|(host, sealed)| (host, Ok(sealed))).collect();
         for (hosts, end) in ends {
-            if let Ok(sealed) = end.await {
+            if let Ok((sealed, cost)) = end.await {
+                self.past.lock().add(cost);
                 all.extend(hosts.into_iter().map(|host| (host, sealed.clone())));
             }
         }
@@ -116,12 +121,17 @@ impl Connections {
 
     pub(crate) fn counters(&self) -> Counted {
         let links: Vec<Link> = self.cells.lock().values().filter_map(|c| c.get()?.as_ref().ok().cloned()).collect();
-        Counted {
-            round_trips: links.iter().map(Link::round_trips).max().unwrap_or_default(),
-            sent: links.iter().map(Link::bytes_sent).sum(),
-            received: links.iter().map(Link::bytes_received).sum(),
-        }
+        let mut all = *self.past.lock();
+        links.iter().for_each(|link| all.add(Counted::of(link)));
+        all
     }
+}
+
+/// The goodbye, and what the connection cost with it.
+async fn end(link: Link, failed: bool) -> (Result<Sealed, LinkError>, Counted) {
+    let counter = link.clone();
+    let sealed = link.bye(failed).await;
+    (sealed, Counted::of(&counter))
 }
 
 /// What the connections cost.
@@ -131,6 +141,18 @@ pub struct Counted {
     pub round_trips: u64,
     pub sent: u64,
     pub received: u64,
+}
+
+impl Counted {
+    fn of(link: &Link) -> Self {
+        Self { round_trips: link.round_trips(), sent: link.bytes_sent(), received: link.bytes_received() }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.round_trips = self.round_trips.max(other.round_trips);
+        self.sent += other.sent;
+        self.received += other.received;
+    }
 }
 
 /// Names the machine and the account that a connection leads to.

@@ -9,10 +9,10 @@ use std::time::SystemTime;
 use parking_lot::Mutex;
 
 /// Contents up to this size travel with the call; asking for them would cost more.
-pub const INLINE: usize = 4096;
+pub(crate) const INLINE: usize = 4096;
 
 #[derive(Default)]
-pub struct Contents {
+pub(crate) struct Contents {
     known: Mutex<HashMap<String, Source>>,
     /// Files that were read already, as long as they stay the same.
     files: Mutex<HashMap<(PathBuf, bool), (Stamp, Content)>>,
@@ -25,13 +25,13 @@ enum Source {
 }
 
 /// Undoes the vault.
-pub type Opener<'a> = &'a dyn Fn(Vec<u8>) -> Result<Vec<u8>, String>;
+pub(crate) type Opener<'a> = &'a dyn Fn(Vec<u8>) -> Result<Vec<u8>, String>;
 
 type Stamp = (u64, Option<SystemTime>);
 
 /// One content.
 #[derive(Clone, Debug)]
-pub struct Content {
+pub(crate) struct Content {
     pub digest: String,
     pub size: u64,
     /// The bytes, if they are few.
@@ -39,7 +39,7 @@ pub struct Content {
 }
 
 impl Contents {
-    pub fn bytes(&self, bytes: Vec<u8>) -> Content {
+    pub(crate) fn bytes(&self, bytes: Vec<u8>) -> Content {
         let digest = blake3::hash(&bytes).to_hex().to_string();
         let bytes: Arc<[u8]> = bytes.into();
         let content = content(&digest, &bytes);
@@ -48,7 +48,7 @@ impl Contents {
     }
 
     /// A file of the project. `open`: undoes the vault, if the file is encrypted; `None`: as it is.
-    pub fn file(&self, path: &Path, open: Option<Opener<'_>>) -> io::Result<Content> {
+    pub(crate) fn file(&self, path: &Path, open: Option<Opener<'_>>) -> io::Result<Content> {
         let metadata = std::fs::metadata(path)?;
         let stamp = (metadata.len(), metadata.modified().ok());
         let key = (path.to_owned(), open.is_some());
@@ -86,7 +86,10 @@ impl link::Blobs for Contents {
         match source {
             Source::Bytes(bytes) => Some(bytes),
             // A file that has changed since is not what was promised.
-            Source::File(path) => std::fs::read(path).ok().filter(|bytes| blake3::hash(bytes).to_hex().as_str() == digest).map(Into::into),
+            Source::File(path) => std::fs::read(path)
+                .ok()
+                .filter(|bytes| blake3::hash(bytes).to_hex().as_str() == digest)
+                .map(Into::into),
         }
     }
 }

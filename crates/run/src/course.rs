@@ -13,12 +13,12 @@ use tokio::sync::{Notify, Semaphore};
 use crate::event::{Event, Step};
 
 /// A place in the play, ordered as the play is.
-pub type Path = Vec<u32>;
+pub(crate) type Path = Vec<u32>;
 
 /// What one run of a `run_once` task left for the other hosts.
-pub type Published<T> = Option<Arc<T>>;
+pub(crate) type Published<T> = Option<Arc<T>>;
 
-pub struct Course<T> {
+pub(crate) struct Course<T> {
     state: Mutex<State<T>>,
     moved: Notify,
     sink: Box<dyn Fn(&Event) + Send + Sync>,
@@ -46,7 +46,7 @@ struct Waiting {
 }
 
 impl<T> Course<T> {
-    pub fn new(hosts: &[Arc<str>], free: bool, sink: Box<dyn Fn(&Event) + Send + Sync>) -> Self {
+    pub(crate) fn new(hosts: &[Arc<str>], free: bool, sink: Box<dyn Fn(&Event) + Send + Sync>) -> Self {
         let frontier = hosts.iter().map(|h| (h.clone(), Some(Path::new()))).collect();
         let state = State {
             hosts: hosts.to_vec(),
@@ -62,14 +62,14 @@ impl<T> Course<T> {
     }
 
     /// This host has come to a step.
-    pub fn announce(&self, path: &[u32], step: &Arc<Step>) {
+    pub(crate) fn announce(&self, path: &[u32], step: &Arc<Step>) {
         let mut state = self.state.lock();
         state.steps.entry(path.to_vec()).or_default().step.get_or_insert_with(|| step.clone());
         self.show(&mut state);
     }
 
     /// Something happened at a step.
-    pub fn report(&self, host: &str, path: &[u32], event: Event) {
+    pub(crate) fn report(&self, host: &str, path: &[u32], event: Event) {
         let mut state = self.state.lock();
         let rank = state.hosts.iter().position(|h| **h == *host).unwrap_or(usize::MAX);
         state.steps.entry(path.to_vec()).or_default().events.push((rank, event));
@@ -77,7 +77,7 @@ impl<T> Course<T> {
     }
 
     /// Everything before `path` is settled on this host.
-    pub fn advance(&self, host: &str, path: &[u32]) {
+    pub(crate) fn advance(&self, host: &str, path: &[u32]) {
         let mut state = self.state.lock();
         if let Some(Some(at)) = state.frontier.get_mut(host)
             && at.as_slice() < path
@@ -90,7 +90,7 @@ impl<T> Course<T> {
     }
 
     /// This host goes no further in this play.
-    pub fn finish(&self, host: &str, failed: bool) {
+    pub(crate) fn finish(&self, host: &str, failed: bool) {
         let mut state = self.state.lock();
         if let Some(at) = state.frontier.get_mut(host) {
             *at = None;
@@ -104,17 +104,19 @@ impl<T> Course<T> {
     }
 
     /// Until every other host has settled everything before `path`.
-    pub async fn gather(&self, host: &str, path: &[u32]) {
-        self.until(|state| state.others(host).all(|at| at.as_ref().is_none_or(|p| p.as_slice() >= path))).await;
+    pub(crate) async fn gather(&self, host: &str, path: &[u32]) {
+        self.until(|state| state.others(host).all(|at| at.as_ref().is_none_or(|p| p.as_slice() >= path)))
+            .await;
     }
 
     /// Until every other host has settled `path` too.
-    pub async fn pass(&self, host: &str, path: &[u32]) {
-        self.until(|state| state.others(host).all(|at| at.as_ref().is_none_or(|p| p.as_slice() > path))).await;
+    pub(crate) async fn pass(&self, host: &str, path: &[u32]) {
+        self.until(|state| state.others(host).all(|at| at.as_ref().is_none_or(|p| p.as_slice() > path)))
+            .await;
     }
 
     /// Until that host has come at least to `path`.
-    pub async fn reached(&self, host: &str, path: &[u32]) {
+    pub(crate) async fn reached(&self, host: &str, path: &[u32]) {
         self.until(|state| match state.frontier.get(host) {
             Some(Some(at)) => at.as_slice() >= path,
             _ => true,
@@ -123,28 +125,37 @@ impl<T> Course<T> {
     }
 
     /// After [`Course::gather`]: whether this host is the one that does a `run_once` step.
-    pub fn is_first(&self, host: &str, path: &[u32]) -> bool {
+    pub(crate) fn is_first(&self, host: &str, path: &[u32]) -> bool {
         let state = self.state.lock();
         if state.once.contains_key(path) {
             return false;
         }
-        let first = state.hosts.iter().find(|h| state.frontier.get(*h).is_some_and(|at| at.as_deref() == Some(path)));
+        let first =
+            state.hosts.iter().find(|h| state.frontier.get(*h).is_some_and(|at| at.as_deref() == Some(path)));
         first.is_none_or(|first| **first == *host)
     }
 
-    pub fn publish(&self, path: &[u32], what: Arc<T>) {
+    pub(crate) fn publish(&self, path: &[u32], what: Arc<T>) {
         self.state.lock().once.insert(path.to_vec(), what);
         self.moved.notify_waiters();
     }
 
     /// What the first host published for this step; `None` if it will never come (that host has ended).
-    pub async fn published(&self, host: &str, path: &[u32]) -> Published<T> {
-        self.until(|state| state.once.contains_key(path) || state.hosts.iter().find(|h| state.frontier.get(*h).is_some_and(|at| at.as_deref() == Some(path))).is_none_or(|first| **first == *host)).await;
+    pub(crate) async fn published(&self, host: &str, path: &[u32]) -> Published<T> {
+        self.until(|state| {
+            state.once.contains_key(path)
+                || state
+                    .hosts
+                    .iter()
+                    .find(|h| state.frontier.get(*h).is_some_and(|at| at.as_deref() == Some(path)))
+                    .is_none_or(|first| **first == *host)
+        })
+        .await;
         self.state.lock().once.get(path).cloned()
     }
 
     /// No host may go beyond `path` (any_errors_fatal, max_fail_percentage, end_play).
-    pub fn stop_after(&self, path: &[u32]) {
+    pub(crate) fn stop_after(&self, path: &[u32]) {
         let mut state = self.state.lock();
         if state.stop.as_ref().is_none_or(|at| at.as_slice() > path) {
             state.stop = Some(path.to_vec());
@@ -154,35 +165,36 @@ impl<T> Course<T> {
     }
 
     /// Whether the play was stopped before `path`.
-    pub fn is_stopped(&self, path: &[u32]) -> bool {
+    pub(crate) fn is_stopped(&self, path: &[u32]) -> bool {
         self.state.lock().stop.as_ref().is_some_and(|at| at.as_slice() < path)
     }
 
     /// This host has sent what it has to send at this step.
-    pub fn sent(&self, host: &str, path: &[u32]) {
+    pub(crate) fn sent(&self, host: &str, path: &[u32]) {
         self.state.lock().sent.insert((host.to_owned(), path.to_vec()));
         self.moved.notify_waiters();
     }
 
     /// Until every host before this one has sent its part of this step, or has passed it.
-    pub async fn turn(&self, host: &str, path: &[u32]) {
+    pub(crate) async fn turn(&self, host: &str, path: &[u32]) {
         self.until(|state| {
             let before = state.hosts.iter().take_while(|h| ***h != *host);
             before.into_iter().all(|earlier| {
                 let at = state.frontier.get(earlier).and_then(Option::as_ref);
-                at.is_none_or(|at| at.as_slice() > path) || state.sent.contains(&(earlier.to_string(), path.to_vec()))
+                at.is_none_or(|at| at.as_slice() > path)
+                    || state.sent.contains(&(earlier.to_string(), path.to_vec()))
             })
         })
         .await;
     }
 
     /// Lets so many hosts through at this step at once.
-    pub fn gate(&self, path: &[u32], most: usize) -> Arc<Semaphore> {
+    pub(crate) fn gate(&self, path: &[u32], most: usize) -> Arc<Semaphore> {
         self.state.lock().gates.entry(path.to_vec()).or_insert_with(|| Arc::new(Semaphore::new(most))).clone()
     }
 
     /// How many hosts have failed, and of how many.
-    pub fn failures(&self) -> (usize, usize) {
+    pub(crate) fn failures(&self) -> (usize, usize) {
         let state = self.state.lock();
         (state.failed.len(), state.hosts.len())
     }
@@ -208,7 +220,9 @@ impl<T> Course<T> {
             if !passed && !self.free && !done_is_prefix(&slowest, path) {
                 break;
             }
-            if !waiting.announced && let Some(step) = &waiting.step {
+            if !waiting.announced
+                && let Some(step) = &waiting.step
+            {
                 (self.sink)(&Event::Step(step.clone()));
                 waiting.announced = true;
             }

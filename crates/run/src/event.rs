@@ -103,21 +103,39 @@ pub struct Recap {
 
 #[derive(Clone, Debug)]
 pub enum Event {
-    Playbook { file: String },
-    Play { name: Arc<str>, hosts: Vec<Arc<str>> },
+    Playbook {
+        file: String,
+    },
+    Play {
+        name: Arc<str>,
+        hosts: Vec<Arc<str>>,
+    },
     NoHostsMatched,
     NoHostsLeft,
     Step(Arc<Step>),
     Ended(Ended),
     /// Not over yet: a retry of `until`, a poll of an async job.
-    Retrying { step: Arc<Step>, host: Arc<str>, left: u64, result: Arc<Map> },
-    Included { step: Arc<Step>, host: Arc<str>, file: String, item: Option<String> },
+    Retrying {
+        step: Arc<Step>,
+        host: Arc<str>,
+        left: u64,
+        result: Arc<Map>,
+    },
+    Included {
+        step: Arc<Step>,
+        host: Arc<str>,
+        file: String,
+        item: Option<String>,
+    },
     Warning(String),
     Deprecated(String),
     /// Something worth saying that is no warning (another ssh transport, a new host key).
     Notice(String),
     /// Out of order, for live views: what a host is doing now.
-    Now { host: Arc<str>, doing: String },
+    Now {
+        host: Arc<str>,
+        doing: String,
+    },
     Stats(Json),
     Recap(Recap),
 }

@@ -7,9 +7,11 @@ use parking_lot::Mutex;
 use playbook::ir::Task;
 
 /// Names through which a task can see how far others are, or which host it is.
-const TELLING: &[&str] = &["hostvars", "ansible_play_hosts", "ansible_play_batch", "ansible_play_hosts_all", "play_hosts"];
+const TELLING: &[&str] =
+    &["hostvars", "ansible_play_hosts", "ansible_play_batch", "ansible_play_hosts_all", "play_hosts"];
 /// In a condition these make one host do what another waits for.
-const IN_CONDITIONS: &[&str] = &["inventory_hostname", "groups", "group_names", "ansible_hostname", "ansible_fqdn", "ansible_host"];
+const IN_CONDITIONS: &[&str] =
+    &["inventory_hostname", "groups", "group_names", "ansible_hostname", "ansible_fqdn", "ansible_host"];
 
 #[derive(Default)]
 pub(crate) struct Mentions {
@@ -33,15 +35,28 @@ impl Mentions {
 }
 
 fn mentions(engine: &Engine, task: &Task) -> bool {
-    let conditions = task.keywords.when.iter().chain(task.changed_when.iter().flatten()).chain(task.failed_when.iter().flatten()).chain(task.until.iter().flatten());
+    let conditions = task
+        .keywords
+        .when
+        .iter()
+        .chain(task.changed_when.iter().flatten())
+        .chain(task.failed_when.iter().flatten())
+        .chain(task.until.iter().flatten());
     for condition in conditions {
-        if names(engine, condition, true).iter().any(|n| TELLING.contains(&n.as_str()) || IN_CONDITIONS.contains(&n.as_str())) {
+        if names(engine, condition, true)
+            .iter()
+            .any(|n| TELLING.contains(&n.as_str()) || IN_CONDITIONS.contains(&n.as_str()))
+        {
             return true;
         }
     }
     let loops = task.loop_.iter().map(|l| &l.items);
     let vars = task.keywords.vars.iter().flat_map(|layer| layer.vars.values());
-    task.args.values().chain(loops).chain(vars).any(|value| names(engine, value, false).iter().any(|n| TELLING.contains(&n.as_str())))
+    task.args
+        .values()
+        .chain(loops)
+        .chain(vars)
+        .any(|value| names(engine, value, false).iter().any(|n| TELLING.contains(&n.as_str())))
 }
 
 /// The variables that a value's templates mention.
@@ -49,8 +64,12 @@ fn names(engine: &Engine, value: &Value, expression: bool) -> Vec<String> {
     match value {
         Value::Str(text) if expression && !text.is_template() => engine.mentions_expression(text),
         Value::Str(text) if text.is_template() => engine.mentions(text),
-        Value::List(list) => list.raw_items().iter().flat_map(|item| names(engine, item, expression)).collect(),
-        Value::Dict(dict) => dict.raw_items().iter().flat_map(|(_, item)| names(engine, item, false)).collect(),
+        Value::List(list) => {
+            list.raw_items().iter().flat_map(|item| names(engine, item, expression)).collect()
+        }
+        Value::Dict(dict) => {
+            dict.raw_items().iter().flat_map(|(_, item)| names(engine, item, false)).collect()
+        }
         _ => Vec::new(),
     }
 }

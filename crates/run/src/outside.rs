@@ -49,10 +49,18 @@ impl Outside for Progress {
         Err(Error::pending(PendingWhat::Host(host.to_owned())))
     }
 
-    fn lookup(&self, _scope: &Scope, name: &str, args: &[Value], kwargs: &[(Arc<str>, Value)]) -> Option<Result<Vec<Value>, Error>> {
+    fn lookup(
+        &self,
+        _scope: &Scope,
+        name: &str,
+        args: &[Value],
+        kwargs: &[(Arc<str>, Value)],
+    ) -> Option<Result<Vec<Value>, Error>> {
         match name {
             "pipe" => Some(each(args, |command| pipe(command).map(|text| vec![Value::str(text)]))),
-            "lines" => Some(each(args, |command| pipe(command).map(|text| text.lines().map(Value::str).collect()))),
+            "lines" => {
+                Some(each(args, |command| pipe(command).map(|text| text.lines().map(Value::str).collect())))
+            }
             "url" => Some(each(args, |url| read(url, kwargs))),
             _ => None,
         }
@@ -75,9 +83,17 @@ fn each(args: &[Value], one: impl Fn(&str) -> Result<Vec<Value>, Error>) -> Resu
 
 /// The person wrote a shell command to be run on the controller: that is what this lookup is.
 fn pipe(command: &str) -> Result<String, Error> {
-    let output = Command::new("/bin/sh").arg("-c").arg(command).output().map_err(|e| Error::new(format!("lookup('pipe', '{command}'): {e}")))?;
+    let output = Command::new("/bin/sh")
+        .arg("-c")
+        .arg(command)
+        .output()
+        .map_err(|e| Error::new(format!("lookup('pipe', '{command}'): {e}")))?;
     if !output.status.success() {
-        return Err(Error::new(format!("lookup('pipe', '{command}') ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim())));
+        return Err(Error::new(format!(
+            "lookup('pipe', '{command}') ended with {}: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        )));
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
 }
@@ -86,7 +102,8 @@ fn read(url: &str, kwargs: &[(Arc<str>, Value)]) -> Result<Vec<Value>, Error> {
     let option = |name: &str| kwargs.iter().find(|(key, _)| **key == *name).map(|(_, value)| value);
     let timeout = option("timeout").and_then(Value::as_f64).unwrap_or(10.0);
     let flag = |name: &str| option(name).map_or(Ok(true), Value::truth);
-    let bytes = agent::web::read(url, std::time::Duration::from_secs_f64(timeout.max(0.1)), flag("validate_certs")?);
+    let bytes =
+        agent::web::read(url, std::time::Duration::from_secs_f64(timeout.max(0.1)), flag("validate_certs")?);
     let bytes = bytes.map_err(|e| Error::new(format!("lookup('url', '{url}'): {e}")))?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
     if flag("split_lines")? { Ok(text.lines().map(Value::str).collect()) } else { Ok(vec![Value::str(text)]) }

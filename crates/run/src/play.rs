@@ -111,7 +111,13 @@ impl Run {
         Ok(Next::Play)
     }
 
-    fn frame(&self, play: &Arc<Play>, vars: Arc<PlayVars>, name: Arc<str>, scope: &Scope) -> Result<Frame, Error> {
+    fn frame(
+        &self,
+        play: &Arc<Play>,
+        vars: Arc<PlayVars>,
+        name: Arc<str>,
+        scope: &Scope,
+    ) -> Result<Frame, Error> {
         let flag = |value: &Option<Value>, default: bool| match value {
             Some(value) => as_bool(&scope.resolved(value)?),
             None => Ok(default),
@@ -121,22 +127,38 @@ impl Run {
             None => "linear".to_owned(),
         };
         let strategy = strategy.rsplit('.').next().unwrap_or_default().to_owned();
-        if !matches!(strategy.as_str(), "linear" | "free" | "host_pinned" | "debug" | "mitogen_linear" | "mitogen_free" | "mitogen_host_pinned") {
-            return Err(Error::new(format!("the strategy `{strategy}` is not known; known are linear, free and host_pinned")));
+        if !matches!(
+            strategy.as_str(),
+            "linear"
+                | "free"
+                | "host_pinned"
+                | "debug"
+                | "mitogen_linear"
+                | "mitogen_free"
+                | "mitogen_host_pinned"
+        ) {
+            return Err(Error::new(format!(
+                "the strategy `{strategy}` is not known; known are linear, free and host_pinned"
+            )));
         }
-        let percentage = match &play.max_fail_percentage {
-            Some(value) => {
-                let text = scope.text(value)?;
-                let number = text.trim().trim_end_matches('%').parse();
-                Some(number.map_err(|_| Error::new(format!("max_fail_percentage must be a number, not `{text}`")))?)
-            }
-            None => None,
-        };
+        let percentage =
+            match &play.max_fail_percentage {
+                Some(value) => {
+                    let text = scope.text(value)?;
+                    let number = text.trim().trim_end_matches('%').parse();
+                    Some(number.map_err(|_| {
+                        Error::new(format!("max_fail_percentage must be a number, not `{text}`"))
+                    })?)
+                }
+                None => None,
+            };
         Ok(Frame {
             handlers: Arc::new(RwLock::new(play.handlers.clone())),
             strategy,
             force_handlers: self.settings.force_handlers || flag(&play.force_handlers, false)?,
-            lockstep: percentage.is_some() || self.settings.any_errors_fatal || play.keywords.any_errors_fatal.is_some(),
+            lockstep: percentage.is_some()
+                || self.settings.any_errors_fatal
+                || play.keywords.any_errors_fatal.is_some(),
             max_fail_percentage: percentage,
             play: play.clone(),
             vars,
@@ -226,14 +248,23 @@ impl Run {
         }
         let mut hosts: Vec<Arc<str>> = selected.hosts.into_iter().map(Arc::from).collect();
         drop(inventory);
-        match play.order.as_ref().map(|o| scope.text(o)).transpose().map_err(|e| located(e, &play.origin))?.as_deref() {
+        match play
+            .order
+            .as_ref()
+            .map(|o| scope.text(o))
+            .transpose()
+            .map_err(|e| located(e, &play.origin))?
+            .as_deref()
+        {
             None | Some("inventory") => {}
             Some("sorted") => hosts.sort(),
             Some("reverse_sorted") => hosts.sort_by(|a, b| b.cmp(a)),
             Some("reverse_inventory") => hosts.reverse(),
             Some("shuffle") => shuffle(&mut hosts),
             Some(other) => {
-                let text = format!("`order: {other}` is not known; known are inventory, sorted, reverse_sorted, reverse_inventory, shuffle");
+                let text = format!(
+                    "`order: {other}` is not known; known are inventory, sorted, reverse_sorted, reverse_inventory, shuffle"
+                );
                 return Err(Diagnostic::new(text).at(&play.origin));
             }
         }
@@ -261,7 +292,10 @@ impl Run {
             if prompt.confirm {
                 let again = ask(format!("confirm {question}"), !prompt.private).await;
                 if answer != again {
-                    return Err(Error::new(format!("the two answers for `{}` are not the same", prompt.name)));
+                    return Err(Error::new(format!(
+                        "the two answers for `{}` are not the same",
+                        prompt.name
+                    )));
                 }
             }
             answer = answer.filter(|a| !a.is_empty()).or(default);
@@ -278,9 +312,11 @@ impl Run {
 
     fn encrypted(&self, prompt: &playbook::ir::Prompt, value: Value, scope: &Scope) -> Result<Value, Error> {
         let Some(method) = &prompt.encrypt else { return Ok(value) };
-        let scope = scope.with([(Arc::from("_answer"), value), (Arc::from("_method"), Value::str(method.as_str()))]);
+        let scope =
+            scope.with([(Arc::from("_answer"), value), (Arc::from("_method"), Value::str(method.as_str()))]);
         let origin = Arc::new(Origin::new(std::path::Path::new("vars_prompt").to_owned(), 1, 1));
-        let salt = prompt.salt.as_ref().map(|s| format!(", salt='{}'", s.replace('\'', ""))).unwrap_or_default();
+        let salt =
+            prompt.salt.as_ref().map(|s| format!(", salt='{}'", s.replace('\'', ""))).unwrap_or_default();
         let source = format!("{{{{ _answer | password_hash(_method{salt}) }}}}");
         self.engine.render(&Str::trusted(source, origin), &scope)
     }
@@ -308,7 +344,10 @@ impl Run {
         };
         put("gather_subset", play.gather_subset.clone().or_else(subset));
         put("gather_timeout", play.gather_timeout.clone().or(self.settings.gather_timeout.map(Value::Int)));
-        put("fact_path", play.fact_path.clone().or_else(|| self.settings.fact_path.as_deref().map(Value::str)));
+        put(
+            "fact_path",
+            play.fact_path.clone().or_else(|| self.settings.fact_path.as_deref().map(Value::str)),
+        );
         let mut keywords = (*play.keywords).clone();
         keywords.tags.push(Arc::from("always"));
         keywords.when.clear();
@@ -391,4 +430,3 @@ fn shuffle(hosts: &mut [Arc<str>]) {
         hosts.swap(i, (u64::from_le_bytes(bytes) % (i as u64 + 1)) as usize);
     }
 }
-

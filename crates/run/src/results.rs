@@ -4,7 +4,7 @@ use catalog::{Json, Map};
 use expressions::Error;
 use link::LinkError;
 
-pub fn skipped(reason: &str) -> Map {
+pub(crate) fn skipped(reason: &str) -> Map {
     let mut result = Map::new();
     result.insert("changed".to_owned(), false.into());
     result.insert("skipped".to_owned(), true.into());
@@ -13,7 +13,7 @@ pub fn skipped(reason: &str) -> Map {
 }
 
 /// Skipped because this condition did not hold.
-pub fn condition_false(condition: Json) -> Map {
+pub(crate) fn condition_false(condition: Json) -> Map {
     let mut result = Map::new();
     result.insert("changed".to_owned(), false.into());
     result.insert("skipped".to_owned(), true.into());
@@ -22,7 +22,7 @@ pub fn condition_false(condition: Json) -> Map {
     result
 }
 
-pub fn failed(message: impl Into<String>) -> Map {
+pub(crate) fn failed(message: impl Into<String>) -> Map {
     let mut result = Map::new();
     result.insert("changed".to_owned(), false.into());
     result.insert("failed".to_owned(), true.into());
@@ -30,12 +30,12 @@ pub fn failed(message: impl Into<String>) -> Map {
     result
 }
 
-pub fn failed_by(error: &Error) -> Map {
+pub(crate) fn failed_by(error: &Error) -> Map {
     let place = error.origin.as_ref().map(|o| format!(" ({o})")).unwrap_or_default();
     failed(format!("{}{place}", error.message))
 }
 
-pub fn unreachable(error: &LinkError) -> Map {
+pub(crate) fn unreachable(error: &LinkError) -> Map {
     let mut result = Map::new();
     result.insert("changed".to_owned(), false.into());
     result.insert("msg".to_owned(), error.to_string().into());
@@ -43,13 +43,13 @@ pub fn unreachable(error: &LinkError) -> Map {
     result
 }
 
-pub fn ok(changed: bool) -> Map {
+pub(crate) fn ok(changed: bool) -> Map {
     let mut result = Map::new();
     result.insert("changed".to_owned(), changed.into());
     result
 }
 
-pub fn flag(result: &Map, name: &str) -> bool {
+pub(crate) fn flag(result: &Map, name: &str) -> bool {
     match result.get(name) {
         Some(Json::Bool(b)) => *b,
         Some(Json::String(s)) => catalog::arguments::truth(s).unwrap_or(!s.is_empty()),
@@ -58,24 +58,24 @@ pub fn flag(result: &Map, name: &str) -> bool {
     }
 }
 
-pub fn is_failed(result: &Map) -> bool {
+pub(crate) fn is_failed(result: &Map) -> bool {
     flag(result, "failed")
 }
 
-pub fn is_changed(result: &Map) -> bool {
+pub(crate) fn is_changed(result: &Map) -> bool {
     flag(result, "changed")
 }
 
-pub fn is_skipped(result: &Map) -> bool {
+pub(crate) fn is_skipped(result: &Map) -> bool {
     flag(result, "skipped")
 }
 
-pub fn is_unreachable(result: &Map) -> bool {
+pub(crate) fn is_unreachable(result: &Map) -> bool {
     flag(result, "unreachable")
 }
 
 /// What Ansible's executor adds to every module's result.
-pub fn complete(result: &mut Map) {
+pub(crate) fn complete(result: &mut Map) {
     for name in ["stdout", "stderr"] {
         let lines = format!("{name}_lines");
         if let Some(Json::String(text)) = result.get(name)
@@ -94,7 +94,11 @@ pub fn complete(result: &mut Map) {
 
 /// Python's `splitlines`.
 fn python_lines(text: &str) -> Vec<String> {
-    let mut lines: Vec<String> = text.replace("\r\n", "\n").split(['\n', '\r', '\x0b', '\x0c', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}', '\u{2029}']).map(str::to_owned).collect();
+    let mut lines: Vec<String> = text
+        .replace("\r\n", "\n")
+        .split(['\n', '\r', '\x0b', '\x0c', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}', '\u{2029}'])
+        .map(str::to_owned)
+        .collect();
     if lines.last().is_some_and(String::is_empty) {
         lines.pop();
     }
@@ -102,7 +106,7 @@ fn python_lines(text: &str) -> Vec<String> {
 }
 
 /// What is shown of a result that must not be shown.
-pub fn censored(result: &Map) -> Map {
+pub(crate) fn censored(result: &Map) -> Map {
     let mut shown = Map::new();
     let text = "the output has been hidden due to the fact that 'no_log: true' was specified for this result";
     shown.insert("censored".to_owned(), text.into());

@@ -27,7 +27,8 @@ use crate::settings::Settings;
 use crate::walker::Walker;
 
 /// Asks the person at the terminal; `None`: nobody is there. The flag: whether what is typed is shown.
-pub type Asker = Arc<dyn Fn(String, bool) -> Pin<Box<dyn Future<Output = Option<String>> + Send>> + Send + Sync>;
+pub type Asker =
+    Arc<dyn Fn(String, bool) -> Pin<Box<dyn Future<Output = Option<String>> + Send>> + Send + Sync>;
 
 pub struct Run {
     pub(crate) settings: Settings,
@@ -134,7 +135,13 @@ impl Run {
         Scope::new(&self.variables, &play.vars, Some(task), Some(host), extras)
     }
 
-    pub(crate) fn way(&self, walker: &Walker, task: &Task, scope: &Scope, delegate: Option<&str>) -> Result<Way, Error> {
+    pub(crate) fn way(
+        &self,
+        walker: &Walker,
+        task: &Task,
+        scope: &Scope,
+        delegate: Option<&str>,
+    ) -> Result<Way, Error> {
         let delegated = delegate.is_some_and(|d| *d != *walker.host);
         let host = delegate.unwrap_or(&walker.host);
         let other = delegated.then(|| scope.of_host(Arc::from(host)));
@@ -162,12 +169,15 @@ impl Run {
                 self.variables.change_inventory(|inventory| inventory.add_host(name, groups, vars));
             }
             Effect::GroupBy { group, parents } => {
-                let added = self.variables.change_inventory(|inventory| inventory.add_to_group(host, group, parents));
+                let added =
+                    self.variables.change_inventory(|inventory| inventory.add_to_group(host, group, parents));
                 if let Err(problem) = added {
                     self.warn(problem.message);
                 }
             }
-            Effect::SetStats { data, per_host, aggregate } => self.set_stats(host, data, *per_host, *aggregate),
+            Effect::SetStats { data, per_host, aggregate } => {
+                self.set_stats(host, data, *per_host, *aggregate)
+            }
         }
     }
 
@@ -271,7 +281,10 @@ impl Run {
     }
 
     pub(crate) fn refresh_inventory(&self) {
-        self.warn("`meta: refresh_inventory`: the inventory is read once a run; what was read at the start stays".to_owned());
+        self.warn(
+            "`meta: refresh_inventory`: the inventory is read once a run; what was read at the start stays"
+                .to_owned(),
+        );
     }
 
     /// `--step`: one question for all hosts.
@@ -285,7 +298,9 @@ impl Run {
                 return *answer;
             }
         }
-        let answer = (self.asker)(format!("Perform task: {name} (N)o/(y)es/(c)ontinue: "), true).await.unwrap_or_default();
+        let answer = (self.asker)(format!("Perform task: {name} (N)o/(y)es/(c)ontinue: "), true)
+            .await
+            .unwrap_or_default();
         let answer = answer.trim().to_lowercase();
         let mut state = self.state.lock();
         state.continue_all = answer.starts_with('c');
@@ -315,7 +330,11 @@ impl Run {
     }
 
     /// A call's end; Ctrl-C stops the call's processes on the host.
-    pub(crate) async fn await_call(&self, handle: CallHandle, link: Option<&Link>) -> Result<CallEnd, LinkError> {
+    pub(crate) async fn await_call(
+        &self,
+        handle: CallHandle,
+        link: Option<&Link>,
+    ) -> Result<CallEnd, LinkError> {
         let id = handle.id;
         tokio::pin!(handle);
         let interrupt = self.interrupt.notified();
@@ -351,7 +370,9 @@ impl Run {
                         generations.insert(host, generation);
                     }
                 }
-                Err(error) if !failed.contains(&host) => self.warn(format!("{host}: the record of this run could not be closed: {error}")),
+                Err(error) if !failed.contains(&host) => {
+                    self.warn(format!("{host}: the record of this run could not be closed: {error}"))
+                }
                 Err(_) => {}
             }
         }

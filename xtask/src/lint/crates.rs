@@ -1,16 +1,20 @@
 //! Licences, sources and advisories of crates from outside, by cargo-deny.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::Result;
 
 use crate::shell;
 use crate::tally::Tally;
 
+/// How long installing cargo-deny may take.
+const PATIENCE: Duration = Duration::from_secs(20 * 60);
+
 pub(super) fn check(tally: &mut Tally) -> Result<()> {
     let Some(deny) = tool()? else {
-        tally.skipped.push("licences, sources and advisories: cargo-deny could not be installed".to_owned());
+        tally.skipped.push("licences, sources and advisories: cargo-deny could not be had".to_owned());
         return Ok(());
     };
     let output = run(&deny, &["licenses", "bans", "sources"])?;
@@ -73,6 +77,16 @@ fn tool() -> Result<Option<PathBuf>> {
     install.args(["install", "cargo-deny", "--locked", "--quiet", "--root"]).arg(&place);
     // Built beside our own things, so that it does not get in their way.
     install.env("CARGO_TARGET_DIR", place.join("build"));
-    let installed = shell::status(&mut install)?.success();
-    Ok((installed && program.is_file()).then_some(program))
+    let installed = shell::wait_at_most(install.stdin(Stdio::null()).spawn()?, PATIENCE);
+    match installed {
+        Ok(status) if status.success() && program.is_file() => Ok(Some(program)),
+        Ok(status) => {
+            println!("installing cargo-deny ended with {status}");
+            Ok(None)
+        }
+        Err(error) => {
+            println!("installing cargo-deny: {error:#}");
+            Ok(None)
+        }
+    }
 }

@@ -82,7 +82,8 @@ impl Reader<'_> {
         };
         let mut inner = around.clone();
         let own = self.keywords(&entries, VarsKind::RoleParams);
-        let key = format!("{:?}|{:?}", own.when, own.tags);
+        let plain = own.when.is_empty() && own.tags.is_empty();
+        let key = if plain { String::new() } else { format!("{:?}|{:?}", own.when, own.tags) };
         inner.keywords = Arc::new(own.within(&around.keywords));
         let (params, vars) = self.role_params(&entries);
         inner.play_vars = Arc::new(merged(&around.play_vars, [&*vars, &*params]));

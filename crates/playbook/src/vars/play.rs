@@ -77,7 +77,8 @@ impl PlayVars {
     pub fn add_role(&self, role: Arc<Role>) {
         let mut state = self.state.write();
         // The same use of a role may be hidden at first and public later.
-        if !state.roles.iter().any(|known| known.instance == role.instance && (known.public || !role.public)) {
+        if !state.roles.iter().any(|known| known.instance == role.instance && (known.public || !role.public))
+        {
             let mut roles = (*state.roles).clone();
             roles.push(role);
             state.roles = Arc::new(roles);

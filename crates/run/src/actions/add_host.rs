@@ -9,7 +9,8 @@ use crate::walker::prepare::{Work, json};
 
 pub(super) static SPEC: ModuleSpec = ModuleSpec::builtin("add_host", ARGS).check(Check::Query).open();
 
-const ARGS: &[Arg] = &[Arg::str("name").aliases(&["hostname", "host"]), Arg::list("groups").aliases(&["groupname", "group"])];
+const ARGS: &[Arg] =
+    &[Arg::str("name").aliases(&["hostname", "host"]), Arg::list("groups").aliases(&["groupname", "group"])];
 
 pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
     let first = |names: &[&str]| -> Result<Option<String>, Error> {

@@ -15,7 +15,8 @@ impl Action<'_> {
         playbook::search::find(name, kind, &self.task.search).ok_or_else(|| {
             let places = playbook::search::places(name, kind, &self.task.search);
             let places: Vec<String> = places.iter().map(|p| p.display().to_string()).collect();
-            Error::new(format!("Could not find or access '{name}'. Searched in: {}", places.join(", "))).at(&self.task.origin)
+            Error::new(format!("Could not find or access '{name}'. Searched in: {}", places.join(", ")))
+                .at(&self.task.origin)
         })
     }
 
@@ -26,7 +27,11 @@ impl Action<'_> {
             let text = String::from_utf8(bytes).map_err(|_| "the encrypted file is damaged".to_owned())?;
             vault.decrypt(&text).map(|open| open.to_vec()).map_err(|e| e.to_string())
         };
-        self.walker.run.blobs.file(path, decrypt.then_some(&open)).map_err(|e| Error::new(format!("{}: {e}", path.display())))
+        self.walker
+            .run
+            .blobs
+            .file(path, decrypt.then_some(&open))
+            .map_err(|e| Error::new(format!("{}: {e}", path.display())))
     }
 
     pub(super) fn bytes_content(&self, bytes: Vec<u8>) -> Content {

@@ -10,7 +10,8 @@ use super::{Action, content};
 use crate::results;
 use crate::walker::prepare::Work;
 
-pub(super) static SPEC: ModuleSpec = ModuleSpec::builtin("copy", ARGS).file_args().mutually_exclusive(&[&["src", "content"]]);
+pub(super) static SPEC: ModuleSpec =
+    ModuleSpec::builtin("copy", ARGS).file_args().mutually_exclusive(&[&["src", "content"]]);
 
 const ARGS: &[Arg] = &[
     Arg::path("src"),
@@ -72,7 +73,9 @@ fn problem(args: &Map) -> Option<&'static str> {
         (_, _, None) => Some("dest is required"),
         (None, None, _) => Some("src (or content) is required"),
         (Some(_), Some(_), _) => Some("src and content are mutually exclusive"),
-        (_, Some(_), Some(Json::String(dest))) if dest.ends_with('/') => Some("can not use content with a dir as dest"),
+        (_, Some(_), Some(Json::String(dest))) if dest.ends_with('/') => {
+            Some("can not use content with a dir as dest")
+        }
         _ => None,
     }
 }
@@ -93,7 +96,8 @@ fn python_json(value: &Json) -> String {
     match value {
         Json::Array(items) => format!("[{}]", items.iter().map(python_json).collect::<Vec<_>>().join(", ")),
         Json::Object(map) => {
-            let pairs: Vec<String> = map.iter().map(|(k, v)| format!("{}: {}", Json::String(k.clone()), python_json(v))).collect();
+            let pairs: Vec<String> =
+                map.iter().map(|(k, v)| format!("{}: {}", Json::String(k.clone()), python_json(v))).collect();
             format!("{{{}}}", pairs.join(", "))
         }
         other => other.to_string(),
@@ -116,13 +120,25 @@ fn tree(action: &Action<'_>, root: &Path, decrypt: bool, follow: bool) -> Result
     Ok(entries)
 }
 
-fn walk(action: &Action<'_>, root: &Path, below: &Path, decrypt: bool, follow: bool, depth: u32, entries: &mut Vec<Json>) -> Result<(), Error> {
+fn walk(
+    action: &Action<'_>,
+    root: &Path,
+    below: &Path,
+    decrypt: bool,
+    follow: bool,
+    depth: u32,
+    entries: &mut Vec<Json>,
+) -> Result<(), Error> {
     let dir = root.join(below);
     let wrong = |path: &Path, e: std::io::Error| Error::new(format!("{}: {e}", path.display()));
     if depth > 100 {
         return Err(Error::new(format!("{}: folders link to each other without end", dir.display())));
     }
-    let mut names: Vec<_> = std::fs::read_dir(&dir).map_err(|e| wrong(&dir, e))?.filter_map(Result::ok).map(|e| e.file_name()).collect();
+    let mut names: Vec<_> = std::fs::read_dir(&dir)
+        .map_err(|e| wrong(&dir, e))?
+        .filter_map(Result::ok)
+        .map(|e| e.file_name())
+        .collect();
     names.sort();
     for name in names {
         let relative = below.join(&name);
@@ -131,7 +147,12 @@ fn walk(action: &Action<'_>, root: &Path, below: &Path, decrypt: bool, follow: b
         let plain = std::fs::symlink_metadata(&path).map_err(|e| wrong(&path, e))?;
         if plain.is_symlink() && !follow {
             let target = std::fs::read_link(&path).map_err(|e| wrong(&path, e))?;
-            entries.push(content::entry(&shown, "link", None, &[("target", target.to_string_lossy().into_owned().into())]));
+            entries.push(content::entry(
+                &shown,
+                "link",
+                None,
+                &[("target", target.to_string_lossy().into_owned().into())],
+            ));
             continue;
         }
         let metadata = std::fs::metadata(&path).map_err(|e| wrong(&path, e))?;

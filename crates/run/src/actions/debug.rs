@@ -8,12 +8,15 @@ use super::Action;
 use crate::results;
 use crate::walker::prepare::{Work, json};
 
-pub(super) static SPEC: ModuleSpec = ModuleSpec::builtin("debug", ARGS).check(Check::Query).mutually_exclusive(&[&["msg", "var"]]);
+pub(super) static SPEC: ModuleSpec =
+    ModuleSpec::builtin("debug", ARGS).check(Check::Query).mutually_exclusive(&[&["msg", "var"]]);
 
-const ARGS: &[Arg] = &[Arg::raw("msg").default("Hello world!"), Arg::raw("var"), Arg::int("verbosity").default("0")];
+const ARGS: &[Arg] =
+    &[Arg::raw("msg").default("Hello world!"), Arg::raw("var"), Arg::int("verbosity").default("0")];
 
 pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
-    let verbosity = action.get("verbosity")?.and_then(|v| v.as_i64().or_else(|| v.as_str()?.parse().ok())).unwrap_or(0);
+    let verbosity =
+        action.get("verbosity")?.and_then(|v| v.as_i64().or_else(|| v.as_str()?.parse().ok())).unwrap_or(0);
     if verbosity > i64::from(action.walker.run.settings.verbosity) {
         let mut result = results::skipped("Verbosity threshold not met.");
         result.insert("skipped_reason".to_owned(), "Verbosity threshold not met.".into());
@@ -48,7 +51,14 @@ fn show(action: &Action<'_>, var: &Value, result: &mut Map) -> Result<(), Error>
         Some(origin) => Str::trusted(text.as_str(), origin.clone()),
         None => Str::new(text.as_str()),
     };
-    let value = match action.walker.run.engine.evaluate(&source, action.scope).and_then(|v| v.defined()).and_then(|v| json(&v)) {
+    let value = match action
+        .walker
+        .run
+        .engine
+        .evaluate(&source, action.scope)
+        .and_then(|v| v.defined())
+        .and_then(|v| json(&v))
+    {
         Ok(value) => value,
         Err(error) if error.is_undefined() => json!("VARIABLE IS NOT DEFINED!"),
         Err(error) => return Err(error),

@@ -46,7 +46,11 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
 
 /// Where the file goes; never outside of the destination, whatever the host says.
 fn place(action: &Action<'_>, source: &str, dest: &str, flat: bool, host: &str) -> Result<PathBuf, String> {
-    let base = if Path::new(dest).is_absolute() { PathBuf::from(dest) } else { action.walker.play.play.dir.join(dest) };
+    let base = if Path::new(dest).is_absolute() {
+        PathBuf::from(dest)
+    } else {
+        action.walker.play.play.dir.join(dest)
+    };
     let name = Path::new(source).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     if flat {
         if base.is_dir() && !dest.ends_with('/') {
@@ -54,7 +58,8 @@ fn place(action: &Action<'_>, source: &str, dest: &str, flat: bool, host: &str) 
         }
         return Ok(if dest.ends_with('/') { base.join(name) } else { base });
     }
-    let inside: PathBuf = Path::new(source).components().filter(|c| matches!(c, std::path::Component::Normal(_))).collect();
+    let inside: PathBuf =
+        Path::new(source).components().filter(|c| matches!(c, std::path::Component::Normal(_))).collect();
     Ok(base.join(host).join(inside))
 }
 
@@ -76,7 +81,9 @@ impl After {
         };
         let bytes = match base64::engine::general_purpose::STANDARD.decode(content) {
             Ok(bytes) => bytes,
-            Err(_) => return *result = results::failed("the host sent something that is not the content of a file"),
+            Err(_) => {
+                return *result = results::failed("the host sent something that is not the content of a file");
+            }
         };
         match store(target, &bytes) {
             Ok(()) => self.done(result, target, true),

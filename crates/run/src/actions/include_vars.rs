@@ -12,7 +12,10 @@ use super::{Action, Effect};
 use crate::results;
 use crate::walker::prepare::Work;
 
-pub(super) static SPEC: ModuleSpec = ModuleSpec::builtin("include_vars", ARGS).check(Check::Query).free_form("_raw_params").mutually_exclusive(&[&["file", "dir"]]);
+pub(super) static SPEC: ModuleSpec = ModuleSpec::builtin("include_vars", ARGS)
+    .check(Check::Query)
+    .free_form("_raw_params")
+    .mutually_exclusive(&[&["file", "dir"]]);
 
 const ARGS: &[Arg] = &[
     Arg::path("file"),
@@ -67,7 +70,10 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
     }
     let mut result = results::ok(false);
     result.insert("ansible_facts".to_owned(), Json::Object(shown(&all)));
-    result.insert("ansible_included_var_files".to_owned(), files.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().into());
+    result.insert(
+        "ansible_included_var_files".to_owned(),
+        files.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().into(),
+    );
     Ok(Work::Effect(result, Effect::IncludeVars(all)))
 }
 
@@ -90,7 +96,9 @@ fn shown(vars: &Vars) -> Map {
 fn raw_json(value: &Value) -> Json {
     match value {
         Value::List(list) => list.raw_items().iter().map(raw_json).collect::<Vec<_>>().into(),
-        Value::Dict(dict) => Json::Object(dict.raw_items().iter().map(|(k, v)| (k.python_str().unwrap_or_default(), raw_json(v))).collect()),
+        Value::Dict(dict) => Json::Object(
+            dict.raw_items().iter().map(|(k, v)| (k.python_str().unwrap_or_default(), raw_json(v))).collect(),
+        ),
         other => other.to_json().unwrap_or(Json::Null),
     }
 }
@@ -100,9 +108,14 @@ fn in_folder(action: &Action<'_>, dir: &str) -> Result<Result<Vec<PathBuf>, Stri
     if !root.is_dir() {
         return Ok(Err(format!("{} is not a directory", root.display())));
     }
-    let depth = action.get("depth")?.and_then(|v| v.as_i64().or_else(|| v.as_str()?.parse().ok())).unwrap_or(0);
+    let depth =
+        action.get("depth")?.and_then(|v| v.as_i64().or_else(|| v.as_str()?.parse().ok())).unwrap_or(0);
     let matching = pattern(action.text("files_matching")?)?;
-    let ignored = action.strings("ignore_files")?.into_iter().map(|p| pattern(Some(p))).collect::<Result<Vec<_>, _>>()?;
+    let ignored = action
+        .strings("ignore_files")?
+        .into_iter()
+        .map(|p| pattern(Some(p)))
+        .collect::<Result<Vec<_>, _>>()?;
     let mut extensions = action.strings("extensions")?;
     if extensions.is_empty() {
         extensions = ["json", "yaml", "yml"].map(str::to_owned).to_vec();
@@ -117,18 +130,25 @@ fn in_folder(action: &Action<'_>, dir: &str) -> Result<Result<Vec<PathBuf>, Stri
         if (matching.is_some() && !is(&matching)) || ignored.iter().any(is) {
             continue;
         }
-        let known = file.extension().is_some_and(|e| extensions.iter().any(|x| x.trim_start_matches('.') == e.to_string_lossy()));
+        let known = file
+            .extension()
+            .is_some_and(|e| extensions.iter().any(|x| x.trim_start_matches('.') == e.to_string_lossy()));
         if known {
             chosen.push(file);
         } else if !lenient && matching.is_none() {
-            return Ok(Err(format!("{} does not have a valid extension: {}", file.display(), extensions.join(", "))));
+            return Ok(Err(format!(
+                "{} does not have a valid extension: {}",
+                file.display(),
+                extensions.join(", ")
+            )));
         }
     }
     Ok(Ok(chosen))
 }
 
 fn pattern(text: Option<String>) -> Result<Option<Regex>, Error> {
-    text.map(|t| Regex::new(&t).map_err(|e| Error::new(format!("`{t}` is not a regular expression: {e}")))).transpose()
+    text.map(|t| Regex::new(&t).map_err(|e| Error::new(format!("`{t}` is not a regular expression: {e}"))))
+        .transpose()
 }
 
 fn collect(dir: &Path, level: i64, depth: i64, files: &mut Vec<PathBuf>) {

@@ -12,13 +12,16 @@ use crate::walker::prepare::Work;
 
 pub(super) static SPEC: ModuleSpec = ModuleSpec::builtin("pause", ARGS).check(Check::Query);
 
-const ARGS: &[Arg] = &[Arg::raw("seconds"), Arg::raw("minutes"), Arg::str("prompt"), Arg::bool("echo").default("true")];
+const ARGS: &[Arg] =
+    &[Arg::raw("seconds"), Arg::raw("minutes"), Arg::str("prompt"), Arg::bool("echo").default("true")];
 
 pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
     let number = |name: &str| -> Result<Option<f64>, Error> {
         let Some(value) = action.get(name)? else { return Ok(None) };
         let parsed = value.as_f64().or_else(|| value.as_str().and_then(|s| s.trim().parse().ok()));
-        parsed.map(Some).ok_or_else(|| Error::new(format!("`pause`: `{name}` must be a number, not {}", text(&value))))
+        parsed
+            .map(Some)
+            .ok_or_else(|| Error::new(format!("`pause`: `{name}` must be a number, not {}", text(&value))))
     };
     let (seconds, minutes) = (number("seconds")?, number("minutes")?);
     let wait = minutes.map(|m| m * 60.0).or(seconds);
@@ -32,7 +35,9 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
         match wait {
             Some(wait) => tokio::time::sleep(Duration::from_secs_f64(wait.max(0.0))).await,
             None if std::io::stdin().is_terminal() => {
-                let question = prompt.clone().unwrap_or_else(|| "Press enter to continue, Ctrl+C to interrupt".to_owned());
+                let question = prompt
+                    .clone()
+                    .unwrap_or_else(|| "Press enter to continue, Ctrl+C to interrupt".to_owned());
                 typed = ask(question, echo).await.unwrap_or_default();
             }
             None => {}

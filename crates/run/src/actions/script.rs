@@ -7,7 +7,8 @@ use super::{Action, content};
 use crate::results;
 use crate::walker::prepare::Work;
 
-pub(super) static SPEC: ModuleSpec = ModuleSpec::builtin("script", ARGS).check(Check::Full).free_form("_raw_params");
+pub(super) static SPEC: ModuleSpec =
+    ModuleSpec::builtin("script", ARGS).check(Check::Full).free_form("_raw_params");
 
 const ARGS: &[Arg] = &[
     Arg::raw("_raw_params"),

@@ -30,7 +30,9 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
         }
     }
     if facts.is_empty() {
-        return Ok(Work::Done(results::failed("No key/value pairs provided, at least one is required for this action to succeed")));
+        return Ok(Work::Done(results::failed(
+            "No key/value pairs provided, at least one is required for this action to succeed",
+        )));
     }
     if let Some((name, _)) = facts.iter().find(|(name, _)| !is_identifier(name)) {
         return Ok(Work::Done(results::failed(format!(
@@ -57,5 +59,6 @@ fn resolve_name(action: &Action<'_>, name: &str) -> Result<String, Error> {
 
 pub(super) fn is_identifier(name: &str) -> bool {
     let mut chars = name.chars();
-    chars.next().is_some_and(|c| c.is_alphabetic() || c == '_') && chars.all(|c| c.is_alphanumeric() || c == '_')
+    chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')
+        && chars.all(|c| c.is_alphanumeric() || c == '_')
 }

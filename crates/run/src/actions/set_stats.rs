@@ -9,7 +9,11 @@ use crate::walker::prepare::{Work, json};
 
 pub(super) static SPEC: ModuleSpec = ModuleSpec::builtin("set_stats", ARGS).check(Check::Query);
 
-const ARGS: &[Arg] = &[Arg::dict("data").required(), Arg::bool("per_host").default("false"), Arg::bool("aggregate").default("true")];
+const ARGS: &[Arg] = &[
+    Arg::dict("data").required(),
+    Arg::bool("per_host").default("false"),
+    Arg::bool("aggregate").default("true"),
+];
 
 pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
     let data = match action.get("data")? {

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use catalog::{Arg, Json, ModuleSpec};
-use expressions::{Error, Value};
 use expressions::Options;
+use expressions::{Error, Value};
 use playbook::ir::Vars;
 
 use super::{Action, content};
@@ -35,7 +35,10 @@ const ARGS: &[Arg] = &[
 
 pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
     let mut args = action.arguments()?;
-    let (Some(source), Some(dest)) = (args.get("src").and_then(Json::as_str).map(str::to_owned), args.get("dest").and_then(Json::as_str).map(str::to_owned)) else {
+    let (Some(source), Some(dest)) = (
+        args.get("src").and_then(Json::as_str).map(str::to_owned),
+        args.get("dest").and_then(Json::as_str).map(str::to_owned),
+    ) else {
         return Ok(Work::Done(results::failed("src and dest are required")));
     };
     let path = action.find(&source, "templates")?;
@@ -64,9 +67,15 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
 
 fn read(action: &Action<'_>, path: &Path) -> Result<String, Error> {
     let bytes = std::fs::read(path).map_err(|e| Error::new(format!("{}: {e}", path.display())))?;
-    let text = String::from_utf8(bytes).map_err(|_| Error::new(format!("{}: a template must be UTF-8 text", path.display())))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Error::new(format!("{}: a template must be UTF-8 text", path.display())))?;
     if text.starts_with("$ANSIBLE_VAULT;") {
-        let open = action.walker.run.vault.decrypt_text(&text).map_err(|e| Error::new(format!("{}: {e}", path.display())))?;
+        let open = action
+            .walker
+            .run
+            .vault
+            .decrypt_text(&text)
+            .map_err(|e| Error::new(format!("{}: {e}", path.display())))?;
         return Ok(open);
     }
     Ok(text)
@@ -115,11 +124,18 @@ fn encode(text: String, encoding: &str) -> Result<Vec<u8>, Error> {
         "utf-8-sig" => Ok([b"\xef\xbb\xbf", text.as_bytes()].concat()),
         "ascii" | "us-ascii" if text.is_ascii() => Ok(text.into_bytes()),
         "latin-1" | "latin1" | "iso-8859-1" | "iso8859-1" => {
-            let byte = |c: char| u8::try_from(u32::from(c)).map_err(|_| Error::new(format!("`{c}` does not exist in {encoding}")));
+            let byte = |c: char| {
+                u8::try_from(u32::from(c))
+                    .map_err(|_| Error::new(format!("`{c}` does not exist in {encoding}")))
+            };
             text.chars().map(byte).collect()
         }
         "utf-16-le" | "utf-16le" => Ok(text.encode_utf16().flat_map(u16::to_le_bytes).collect()),
-        "utf-16" => Ok([0xff, 0xfe].into_iter().chain(text.encode_utf16().flat_map(u16::to_le_bytes)).collect()),
-        _ => Err(Error::new(format!("the output encoding {encoding} is not known; known are utf-8, ascii, latin-1 and utf-16"))),
+        "utf-16" => {
+            Ok([0xff, 0xfe].into_iter().chain(text.encode_utf16().flat_map(u16::to_le_bytes)).collect())
+        }
+        _ => Err(Error::new(format!(
+            "the output encoding {encoding} is not known; known are utf-8, ascii, latin-1 and utf-16"
+        ))),
     }
 }

@@ -8,14 +8,17 @@ use crate::argspec;
 use crate::results;
 use crate::walker::prepare::Work;
 
-pub(super) static SPEC: ModuleSpec = ModuleSpec::builtin("validate_argument_spec", ARGS).check(Check::Query).open();
+pub(super) static SPEC: ModuleSpec =
+    ModuleSpec::builtin("validate_argument_spec", ARGS).check(Check::Query).open();
 
 const ARGS: &[Arg] = &[Arg::raw("argument_spec").required(), Arg::raw("provided_arguments")];
 
 pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
     use expressions::Context as _;
     let Some(spec) = action.get("argument_spec")? else {
-        return Ok(Work::Done(results::failed("`validate_argument_spec` needs the argument `argument_spec`")));
+        return Ok(Work::Done(results::failed(
+            "`validate_argument_spec` needs the argument `argument_spec`",
+        )));
     };
     let Some(spec) = spec.as_dict() else {
         return Ok(Work::Done(results::failed("the argument `argument_spec` must be a dictionary")));

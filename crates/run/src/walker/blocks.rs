@@ -74,18 +74,20 @@ impl Walker {
 
     /// A role's tasks: once per play unless it allows duplicates.
     async fn role(&mut self, block: &Arc<Block>, instance: u64, duplicates: bool, path: &Path) -> Flow {
-        if !duplicates && self.roles_done.contains_key(&instance) {
-            return Ok(());
+        if !duplicates && self.roles_entered.contains(&instance) {
+            self.settle_all().await?;
+            // One whose tasks were all skipped has not run.
+            if self.roles_run.contains(&instance) {
+                return Ok(());
+            }
         }
+        self.roles_entered.insert(instance);
         let inner = Arc::new(Block { role: None, ..(**block).clone() });
         let flow = Box::pin(self.block(&inner, path)).await;
         match flow {
-            Err(Stop::EndRole(ended)) if ended == instance => {}
-            Ok(()) => {}
-            other => return other,
+            Err(Stop::EndRole(ended)) if ended == instance => Ok(()),
+            other => other,
         }
-        self.roles_done.insert(instance, true);
-        Ok(())
     }
 
     /// `ansible_failed_task` and `ansible_failed_result`, for the rescue.

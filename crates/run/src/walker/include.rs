@@ -10,10 +10,10 @@ use playbook::load::{Loaded, RoleFrom, RoleRequest, TasksRequest};
 
 use super::blocks::child;
 use super::prepare::{ItemOf, json};
-use super::settle::Item;
+use super::settle::{Item, Sent};
 use super::{Flow, Walker};
 use crate::course::Path;
-use crate::event::{Event, Status, Step};
+use crate::event::{Event, Status};
 use crate::results;
 
 /// Deeper than this is a file that includes itself.
@@ -57,7 +57,7 @@ impl Walker {
         let sent = self.announce(task, path).await?;
         self.report_include(&sent);
         for (of, what) in &included {
-            self.included(&sent.step, path, of, what);
+            self.included(&sent, path, of, what);
         }
         for (number, (_, what)) in included.iter().enumerate() {
             self.nodes(&what.loaded.nodes, &child(path, number + 1)).await?;
@@ -76,11 +76,12 @@ impl Walker {
         self.enqueue(sent).await
     }
 
-    fn included(&mut self, step: &Arc<Step>, path: &Path, of: &ItemOf, what: &Included) {
+    fn included(&mut self, sent: &Sent, path: &Path, of: &ItemOf, what: &Included) {
         let item = of.value.as_ref().and_then(|v| v.python_str().ok());
-        let event = Event::Included { step: step.clone(), host: self.host.clone(), file: what.name.clone(), item };
+        let event = Event::Included { step: sent.step.clone(), host: self.host.clone(), file: what.name.clone(), item };
         self.report(path, event);
         self.run.count(&self.host, Status::Ok, false, false);
+        self.mark_role(sent);
         for warning in &what.loaded.warnings {
             self.warn(warning.message.clone());
         }

@@ -16,7 +16,7 @@ mod perform;
 pub(crate) mod prepare;
 mod settle;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use catalog::Map;
@@ -69,8 +69,9 @@ pub(crate) struct Walker {
     notified: HashSet<usize>,
     /// To which host and as whom the calls in the queue go.
     lane: Option<(String, link::AgentId)>,
-    /// Roles that ran on this host in this play.
-    roles_done: HashMap<u64, bool>,
+    /// Roles that this host has come to in this play, and those of which a task was not skipped.
+    roles_entered: HashSet<u64>,
+    roles_run: HashSet<u64>,
     permit: Option<OwnedSemaphorePermit>,
     /// Whether `--start-at-task` has been reached.
     started: bool,
@@ -92,7 +93,8 @@ impl Walker {
             rescuing: 0,
             notified: HashSet::new(),
             lane: None,
-            roles_done: HashMap::new(),
+            roles_entered: HashSet::new(),
+            roles_run: HashSet::new(),
             permit: None,
             started,
             collect: None,

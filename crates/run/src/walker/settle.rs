@@ -383,6 +383,13 @@ impl Walker {
         self.report_ended(sent, &Item::ready(ItemOf::none(), Map::new()), &finished, Status::Ok, None);
     }
 
+    /// The role of this task has run.
+    pub(crate) fn mark_role(&mut self, sent: &Sent) {
+        if let Some(role) = &sent.task.role {
+            self.roles_run.insert(role.instance);
+        }
+    }
+
     /// Shown as skipped, not counted.
     pub(crate) fn report_skipped(&self, sent: &Sent, result: Map) {
         let finished = Finished { result, paths: Vec::new(), seconds: 0.0 };
@@ -428,6 +435,9 @@ impl Walker {
         let shown = Item { delegate: first.delegate.clone(), ..shown };
         if !status.is_failure() {
             self.notify(sent, &whole.result)?;
+        }
+        if status != Status::Skipped {
+            self.mark_role(sent);
         }
         self.report_ended(sent, &shown, &whole, status, None);
         self.run.count(&self.host, status, results::is_changed(&whole.result), traits.ignore_unreachable);
