@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use catalog::{Arg, Args, Kind, ModuleSpec};
+use catalog::{Arg, Args, Json, Kind, ModuleSpec};
 
 use crate::fileargs::{FileArgs, Mode};
 use crate::files;
@@ -109,7 +109,13 @@ fn one(
     let shown = path.to_string_lossy().into_owned();
     let Placed { changed, content_changed, backup, diffs, checksum, md5 } =
         placing.place(source, &path, task)?;
-    let mut outcome = Outcome::changed(changed || made_dirs).with("dest", shown.as_str()).with("src", src);
+    let mut outcome = Outcome::changed(changed || made_dirs).with("dest", shown.as_str());
+    if !src.is_empty() {
+        outcome.set("src", src);
+    }
+    if !content_changed && checksum.is_some() {
+        outcome.set("path", shown);
+    }
     if !placing.force && !content_changed && checksum.is_none() {
         outcome.set("msg", "file already exists");
     }
@@ -117,6 +123,9 @@ fn one(
         outcome.with_some("checksum", checksum).with_some("md5sum", md5).with_some("backup_file", backup);
     // A diff of contents is a list in Ansible's results, one of attributes is not.
     outcome.diff = if content_changed && task.diff { vec![diffs.into()] } else { diffs };
+    if !task.diff && !matches!(source, Source::File(_)) {
+        outcome.set("diff", Vec::<Json>::new());
+    }
     Ok(outcome)
 }
 

@@ -15,7 +15,7 @@ pub(crate) static MODULE: Module = Module {
         "package",
         &[
             Arg::list("name").required().aliases(&["pkg"]),
-            Arg::str("state").required(),
+            Arg::str("state").default("present"),
             Arg::str("use").default("auto"),
         ],
     )
