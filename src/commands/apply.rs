@@ -74,6 +74,11 @@ fn go(playing: &Playing, style: Style, command: &str, base: &mut Base) -> Result
         asker: terminal::asker(),
     });
     let (recap, outcome) = execute(&run)?;
+    if style.verbosity >= 3 {
+        let cost = run.counted();
+        let text = format!("round trips: {}, sent {} bytes, received {}", cost.round_trips, cost.sent, cost.received);
+        sink.lock().event(&Event::Notice(text));
+    }
     let code = finish(&run, &recap, outcome, base, style);
     record.end(&recap, code, &|text| sink.lock().event(&Event::Warning(text)));
     Ok(code)

@@ -1,5 +1,6 @@
 //! From a channel on which `sh` runs to an agent that listens: found on the host, or sent there once.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use catalog::protocol::{self, ToAgent};
@@ -134,7 +135,9 @@ async fn attempt(
             ("run", _) => ran = true,
             ("need", kind) if !pushed => {
                 pushed = true;
-                let body = if kind == "gzip" { image.packed().to_vec() } else { unpacked(image)? };
+                // Not copied: hundreds of hosts may be sent it at the same time.
+                let body =
+                    if kind == "gzip" { Cow::Borrowed(image.packed()) } else { unpacked(image)?.into() };
                 sent += body.len() as u64;
                 push(&mut sink, &body, target.patience).await?;
             }
