@@ -27,6 +27,16 @@ impl ArgumentError {
             Self::Rule { .. } => None,
         }
     }
+
+    /// As the `msg` of a task that failed by it: in the words that playbooks look for there.
+    pub fn in_result(&self) -> String {
+        match self {
+            Self::Missing { name, .. } => format!("missing required arguments: {name}"),
+            Self::Rule { problem, .. } => problem.clone(),
+            Self::Unknown { .. } => format!("Unsupported parameters: {self}"),
+            Self::Wrong { .. } => self.to_string(),
+        }
+    }
 }
 
 /// Arguments after conversion: canonical names, defaults filled in, absent ones absent.

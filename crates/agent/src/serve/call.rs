@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use catalog::protocol::Call;
-use catalog::{Arg, Args, Check, Json, Kind, Map};
+use catalog::{Arg, Args, ArgumentError, Check, Json, Kind, Map};
 use layer::Recorder;
 use serde_json::json;
 
@@ -40,7 +40,7 @@ pub(crate) fn perform(call: &Call, tools: Tools<'_>) -> Map {
     let mut args = match module.spec.read(&call.args, &|_| false) {
         Ok(args) => args,
         Err(errors) => {
-            let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            let all: Vec<String> = errors.iter().map(ArgumentError::in_result).collect();
             return failure(&all.join("; "));
         }
     };

@@ -1,6 +1,7 @@
 //! `fetch`: a file of the host, brought to the controller.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use catalog::{Arg, Check, Json, Map, ModuleSpec};
@@ -35,13 +36,12 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
     let mut args = Map::new();
     args.insert("src".to_owned(), source.clone().into());
     args.insert("fail_on_missing".to_owned(), missing.into());
-    if target.is_file()
-        && let Ok(bytes) = std::fs::read(&target)
-    {
+    let known: Option<Arc<[u8]>> = std::fs::read(&target).ok().map(Into::into);
+    if let Some(bytes) = &known {
         // What is here already need not travel.
-        args.insert("_known".to_owned(), blake3::hash(&bytes).to_hex().to_string().into());
+        args.insert("_known".to_owned(), blake3::hash(bytes).to_hex().to_string().into());
     }
-    action.remote("fetch", args, Some(After::Fetch { target, source }))
+    action.remote("fetch", args, Some(After::Fetch { target, source, known }))
 }
 
 /// Where the file goes; never outside of the destination, whatever the host says.
@@ -66,27 +66,27 @@ fn place(action: &Action<'_>, source: &str, dest: &str, flat: bool, host: &str) 
 /// What the controller does when the host has answered.
 #[derive(Clone, Debug)]
 pub(crate) enum After {
-    Fetch { target: PathBuf, source: String },
+    /// `known`: what was in the file when the task was sent; tasks sent before it may write there meanwhile.
+    Fetch { target: PathBuf, source: String, known: Option<Arc<[u8]>> },
 }
 
 impl After {
     pub(crate) fn finish(&self, result: &mut Map) {
-        let Self::Fetch { target, .. } = self;
+        let Self::Fetch { target, known, .. } = self;
         // Without a checksum there is no file, and the task says that this is no failure.
         if results::is_failed(result) || results::is_unreachable(result) || !result.contains_key("checksum") {
             return;
         }
-        let Some(Json::String(content)) = result.shift_remove("content") else {
-            return self.done(result, target, false);
+        let sent = result.shift_remove("content");
+        let bytes = match (sent.as_ref().and_then(Json::as_str), known) {
+            (Some(content), _) => base64::engine::general_purpose::STANDARD.decode(content).ok(),
+            (None, known) => known.as_deref().map(<[u8]>::to_vec),
         };
-        let bytes = match base64::engine::general_purpose::STANDARD.decode(content) {
-            Ok(bytes) => bytes,
-            Err(_) => {
-                return *result = results::failed("the host sent something that is not the content of a file");
-            }
+        let Some(bytes) = bytes else {
+            return *result = results::failed("the host sent something that is not the content of a file");
         };
         match store(target, &bytes) {
-            Ok(()) => self.done(result, target, true),
+            Ok(changed) => self.done(result, target, changed),
             Err(error) => *result = results::failed(format!("{}: {error}", target.display())),
         }
     }
@@ -109,9 +109,14 @@ impl After {
     }
 }
 
-fn store(target: &Path, bytes: &[u8]) -> std::io::Result<()> {
+/// Says whether anything else was there before.
+fn store(target: &Path, bytes: &[u8]) -> std::io::Result<bool> {
+    if std::fs::read(target).is_ok_and(|now| now == bytes) {
+        return Ok(false);
+    }
     if let Some(parent) = target.parent() {
         std::fs::create_dir_all(parent)?;
     }
-    std::fs::write(target, bytes)
+    std::fs::write(target, bytes)?;
+    Ok(true)
 }

@@ -209,7 +209,7 @@ impl Action<'_> {
         let args = match native.spec.read(&args, &|_| false) {
             Ok(_) => args,
             Err(errors) => {
-                let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
+                let text: Vec<String> = errors.iter().map(catalog::ArgumentError::in_result).collect();
                 return Ok(Work::Done(results::failed(text.join("; "))));
             }
         };
