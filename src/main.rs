@@ -19,7 +19,8 @@ const NAMES: &[&str] = &["ansible-playbook", "ansible", "ansible-inventory", "an
 
 fn main() -> ExitCode {
     let mut typed: Vec<String> = std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
-    let own = typed.first().map(Path::new).and_then(Path::file_name).map(|n| n.to_string_lossy().into_owned());
+    let own =
+        typed.first().map(Path::new).and_then(Path::file_name).map(|n| n.to_string_lossy().into_owned());
     let own = own.unwrap_or_default();
     if NAMES.contains(&own.as_str()) {
         return ansible(&own, typed);
@@ -58,7 +59,9 @@ fn theseus(typed: &[String]) -> ExitCode {
 fn ansible(name: &str, mut typed: Vec<String>) -> ExitCode {
     let style = style(Output::Ansible, Color::Auto);
     ExitCode::from(match name {
-        "ansible-playbook" => commands::apply::apply(&parse::<AnsiblePlaybook>(&typed).playing, style, &recorded(&typed)),
+        "ansible-playbook" => {
+            commands::apply::apply(&parse::<AnsiblePlaybook>(&typed).playing, style, &recorded(&typed))
+        }
         "ansible-inventory" => {
             let asked = parse::<AnsibleInventory>(&output_file(typed));
             commands::inventory::inventory(&asked.inventory, style)
@@ -75,7 +78,8 @@ fn ansible(name: &str, mut typed: Vec<String>) -> ExitCode {
 fn recorded(typed: &[String]) -> String {
     let mut words = typed.to_vec();
     if let Some(program) = words.first_mut()
-        && let Some(name) = Path::new(program.as_str()).file_name().map(|name| name.to_string_lossy().into_owned())
+        && let Some(name) =
+            Path::new(program.as_str()).file_name().map(|name| name.to_string_lossy().into_owned())
     {
         *program = name;
     }

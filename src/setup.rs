@@ -22,7 +22,7 @@ use crate::terminal;
 
 /// Why a command ends before it began.
 #[derive(Debug)]
-pub enum Problem {
+pub(crate) enum Problem {
     /// Mistakes in what people wrote.
     Mistakes(Vec<Diagnostic>),
     /// Wrong options.
@@ -52,7 +52,7 @@ impl From<String> for Problem {
 const FORKS: usize = 64;
 
 /// What every command that reads a project starts from.
-pub struct Base {
+pub(crate) struct Base {
     pub config: Arc<Config>,
     pub vault: Arc<Vault>,
     pub engine: Arc<Engine>,
@@ -63,7 +63,7 @@ pub struct Base {
 }
 
 impl Base {
-    pub fn new(given: &Given) -> Result<Self, Problem> {
+    pub(crate) fn new(given: &Given) -> Result<Self, Problem> {
         let cwd = std::env::current_dir().map_err(|e| format!("the current folder cannot be used: {e}"))?;
         let config = Config::load(&|name| std::env::var(name).ok(), &cwd)?;
         let vault = vault(given, &config, &cwd)?;
@@ -91,16 +91,17 @@ impl Base {
     }
 
     /// `-i`, or what the configuration names.
-    pub fn inventory_sources(&self, hosts: &Hosts) -> Vec<String> {
+    pub(crate) fn inventory_sources(&self, hosts: &Hosts) -> Vec<String> {
         if !hosts.inventory.is_empty() {
             return hosts.inventory.clone();
         }
-        let configured: Vec<String> = self.config.paths("DEFAULT_HOST_LIST").iter().map(|p| p.display().to_string()).collect();
+        let configured: Vec<String> =
+            self.config.paths("DEFAULT_HOST_LIST").iter().map(|p| p.display().to_string()).collect();
         let by_default = matches!(self.config.get("DEFAULT_HOST_LIST"), None | Some((_, Source::Default)));
         configured.into_iter().filter(|path| !by_default || Path::new(path).exists()).collect()
     }
 
-    pub fn inventory(&mut self, hosts: &Hosts) -> Result<Inventory, Problem> {
+    pub(crate) fn inventory(&mut self, hosts: &Hosts) -> Result<Inventory, Problem> {
         let sources = self.inventory_sources(hosts);
         let mut options = inventory::LoadOptions::new(&self.cwd, &self.vault);
         options.ignore_extensions = self.config.list("INVENTORY_IGNORE_EXTS").to_vec();
@@ -111,7 +112,12 @@ impl Base {
         Ok(inventory)
     }
 
-    pub fn variables(&self, inventory: Inventory, options: RunOptions, outside: Arc<dyn vars::Outside>) -> Arc<Variables> {
+    pub(crate) fn variables(
+        &self,
+        inventory: Inventory,
+        options: RunOptions,
+        outside: Arc<dyn vars::Outside>,
+    ) -> Arc<Variables> {
         Variables::new(vars::Sources {
             engine: self.engine.clone(),
             config: Arc::new((&*self.config).into()),
@@ -123,7 +129,7 @@ impl Base {
         })
     }
 
-    pub fn load_options(&self) -> LoadOptions {
+    pub(crate) fn load_options(&self) -> LoadOptions {
         LoadOptions {
             config: Arc::new((&*self.config).into()),
             vault: self.vault.clone(),
@@ -133,20 +139,26 @@ impl Base {
         }
     }
 
-    pub fn project(&self, playbooks: &[PathBuf]) -> Result<Project, Problem> {
+    pub(crate) fn project(&self, playbooks: &[PathBuf]) -> Result<Project, Problem> {
         Ok(Project::open(playbooks, self.load_options())?)
     }
 }
 
 fn vault(given: &Given, config: &Config, cwd: &Path) -> Result<Vault, Problem> {
     let mut vault = Vault::new();
-    vault.only_matching_labels(config.text("DEFAULT_VAULT_ID_MATCH").is_some_and(|t| catalog::arguments::truth(t) == Some(true)));
+    vault.only_matching_labels(
+        config.text("DEFAULT_VAULT_ID_MATCH").is_some_and(|t| catalog::arguments::truth(t) == Some(true)),
+    );
     let configured = config.list("DEFAULT_VAULT_IDENTITY_LIST").iter();
     for source in configured.chain(&given.vault_id) {
         add_vault(&mut vault, source, cwd)?;
     }
     let file = config.path("DEFAULT_VAULT_PASSWORD_FILE").map(|p| p.display().to_string());
-    let files = if given.vault_password_file.is_empty() { file.into_iter().collect() } else { given.vault_password_file.clone() };
+    let files = if given.vault_password_file.is_empty() {
+        file.into_iter().collect()
+    } else {
+        given.vault_password_file.clone()
+    };
     for file in files {
         vault.add_source(&file, cwd)?;
     }
@@ -156,10 +168,11 @@ fn vault(given: &Given, config: &Config, cwd: &Path) -> Result<Vault, Problem> {
     Ok(vault)
 }
 
-pub fn add_vault(vault: &mut Vault, source: &str, cwd: &Path) -> Result<(), Problem> {
+pub(crate) fn add_vault(vault: &mut Vault, source: &str, cwd: &Path) -> Result<(), Problem> {
     let (label, from) = vault::split_id(source);
     if matches!(from, "prompt" | "prompt_ask_vault_pass") {
-        let password = terminal::secret(&format!("Vault password ({label}): ")).ok_or_else(|| Problem::Other("nobody can be asked for the vault password".to_owned()))?;
+        let password = terminal::secret(&format!("Vault password ({label}): "))
+            .ok_or_else(|| Problem::Other("nobody can be asked for the vault password".to_owned()))?;
         vault.add_password(label, password);
     } else {
         vault.add_source(source, cwd)?;
@@ -167,7 +180,7 @@ pub fn add_vault(vault: &mut Vault, source: &str, cwd: &Path) -> Result<(), Prob
     Ok(())
 }
 
-pub fn reach(asked: &arguments::Reach, config: &Config) -> Result<Reach, Problem> {
+pub(crate) fn reach(asked: &arguments::Reach, config: &Config) -> Result<Reach, Problem> {
     let explicit = |name: &str| match config.get(name) {
         None | Some((_, Source::Default)) => None,
         Some(_) => config.text(name).map(str::to_owned),
@@ -180,23 +193,44 @@ pub fn reach(asked: &arguments::Reach, config: &Config) -> Result<Reach, Problem
         if !ask {
             return Ok(None);
         }
-        terminal::secret(prompt).map(|p| Some(Secret::new(p))).ok_or_else(|| Problem::Other("nobody can be asked for a password".to_owned()))
+        terminal::secret(prompt)
+            .map(|p| Some(Secret::new(p)))
+            .ok_or_else(|| Problem::Other("nobody can be asked for a password".to_owned()))
     };
-    let password = secret(asked.ask_password || config.flag("DEFAULT_ASK_PASS"), asked.connection_password_file.clone().or_else(|| config.path("CONNECTION_PASSWORD_FILE").map(Into::into)), "SSH password: ")?;
+    let password = secret(
+        asked.ask_password || config.flag("DEFAULT_ASK_PASS"),
+        asked
+            .connection_password_file
+            .clone()
+            .or_else(|| config.path("CONNECTION_PASSWORD_FILE").map(Into::into)),
+        "SSH password: ",
+    )?;
     let ask_become = asked.ask_become_password || config.flag("DEFAULT_BECOME_ASK_PASS");
-    let become_password = secret(ask_become, asked.become_password_file.clone().or_else(|| config.path("BECOME_PASSWORD_FILE").map(Into::into)), "BECOME password: ")?;
+    let become_password = secret(
+        ask_become,
+        asked.become_password_file.clone().or_else(|| config.path("BECOME_PASSWORD_FILE").map(Into::into)),
+        "BECOME password: ",
+    )?;
     let ssh = match asked.ssh.as_deref() {
         None | Some("auto") => SshMode::Auto,
         Some("native") => SshMode::Native,
         Some("openssh") => SshMode::OpenSsh,
         Some(other) => return Err(Problem::Options(format!("--ssh is native or openssh, not `{other}`"))),
     };
-    let timeout = asked.timeout.or_else(|| config.int("SSH_TIMEOUT").and_then(|n| u64::try_from(n).ok())).unwrap_or(10);
+    let timeout =
+        asked.timeout.or_else(|| config.int("SSH_TIMEOUT").and_then(|n| u64::try_from(n).ok())).unwrap_or(10);
     Ok(Reach {
-        connection: asked.connection.clone().or_else(|| config.text("DEFAULT_TRANSPORT").map(str::to_owned)).unwrap_or_else(|| "ssh".to_owned()),
+        connection: asked
+            .connection
+            .clone()
+            .or_else(|| config.text("DEFAULT_TRANSPORT").map(str::to_owned))
+            .unwrap_or_else(|| "ssh".to_owned()),
         user: asked.user.clone().or_else(|| config.text("DEFAULT_REMOTE_USER").map(str::to_owned)),
         port: config.int("DEFAULT_REMOTE_PORT").and_then(|n| u16::try_from(n).ok()),
-        private_key: asked.private_key.clone().or_else(|| config.path("DEFAULT_PRIVATE_KEY_FILE").map(Into::into)),
+        private_key: asked
+            .private_key
+            .clone()
+            .or_else(|| config.path("DEFAULT_PRIVATE_KEY_FILE").map(Into::into)),
         host_key_checking: explicit_flag(config, &["SSH_HOST_KEY_CHECKING", "HOST_KEY_CHECKING"]),
         ssh_args: [
             explicit("SSH_ARGS"),
@@ -207,8 +241,16 @@ pub fn reach(asked: &arguments::Reach, config: &Config) -> Result<Reach, Problem
         timeout: Duration::from_secs(timeout.max(1)),
         retries: config.int("SSH_RECONNECTION_RETRIES").and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
         become_: asked.become_ || config.flag("DEFAULT_BECOME"),
-        become_method: asked.become_method.clone().or_else(|| config.text("DEFAULT_BECOME_METHOD").map(str::to_owned)).unwrap_or_else(|| "sudo".to_owned()),
-        become_user: asked.become_user.clone().or_else(|| config.text("DEFAULT_BECOME_USER").map(str::to_owned)).unwrap_or_else(|| "root".to_owned()),
+        become_method: asked
+            .become_method
+            .clone()
+            .or_else(|| config.text("DEFAULT_BECOME_METHOD").map(str::to_owned))
+            .unwrap_or_else(|| "sudo".to_owned()),
+        become_user: asked
+            .become_user
+            .clone()
+            .or_else(|| config.text("DEFAULT_BECOME_USER").map(str::to_owned))
+            .unwrap_or_else(|| "root".to_owned()),
         become_exe: explicit("DEFAULT_BECOME_EXE"),
         become_flags: explicit("DEFAULT_BECOME_FLAGS"),
         password,
@@ -222,7 +264,7 @@ fn explicit_flag(config: &Config, names: &[&str]) -> Option<bool> {
     said.map(|name| config.flag(name))
 }
 
-pub fn forks(asked: &arguments::Reach, config: &Config) -> usize {
+pub(crate) fn forks(asked: &arguments::Reach, config: &Config) -> usize {
     let configured = match config.get("DEFAULT_FORKS") {
         None | Some((_, Source::Default)) => None,
         Some(_) => config.int("DEFAULT_FORKS").and_then(|n| usize::try_from(n).ok()),
@@ -230,9 +272,11 @@ pub fn forks(asked: &arguments::Reach, config: &Config) -> usize {
     asked.forks.or(configured).unwrap_or(FORKS)
 }
 
-pub fn settings(playing: &Playing, base: &Base, command: &str) -> Result<Settings, Problem> {
+pub(crate) fn settings(playing: &Playing, base: &Base, command: &str) -> Result<Settings, Problem> {
     let config = &base.config;
-    let or = |given: &[String], name: &str| if given.is_empty() { config.list(name).to_vec() } else { given.to_vec() };
+    let or = |given: &[String], name: &str| {
+        if given.is_empty() { config.list(name).to_vec() } else { given.to_vec() }
+    };
     Ok(Settings {
         check: playing.check,
         diff: playing.diff || config.flag("DIFF_ALWAYS"),
@@ -240,7 +284,9 @@ pub fn settings(playing: &Playing, base: &Base, command: &str) -> Result<Setting
         forks: forks(&playing.reach, config),
         start_at: playing.start_at_task.clone(),
         step: playing.step,
-        verbosity: playing.verbose.max(config.int("DEFAULT_VERBOSITY").and_then(|n| u8::try_from(n).ok()).unwrap_or(0)),
+        verbosity: playing
+            .verbose
+            .max(config.int("DEFAULT_VERBOSITY").and_then(|n| u8::try_from(n).ok()).unwrap_or(0)),
         force_handlers: playing.force_handlers || config.flag("DEFAULT_FORCE_HANDLERS"),
         any_errors_fatal: config.flag("ANY_ERRORS_FATAL"),
         gathering: config.text("DEFAULT_GATHERING").unwrap_or("implicit").to_owned(),
@@ -254,10 +300,16 @@ pub fn settings(playing: &Playing, base: &Base, command: &str) -> Result<Setting
 }
 
 /// What variables tell of how the program was started.
-pub fn run_options(settings: &Settings, base: &Base, hosts: &Hosts, inventory: &Inventory) -> RunOptions {
+pub(crate) fn run_options(
+    settings: &Settings,
+    base: &Base,
+    hosts: &Hosts,
+    inventory: &Inventory,
+) -> RunOptions {
     let source = inventory.sources.first();
     let file = source.filter(|s| s.is_file()).cloned();
-    let dir = source.map(|s| if s.is_dir() { s.clone() } else { s.parent().map(Path::to_owned).unwrap_or_default() });
+    let dir = source
+        .map(|s| if s.is_dir() { s.clone() } else { s.parent().map(Path::to_owned).unwrap_or_default() });
     RunOptions {
         check_mode: settings.check,
         diff_mode: settings.diff,
@@ -274,7 +326,7 @@ pub fn run_options(settings: &Settings, base: &Base, hosts: &Hosts, inventory: &
 }
 
 /// Who does this, for the records.
-pub fn person() -> String {
+pub(crate) fn person() -> String {
     let own = agent::accounts::own_name();
     match std::env::var("SUDO_USER") {
         Ok(user) if !user.is_empty() && user != own => format!("{user} (as {own})"),

@@ -11,13 +11,13 @@ use rustix::termios;
 use crate::setup::Problem;
 
 /// A line that is not shown while it is typed. `None`: nobody is there.
-pub fn secret(prompt: &str) -> Option<String> {
+pub(crate) fn secret(prompt: &str) -> Option<String> {
     ask(prompt, false)
 }
 
 /// A line from the terminal itself, whatever standard input is; from standard input where there is no terminal
 /// but somebody has put an answer there.
-pub fn ask(prompt: &str, echo: bool) -> Option<String> {
+pub(crate) fn ask(prompt: &str, echo: bool) -> Option<String> {
     let Ok(mut terminal) = OpenOptions::new().read(true).write(true).open("/dev/tty") else {
         return from_input();
     };
@@ -48,7 +48,7 @@ fn from_input() -> Option<String> {
 }
 
 /// The person, as connections see them.
-pub struct Person {
+pub(crate) struct Person {
     pub say: Box<dyn Fn(&str) + Send + Sync>,
 }
 
@@ -68,14 +68,16 @@ impl Notices for Person {
 }
 
 /// For questions of a run.
-pub fn asker() -> run::Asker {
+pub(crate) fn asker() -> run::Asker {
     Arc::new(|question, echo| {
-        Box::pin(async move { tokio::task::spawn_blocking(move || ask(&question, echo)).await.ok().flatten() })
+        Box::pin(
+            async move { tokio::task::spawn_blocking(move || ask(&question, echo)).await.ok().flatten() },
+        )
     })
 }
 
 /// Print what is wrong; the exit code.
-pub fn show(problem: &Problem, sources: &Sources, json: bool) -> u8 {
+pub(crate) fn show(problem: &Problem, sources: &Sources, json: bool) -> u8 {
     match problem {
         Problem::Mistakes(mistakes) => {
             for mistake in mistakes {
@@ -94,7 +96,7 @@ pub fn show(problem: &Problem, sources: &Sources, json: bool) -> u8 {
     }
 }
 
-pub fn show_one(mistake: &Diagnostic, sources: &Sources, json: bool) {
+pub(crate) fn show_one(mistake: &Diagnostic, sources: &Sources, json: bool) {
     eprint!("{}", mistake.render(sources));
     if json && !mistake.warning {
         let origin = mistake.origin.as_ref();

@@ -10,14 +10,14 @@ use run::event::{Event, Sink};
 use run::{Parts, Progress, Recap, Run};
 
 use crate::arguments::Playing;
+use crate::commands::{listing, record};
 use crate::report::{self, Style};
 use crate::setup::{self, Base, Problem};
 use crate::terminal;
-use crate::commands::{listing, record};
 
 type Shared = Arc<Mutex<Box<dyn Sink>>>;
 
-pub fn apply(playing: &Playing, style: Style, command: &str) -> u8 {
+pub(crate) fn apply(playing: &Playing, style: Style, command: &str) -> u8 {
     let json = style.output == report::Output::Json;
     let mut base = match Base::new(&playing.given) {
         Ok(base) => base,
@@ -58,7 +58,8 @@ fn go(playing: &Playing, style: Style, command: &str, base: &mut Base) -> Result
     let sink: Shared = Arc::new(Mutex::new(record.watch(report::sink(style))));
     warn(&sink, base, &project, &variables);
     let say = sink.clone();
-    let person = terminal::Person { say: Box::new(move |text| say.lock().event(&Event::Notice(text.to_owned()))) };
+    let person =
+        terminal::Person { say: Box::new(move |text| say.lock().event(&Event::Notice(text.to_owned()))) };
     for playbook in &playing.playbooks {
         sink.lock().event(&Event::Playbook { file: playbook.display().to_string() });
     }
@@ -76,7 +77,10 @@ fn go(playing: &Playing, style: Style, command: &str, base: &mut Base) -> Result
     let (recap, outcome) = execute(&run)?;
     if style.verbosity >= 3 {
         let cost = run.counted();
-        let text = format!("round trips: {}, sent {} bytes, received {}", cost.round_trips, cost.sent, cost.received);
+        let text = format!(
+            "round trips: {}, sent {} bytes, received {}",
+            cost.round_trips, cost.sent, cost.received
+        );
         sink.lock().event(&Event::Notice(text));
     }
     let code = finish(&run, &recap, outcome, base, style);
@@ -90,9 +94,14 @@ fn refuse_unknown(project: &Project) -> Result<(), Problem> {
     let mistakes: Vec<Diagnostic> = project
         .unknown_modules
         .iter()
-        .filter(|unknown| !unknown.name.contains('.') || unknown.name.starts_with("ansible.builtin.") || unknown.name.starts_with("ansible.legacy."))
+        .filter(|unknown| {
+            !unknown.name.contains('.')
+                || unknown.name.starts_with("ansible.builtin.")
+                || unknown.name.starts_with("ansible.legacy.")
+        })
         .map(|unknown| {
-            let mistake = Diagnostic::new(format!("there is no module or action `{}`", unknown.name)).at(&unknown.origin);
+            let mistake = Diagnostic::new(format!("there is no module or action `{}`", unknown.name))
+                .at(&unknown.origin);
             match &unknown.suggestion {
                 Some(near) => mistake.hint(format!("did you mean `{near}`?")),
                 None => mistake.hint("check the spelling, or the indentation of the keywords beside it"),
@@ -111,7 +120,7 @@ fn warn(sink: &Shared, base: &Base, project: &Project, variables: &playbook::var
     }
 }
 
-pub fn run_info(settings: &run::settings::Settings, base: &Base) -> RunInfo {
+pub(crate) fn run_info(settings: &run::settings::Settings, base: &Base) -> RunInfo {
     let now = jiff::Timestamp::now();
     RunInfo {
         run: format!("{}-{}", now.strftime("%Y%m%dT%H%M%S"), std::process::id()),
@@ -126,8 +135,11 @@ pub fn run_info(settings: &run::settings::Settings, base: &Base) -> RunInfo {
 type Ended = (Recap, Result<(), Diagnostic>);
 
 /// Run to the end, or to a clean stop by Ctrl-C.
-pub fn execute(run: &Arc<Run>) -> Result<Ended, Problem> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| format!("threads cannot be started: {e}"))?;
+pub(crate) fn execute(run: &Arc<Run>) -> Result<Ended, Problem> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| format!("threads cannot be started: {e}"))?;
     let ended = runtime.block_on(async {
         let stop = run.clone();
         let signals = tokio::spawn(async move {
@@ -170,7 +182,7 @@ fn finish(run: &Run, recap: &Recap, outcome: Result<(), Diagnostic>, base: &Base
     exit_code(recap)
 }
 
-pub fn exit_code(recap: &Recap) -> u8 {
+pub(crate) fn exit_code(recap: &Recap) -> u8 {
     if recap.interrupted {
         99
     } else if recap.hosts.values().any(|c| c.failed > 0) {

@@ -13,7 +13,12 @@ use crate::arguments::Playing;
 use crate::setup::Problem;
 
 /// `None`: nothing of the kind was asked for.
-pub fn list(playing: &Playing, project: &Project, variables: &Arc<Variables>, settings: &Settings) -> Result<Option<String>, Problem> {
+pub(crate) fn list(
+    playing: &Playing,
+    project: &Project,
+    variables: &Arc<Variables>,
+    settings: &Settings,
+) -> Result<Option<String>, Problem> {
     let listing = playing.list_hosts || playing.list_tasks || playing.list_tags;
     if !listing && !playing.syntax_check {
         return Ok(None);
@@ -31,7 +36,14 @@ pub fn list(playing: &Playing, project: &Project, variables: &Arc<Variables>, se
     Ok(Some(out))
 }
 
-fn describe(out: &mut String, number: usize, play: &Arc<Play>, playing: &Playing, variables: &Arc<Variables>, settings: &Settings) -> Result<(), Problem> {
+fn describe(
+    out: &mut String,
+    number: usize,
+    play: &Arc<Play>,
+    playing: &Playing,
+    variables: &Arc<Variables>,
+    settings: &Settings,
+) -> Result<(), Problem> {
     let vars = PlayVars::new(play.clone());
     let scope = Scope::new(variables, &vars, None, None, Vars::new());
     let as_problem = |e: expressions::Error| Problem::from(playbook::Diagnostic::from(e).at(&play.origin));
@@ -41,9 +53,15 @@ fn describe(out: &mut String, number: usize, play: &Arc<Play>, playing: &Playing
         None => vec![hosts.python_str().map_err(as_problem)?],
     };
     let name = play.name.as_ref().and_then(|n| scope.text(n).ok()).unwrap_or_else(|| pattern.join(","));
-    let _ = writeln!(out, "\n  play #{number} ({}): {name}\tTAGS: [{}]", pattern.join(","), play.keywords.tags.join(", "));
+    let _ = writeln!(
+        out,
+        "\n  play #{number} ({}): {name}\tTAGS: [{}]",
+        pattern.join(","),
+        play.keywords.tags.join(", ")
+    );
     if playing.list_hosts {
-        let selected = variables.inventory().selection(&pattern, playing.hosts.limit.as_deref(), &play.dir)?;
+        let selected =
+            variables.inventory().selection(&pattern, playing.hosts.limit.as_deref(), &play.dir)?;
         let _ = writeln!(out, "    pattern: {pattern:?}\n    hosts ({}):", selected.hosts.len());
         for host in selected.hosts {
             let _ = writeln!(out, "      {host}");
@@ -53,14 +71,23 @@ fn describe(out: &mut String, number: usize, play: &Arc<Play>, playing: &Playing
     for nodes in [&play.pre_tasks, &play.roles, &play.tasks, &play.post_tasks] {
         collect(nodes, &mut tasks);
     }
-    let chosen: Vec<&Arc<Task>> = tasks.into_iter().filter(|task| settings.tags.selects(&task.keywords.tags)).collect();
+    let chosen: Vec<&Arc<Task>> =
+        tasks.into_iter().filter(|task| settings.tags.selects(&task.keywords.tags)).collect();
     if playing.list_tasks {
         let _ = writeln!(out, "    tasks:");
         for task in &chosen {
             let role = task.role.as_ref().map(|r| format!("{} : ", r.name)).unwrap_or_default();
-            let name = task.name.as_ref().and_then(|n| n.as_str().map(str::to_owned)).unwrap_or_else(|| task.action.to_string());
+            let name = task
+                .name
+                .as_ref()
+                .and_then(|n| n.as_str().map(str::to_owned))
+                .unwrap_or_else(|| task.action.to_string());
             let tags: BTreeSet<&str> = task.keywords.tags.iter().map(|t| &**t).collect();
-            let _ = writeln!(out, "      {role}{name}\tTAGS: [{}]", tags.into_iter().collect::<Vec<_>>().join(", "));
+            let _ = writeln!(
+                out,
+                "      {role}{name}\tTAGS: [{}]",
+                tags.into_iter().collect::<Vec<_>>().join(", ")
+            );
         }
     }
     if playing.list_tags {

@@ -9,7 +9,7 @@ use run::event::{Ended, Event, Recap, Sink, Status, Step, StepKind};
 
 use super::{Style, python_json, words};
 
-pub struct Ansible {
+pub(crate) struct Ansible {
     style: Style,
     /// The header is printed with the first result that is shown.
     header: Option<Arc<Step>>,
@@ -18,7 +18,7 @@ pub struct Ansible {
 }
 
 impl Ansible {
-    pub fn new(style: Style) -> Self {
+    pub(crate) fn new(style: Style) -> Self {
         Self { style, header: None, included: BTreeMap::new() }
     }
 
@@ -40,7 +40,12 @@ impl Ansible {
 
     fn flush_included(&mut self) {
         for (what, hosts) in std::mem::take(&mut self.included) {
-            outln!("{}", self.style.paint.color(AnsiColor::Cyan, &format!("included: {what} for {}", hosts.join(", "))));
+            outln!(
+                "{}",
+                self.style
+                    .paint
+                    .color(AnsiColor::Cyan, &format!("included: {what} for {}", hosts.join(", ")))
+            );
         }
     }
 
@@ -54,7 +59,11 @@ impl Ansible {
             return;
         }
         // A loop's items were printed one by one; of the whole only a failure or a skip is printed.
-        if ended.looped && ended.item.is_none() && !matches!(ended.status, Status::Skipped | Status::Unreachable) && !ended.status.is_failure() {
+        if ended.looped
+            && ended.item.is_none()
+            && !matches!(ended.status, Status::Skipped | Status::Unreachable)
+            && !ended.status.is_failure()
+        {
             return self.header();
         }
         self.header();
@@ -63,8 +72,13 @@ impl Ansible {
                 out!("{}", words::paint_diff(self.style.paint, &diff));
             }
         }
-        let host = ended.delegate.as_ref().filter(|d| **d != *ended.host).map_or_else(|| ended.host.to_string(), |d| format!("{} -> {d}", ended.host));
-        let color = words::status_color(if ended.status == Status::Ignored { Status::Failed } else { ended.status });
+        let host = ended
+            .delegate
+            .as_ref()
+            .filter(|d| **d != *ended.host)
+            .map_or_else(|| ended.host.to_string(), |d| format!("{} -> {d}", ended.host));
+        let color =
+            words::status_color(if ended.status == Status::Ignored { Status::Failed } else { ended.status });
         outln!("{}", self.style.paint.color(color, &self.line(ended, &host)));
         if ended.status == Status::Ignored && ended.item.is_none() {
             outln!("{}", self.style.paint.color(AnsiColor::Cyan, "...ignoring"));
@@ -83,7 +97,9 @@ impl Ansible {
         match ended.status {
             Status::Ok => format!("ok: [{host}]{shown}"),
             Status::Changed => format!("changed: [{host}]{shown}"),
-            Status::Skipped => format!("skipping: [{host}]{}", item.map(|i| format!(" => {i} ")).unwrap_or_default()),
+            Status::Skipped => {
+                format!("skipping: [{host}]{}", item.map(|i| format!(" => {i} ")).unwrap_or_default())
+            }
             Status::Unreachable => format!("fatal: [{host}]: UNREACHABLE! => {}", dump.unwrap_or_default()),
             Status::Failed | Status::Ignored | Status::Rescued => match item {
                 Some(item) => format!("failed: [{host}] {item} => {}", dump.unwrap_or_default()),
@@ -94,12 +110,24 @@ impl Ansible {
 
     /// The result, where this format shows it.
     fn dump(&self, ended: &Ended) -> Option<String> {
-        let debug = &*ended.step.action == "debug" || ended.step.action.ends_with(".debug");
+        let action = ended.step.action.rsplit('.').next().unwrap_or_default();
+        let debug = action == "debug";
+        // `assert` is shown unless it was told to be quiet.
+        let told = debug || (action == "assert" && ended.result.contains_key("msg"));
         let failed = ended.status.is_failure();
-        if !(failed || debug || self.style.verbosity > 0) || (ended.status == Status::Skipped && self.style.verbosity == 0) {
+        if !(failed || told || self.style.verbosity > 0)
+            || (ended.status == Status::Skipped && self.style.verbosity == 0)
+        {
             return None;
         }
-        let mut shown: Map = ended.result.iter().filter(|(k, _)| !k.starts_with("_ansible") && *k != "diff" && *k != "invocation").map(|(k, v)| (k.clone(), v.clone())).collect();
+        let mut shown: Map = ended
+            .result
+            .iter()
+            .filter(|(k, _)| {
+                !k.starts_with("_ansible") && !matches!(k.as_str(), "diff" | "invocation" | "failed")
+            })
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect();
         if ended.looped && ended.item.is_none() {
             shown.retain(|k, _| k != "results");
         }
@@ -108,12 +136,19 @@ impl Ansible {
         } else if !ended.step.no_log {
             for lines in ["stdout", "stderr"] {
                 if let Some(Json::String(text)) = shown.get(lines).cloned() {
-                    shown.insert(format!("{lines}_lines"), text.lines().map(str::to_owned).collect::<Vec<_>>().into());
+                    shown.insert(
+                        format!("{lines}_lines"),
+                        text.lines().map(str::to_owned).collect::<Vec<_>>().into(),
+                    );
                 }
             }
         }
         let value = Json::Object(shown);
-        Some(if debug || self.style.verbosity > 2 { python_json::indented(&value) } else { python_json::line(&value) })
+        Some(if told || self.style.verbosity > 2 {
+            python_json::indented(&value)
+        } else {
+            python_json::line(&value)
+        })
     }
 
     fn recap(&self, recap: &Recap) {
@@ -154,7 +189,9 @@ impl Sink for Ansible {
         }
         match event {
             Event::Playbook { file } if self.style.verbosity >= 2 => outln!("\nPLAYBOOK: {file}"),
-            Event::Play { name, .. } => self.banner(&if name.is_empty() { "PLAY".to_owned() } else { format!("PLAY [{name}]") }),
+            Event::Play { name, .. } => {
+                self.banner(&if name.is_empty() { "PLAY".to_owned() } else { format!("PLAY [{name}]") })
+            }
             Event::NoHostsMatched => outln!("skipping: no hosts matched"),
             Event::NoHostsLeft => self.banner("NO MORE HOSTS LEFT"),
             Event::Step(step) => {
@@ -169,8 +206,13 @@ impl Sink for Ansible {
                 let what = item.as_ref().map_or_else(|| file.clone(), |i| format!("{file} (item={i})"));
                 self.included.entry(what).or_default().push(host.to_string());
             }
-            Event::Warning(text) => eprintln!("{}", self.style.paint.color(AnsiColor::Magenta, &format!("[WARNING]: {text}"))),
-            Event::Deprecated(text) => eprintln!("{}", self.style.paint.color(AnsiColor::Magenta, &format!("[DEPRECATION WARNING]: {text}"))),
+            Event::Warning(text) => {
+                eprintln!("{}", self.style.paint.color(AnsiColor::Magenta, &format!("[WARNING]: {text}")))
+            }
+            Event::Deprecated(text) => eprintln!(
+                "{}",
+                self.style.paint.color(AnsiColor::Magenta, &format!("[DEPRECATION WARNING]: {text}"))
+            ),
             Event::Notice(text) => eprintln!("{text}"),
             Event::Recap(recap) => self.recap(recap),
             Event::Playbook { .. } | Event::Now { .. } | Event::Stats(_) => {}

@@ -4,17 +4,21 @@ use catalog::{Json as Value, Map};
 use run::event::{Counters, Ended, Event, Recap, Sink};
 use serde_json::json;
 
-pub struct Json;
+pub(crate) struct Json;
 
 impl Sink for Json {
     fn event(&mut self, event: &Event) {
         let line = match event {
             Event::Ended(ended) => task(ended),
-            Event::Play { name, hosts } => json!({"event": "play", "play": **name, "hosts": hosts.iter().map(|h| h.to_string()).collect::<Vec<_>>()}),
+            Event::Play { name, hosts } => {
+                json!({"event": "play", "play": **name, "hosts": hosts.iter().map(|h| h.to_string()).collect::<Vec<_>>()})
+            }
             Event::Included { step, host, file, item } => {
                 json!({"event": "included", "play": *step.play, "task": step.name, "host": **host, "file": file, "item": item})
             }
-            Event::Retrying { step, host, left, .. } => json!({"event": "retry", "task": step.name, "host": **host, "left": left}),
+            Event::Retrying { step, host, left, .. } => {
+                json!({"event": "retry", "task": step.name, "host": **host, "left": left})
+            }
             Event::Recap(recap) => self::recap(recap),
             Event::Warning(text) => return eprintln!("[WARNING]: {text}"),
             Event::Deprecated(text) => return eprintln!("[DEPRECATION WARNING]: {text}"),
@@ -26,7 +30,7 @@ impl Sink for Json {
 }
 
 /// Adds the time and prints; `event` stays the first key.
-pub fn print_line(value: Value) {
+pub(crate) fn print_line(value: Value) {
     let Value::Object(map) = value else { return };
     let mut line = Map::new();
     for (i, (key, value)) in map.into_iter().enumerate() {
@@ -58,12 +62,17 @@ fn task(ended: &Ended) -> Value {
     if ended.status.is_failure() {
         map.insert("message".to_owned(), super::words::reason(&ended.result).into());
     } else if let Some(message) = ended.result.get("msg").filter(|m| !m.is_null()) {
-        map.insert("message".to_owned(), message.as_str().map_or_else(|| message.to_string().into(), Value::from));
+        map.insert(
+            "message".to_owned(),
+            message.as_str().map_or_else(|| message.to_string().into(), Value::from),
+        );
     }
     if !ended.paths.is_empty() {
         map.insert("paths".to_owned(), ended.paths.clone().into());
     }
-    if !ended.step.no_log && let Some(diff) = ended.result.get("diff") {
+    if !ended.step.no_log
+        && let Some(diff) = ended.result.get("diff")
+    {
         map.insert("diff".to_owned(), diff.clone());
     }
     line

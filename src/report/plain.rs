@@ -7,20 +7,26 @@ use run::event::{Counters, Ended, Event, Recap, Sink, Status};
 
 use super::{Style, words};
 
-pub struct Plain {
+pub(crate) struct Plain {
     style: Style,
     play: Arc<str>,
 }
 
 impl Plain {
-    pub fn new(style: Style) -> Self {
+    pub(crate) fn new(style: Style) -> Self {
         Self { style, play: Arc::from("") }
     }
 
     fn ended(&self, ended: &Ended) {
         let debug = is_debug(ended) && ended.status == Status::Ok && (!ended.looped || ended.item.is_some());
-        let quiet = matches!(ended.status, Status::Ok | Status::Skipped) && self.style.verbosity == 0 && !debug;
-        if quiet || (ended.looped && ended.item.is_none() && ended.status != Status::Unreachable && self.style.verbosity == 0) {
+        let quiet =
+            matches!(ended.status, Status::Ok | Status::Skipped) && self.style.verbosity == 0 && !debug;
+        if quiet
+            || (ended.looped
+                && ended.item.is_none()
+                && ended.status != Status::Unreachable
+                && self.style.verbosity == 0)
+        {
             return;
         }
         for line in result_lines(self.style, ended) {
@@ -34,15 +40,29 @@ fn is_debug(ended: &Ended) -> bool {
 }
 
 /// What a person sees of one ended task: `changed  web1  nginx : Install`, the reason of a failure, the diff.
-pub fn result_lines(style: Style, ended: &Ended) -> Vec<String> {
+pub(crate) fn result_lines(style: Style, ended: &Ended) -> Vec<String> {
     let paint = style.paint;
     let item = ended.item.as_ref().map(|i| format!(" ({i})")).unwrap_or_default();
-    let delegate = ended.delegate.as_ref().filter(|d| **d != *ended.host).map(|d| format!(" on {d}")).unwrap_or_default();
+    let delegate = ended
+        .delegate
+        .as_ref()
+        .filter(|d| **d != *ended.host)
+        .map(|d| format!(" on {d}"))
+        .unwrap_or_default();
     let word = paint.status(ended.status, &format!("{:<11}", ended.status.word()));
-    let took = if ended.seconds >= 1.0 { paint.dim(&format!("  {}", words::seconds(ended.seconds))) } else { String::new() };
+    let took = if ended.seconds >= 1.0 {
+        paint.dim(&format!("  {}", words::seconds(ended.seconds)))
+    } else {
+        String::new()
+    };
     let mut lines = vec![format!("{word} {:<12} {}{item}{delegate}{took}", ended.host, ended.step.name)];
     if ended.status.is_failure() {
-        let place = ended.step.origin.as_ref().map(|o| format!("  ({}:{})", o.file.display(), o.line)).unwrap_or_default();
+        let place = ended
+            .step
+            .origin
+            .as_ref()
+            .map(|o| format!("  ({}:{})", o.file.display(), o.line))
+            .unwrap_or_default();
         for (i, line) in words::reason(&ended.result).lines().enumerate() {
             lines.push(format!("    {line}{}", if i == 0 { place.as_str() } else { "" }));
         }
@@ -58,7 +78,10 @@ pub fn result_lines(style: Style, ended: &Ended) -> Vec<String> {
 }
 
 fn debug_lines(ended: &Ended) -> Vec<String> {
-    let shown = ended.result.iter().filter(|(k, _)| !matches!(k.as_str(), "changed" | "failed" | "item" | "ansible_loop_var") && !k.starts_with("_ansible"));
+    let shown = ended.result.iter().filter(|(k, _)| {
+        !matches!(k.as_str(), "changed" | "failed" | "item" | "ansible_loop_var")
+            && !k.starts_with("_ansible")
+    });
     let mut lines = Vec::new();
     for (name, value) in shown {
         let text = match value {
@@ -81,7 +104,9 @@ impl Sink for Plain {
             Event::NoHostsMatched => outln!("skipped: no host matches the play"),
             Event::NoHostsLeft => outln!("no hosts are left"),
             Event::Ended(ended) => self.ended(ended),
-            Event::Retrying { step, host, left, .. } => outln!("retrying    {host:<12} {} ({left} left)", step.name),
+            Event::Retrying { step, host, left, .. } => {
+                outln!("retrying    {host:<12} {} ({left} left)", step.name)
+            }
             Event::Warning(text) => eprintln!("warning: {text}"),
             Event::Deprecated(text) => eprintln!("deprecated: {text}"),
             Event::Notice(text) => eprintln!("note: {text}"),
@@ -92,7 +117,7 @@ impl Sink for Plain {
 }
 
 /// The table at the end.
-pub fn recap_text(style: Style, recap: &Recap) -> String {
+pub(crate) fn recap_text(style: Style, recap: &Recap) -> String {
     let width = recap.hosts.keys().map(|h| h.chars().count()).max().unwrap_or(4).max(4);
     let mut out = String::from("\n");
     for (host, c) in &recap.hosts {
@@ -101,7 +126,10 @@ pub fn recap_text(style: Style, recap: &Recap) -> String {
         out.push_str(&format!("{name}  {}{generation}\n", counts(c)));
     }
     for (host, handlers) in &recap.lost_handlers {
-        out.push_str(&format!("{host}: notified but not run, because the host failed: {}\n", handlers.join(", ")));
+        out.push_str(&format!(
+            "{host}: notified but not run, because the host failed: {}\n",
+            handlers.join(", ")
+        ));
     }
     if recap.interrupted {
         out.push_str("interrupted\n");
@@ -123,7 +151,19 @@ fn worst(c: &Counters) -> Status {
 
 /// The numbers that are not zero; `ok` and `changed` always.
 fn counts(c: &Counters) -> String {
-    let all = [("ok", c.ok), ("changed", c.changed), ("unreachable", c.unreachable), ("failed", c.failed), ("skipped", c.skipped), ("rescued", c.rescued), ("ignored", c.ignored)];
-    let shown: Vec<String> = all.iter().filter(|(name, n)| *n > 0 || matches!(*name, "ok" | "changed")).map(|(name, n)| format!("{name}={n}")).collect();
+    let all = [
+        ("ok", c.ok),
+        ("changed", c.changed),
+        ("unreachable", c.unreachable),
+        ("failed", c.failed),
+        ("skipped", c.skipped),
+        ("rescued", c.rescued),
+        ("ignored", c.ignored),
+    ];
+    let shown: Vec<String> = all
+        .iter()
+        .filter(|(name, n)| *n > 0 || matches!(*name, "ok" | "changed"))
+        .map(|(name, n)| format!("{name}={n}"))
+        .collect();
     shown.join("  ")
 }

@@ -16,7 +16,7 @@ use super::{Style, plain, words};
 /// How many hosts the live view shows at most.
 const LIVE_ROWS: usize = 8;
 
-pub struct Pretty {
+pub(crate) struct Pretty {
     style: Style,
     current: Option<Current>,
     live: Arc<Mutex<Live>>,
@@ -43,7 +43,7 @@ struct Live {
 }
 
 impl Pretty {
-    pub fn new(style: Style) -> Self {
+    pub(crate) fn new(style: Style) -> Self {
         let live = Arc::new(Mutex::new(Live { started: Some(Instant::now()), ..Live::default() }));
         let stop = Arc::new(AtomicBool::new(false));
         let ticker = std::thread::spawn({
@@ -82,7 +82,11 @@ impl Pretty {
             .map(|(status, n)| self.style.paint.status(*status, &format!("{} {n}", status.word())))
             .collect();
         let handler = if current.step.kind == StepKind::Handler { "handler: " } else { "" };
-        let took = if current.seconds >= 0.5 { self.style.paint.dim(&format!("  {}", words::seconds(current.seconds))) } else { String::new() };
+        let took = if current.seconds >= 0.5 {
+            self.style.paint.dim(&format!("  {}", words::seconds(current.seconds)))
+        } else {
+            String::new()
+        };
         let mut text = format!("  {handler}{}  {}{took}", current.step.name, counts.join("  "));
         for detail in current.details {
             text.push('\n');
@@ -172,13 +176,22 @@ impl Sink for Pretty {
             }
             Event::Step(step) => {
                 self.close();
-                self.current = Some(Current { step: step.clone(), counts: BTreeMap::new(), details: Vec::new(), seconds: 0.0 });
+                self.current = Some(Current {
+                    step: step.clone(),
+                    counts: BTreeMap::new(),
+                    details: Vec::new(),
+                    seconds: 0.0,
+                });
             }
             Event::Ended(ended) => self.ended(ended),
-            Event::Retrying { step, host, left, .. } => self.print(&format!("  {host}: {} is tried again ({left} left)", step.name)),
+            Event::Retrying { step, host, left, .. } => {
+                self.print(&format!("  {host}: {} is tried again ({left} left)", step.name))
+            }
             Event::NoHostsMatched => self.print("  no host matches this play"),
             Event::NoHostsLeft => self.print("  no hosts are left"),
-            Event::Warning(text) => self.print(&self.style.paint.status(Status::Changed, &format!("warning: {text}"))),
+            Event::Warning(text) => {
+                self.print(&self.style.paint.status(Status::Changed, &format!("warning: {text}")))
+            }
             Event::Deprecated(text) => self.print(&self.style.paint.dim(&format!("deprecated: {text}"))),
             Event::Notice(text) => self.print(&format!("note: {text}")),
             Event::Recap(recap) => {
@@ -186,7 +199,12 @@ impl Sink for Pretty {
                 self.live.lock().rows.clear();
                 self.live.lock().clear();
                 out!("{}", plain::recap_text(self.style, recap));
-                outln!("{}", self.style.paint.dim(&format!("in {}", words::seconds(self.started.elapsed().as_secs_f64()))));
+                outln!(
+                    "{}",
+                    self.style
+                        .paint
+                        .dim(&format!("in {}", words::seconds(self.started.elapsed().as_secs_f64())))
+                );
             }
             Event::Playbook { .. } | Event::Included { .. } | Event::Stats(_) => {}
         }

@@ -4,14 +4,14 @@ use catalog::{Json, Map};
 use std::fmt::Write as _;
 
 /// On one line: `{"a": 1, "b": [2, 3]}`, keys sorted.
-pub fn line(value: &Json) -> String {
+pub(crate) fn line(value: &Json) -> String {
     let mut out = String::new();
     write(&mut out, value, None, 0);
     out
 }
 
 /// Indented by four.
-pub fn indented(value: &Json) -> String {
+pub(crate) fn indented(value: &Json) -> String {
     let mut out = String::new();
     write(&mut out, value, Some(4), 0);
     out

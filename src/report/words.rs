@@ -8,29 +8,29 @@ use run::event::Status;
 
 /// Colours, or not.
 #[derive(Clone, Copy, Debug)]
-pub struct Paint {
+pub(crate) struct Paint {
     pub on: bool,
 }
 
 impl Paint {
-    pub fn color(self, color: AnsiColor, text: &str) -> String {
+    pub(crate) fn color(self, color: AnsiColor, text: &str) -> String {
         self.style(Style::new().fg_color(Some(color.into())), text)
     }
-    pub fn bold(self, text: &str) -> String {
+    pub(crate) fn bold(self, text: &str) -> String {
         self.style(Style::new().bold(), text)
     }
-    pub fn dim(self, text: &str) -> String {
+    pub(crate) fn dim(self, text: &str) -> String {
         self.style(Style::new().dimmed(), text)
     }
     fn style(self, style: Style, text: &str) -> String {
         if self.on { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
-    pub fn status(self, status: Status, text: &str) -> String {
+    pub(crate) fn status(self, status: Status, text: &str) -> String {
         self.color(status_color(status), text)
     }
 }
 
-pub fn status_color(status: Status) -> AnsiColor {
+pub(crate) fn status_color(status: Status) -> AnsiColor {
     match status {
         Status::Ok => AnsiColor::Green,
         Status::Changed => AnsiColor::Yellow,
@@ -41,7 +41,7 @@ pub fn status_color(status: Status) -> AnsiColor {
 }
 
 /// The reason in a failed result, for people.
-pub fn reason(result: &catalog::Map) -> String {
+pub(crate) fn reason(result: &catalog::Map) -> String {
     let text = |name: &str| result.get(name).and_then(Json::as_str).unwrap_or_default().trim().to_owned();
     let mut reason = match result.get("msg") {
         Some(Json::String(s)) => s.trim().to_owned(),
@@ -60,7 +60,7 @@ pub fn reason(result: &catalog::Map) -> String {
 }
 
 /// Seconds as people say them.
-pub fn seconds(s: f64) -> String {
+pub(crate) fn seconds(s: f64) -> String {
     match s {
         s if s < 0.1 => format!("{:.0} ms", s * 1000.0),
         s if s < 60.0 => format!("{s:.1} s"),
@@ -69,7 +69,7 @@ pub fn seconds(s: f64) -> String {
 }
 
 /// The `diff` of a result as unified text.
-pub fn diffs(result: &catalog::Map) -> Vec<String> {
+pub(crate) fn diffs(result: &catalog::Map) -> Vec<String> {
     let list = match result.get("diff") {
         Some(Json::Array(list)) => list.clone(),
         Some(one @ Json::Object(_)) => vec![one.clone()],
@@ -99,7 +99,7 @@ fn one_diff(diff: &Json) -> Option<String> {
     Some(unified.header(&header("before_header", "before"), &header("after_header", "after")).to_string())
 }
 
-pub fn paint_diff(paint: Paint, diff: &str) -> String {
+pub(crate) fn paint_diff(paint: Paint, diff: &str) -> String {
     let mut out = String::new();
     for line in diff.lines() {
         let painted = match line.as_bytes().first() {

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use expressions::{Context, Error, Value};
-use link::{AgentId, Connection, DockerTarget, Escalate, LabTarget, Link, LinkError, Notices, RunInfo, Sealed, Secret, SshTarget, Target};
+use link::{
+    AgentId, Connection, DockerTarget, Escalate, LabTarget, Link, LinkError, Notices, RunInfo, Sealed,
+    Secret, SshTarget, Target,
+};
 use parking_lot::Mutex;
 use playbook::ir::Keywords;
 use playbook::vars::Scope;
@@ -39,7 +42,14 @@ pub(crate) struct Connections {
 
 impl Connections {
     pub(crate) fn new(info: RunInfo, notices: Arc<dyn Notices>) -> Self {
-        Self { cells: Mutex::default(), places: Mutex::default(), info, notices, sealed: Mutex::default(), past: Mutex::default() }
+        Self {
+            cells: Mutex::default(),
+            places: Mutex::default(),
+            info,
+            notices,
+            sealed: Mutex::default(),
+            past: Mutex::default(),
+        }
     }
 
     /// The host's link and the agent of the wanted user.
@@ -47,7 +57,10 @@ impl Connections {
         let place = place(&way.target);
         self.places.lock().insert(way.name.clone(), place.clone());
         let cell = self.cells.lock().entry(place).or_default().clone();
-        let link = cell.get_or_init(|| Link::connect(&way.target, self.info.clone(), self.notices.clone())).await.clone()?;
+        let link = cell
+            .get_or_init(|| Link::connect(&way.target, self.info.clone(), self.notices.clone()))
+            .await
+            .clone()?;
         let agent = match &way.escalate {
             Some(escalate) if escalate.user != link.hello().user => link.agent(escalate).await?,
             _ => 0,
@@ -96,10 +109,15 @@ impl Connections {
     }
 
     /// Seal every host's layer and close: the generations at which hosts are now.
-    pub(crate) async fn close_all(&self, failed: &dyn Fn(&str) -> bool) -> HashMap<String, Result<Sealed, LinkError>> {
+    pub(crate) async fn close_all(
+        &self,
+        failed: &dyn Fn(&str) -> bool,
+    ) -> HashMap<String, Result<Sealed, LinkError>> {
         let cells: Vec<(String, Cell)> = self.cells.lock().drain().collect();
         let names = self.places.lock().clone();
-        let of_place = |place: &str| names.iter().filter(|(_, at)| *at == place).map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        let of_place = |place: &str| {
+            names.iter().filter(|(_, at)| *at == place).map(|(name, _)| name.clone()).collect::<Vec<_>>()
+        };
         let mut ends = Vec::new();
         for (place, cell) in cells {
             if let Some(Ok(link)) = cell.get().cloned() {
@@ -109,7 +127,8 @@ impl Connections {
                 ends.push((hosts, tokio::spawn(end(link, failed))));
             }
         }
-        let mut all: HashMap<_, _> = self.sealed.lock().drain().map(|(host, sealed)| (host, Ok(sealed))).collect();
+        let mut all: HashMap<_, _> =
+            self.sealed.lock().drain().map(|(host, sealed)| (host, Ok(sealed))).collect();
         for (hosts, end) in ends {
             if let Ok((sealed, cost)) = end.await {
                 self.past.lock().add(cost);
@@ -120,7 +139,8 @@ impl Connections {
     }
 
     pub(crate) fn counters(&self) -> Counted {
-        let links: Vec<Link> = self.cells.lock().values().filter_map(|c| c.get()?.as_ref().ok().cloned()).collect();
+        let links: Vec<Link> =
+            self.cells.lock().values().filter_map(|c| c.get()?.as_ref().ok().cloned()).collect();
         let mut all = *self.past.lock();
         links.iter().for_each(|link| all.add(Counted::of(link)));
         all
@@ -185,7 +205,9 @@ impl Reader<'_> {
         let mut target = Target::new(self.host, connection);
         let timeout = self.number(&["ansible_ssh_timeout", "ansible_timeout"])?;
         target.timeout = timeout.map_or(self.reach.timeout, Duration::from_secs);
-        target.retries = self.number(&["ansible_ssh_retries", "ansible_ssh_reconnection_retries"])?.map_or(self.reach.retries, |n| n as u32);
+        target.retries = self
+            .number(&["ansible_ssh_retries", "ansible_ssh_reconnection_retries"])?
+            .map_or(self.reach.retries, |n| n as u32);
         Ok(Way { name: self.host.to_owned(), target, escalate: self.escalate()? })
     }
 
@@ -199,13 +221,18 @@ impl Reader<'_> {
         let short = kind.rsplit('.').next().unwrap_or(&kind);
         match short {
             "local" => Ok(Connection::Local),
-            "lab" => Ok(Connection::Lab(LabTarget { name: self.host.to_owned(), base: self.text(&["theseus_lab_base"])?.map(Into::into) })),
+            "lab" => Ok(Connection::Lab(LabTarget {
+                name: self.host.to_owned(),
+                base: self.text(&["theseus_lab_base"])?.map(Into::into),
+            })),
             "docker" | "community_docker" => Ok(Connection::Docker(DockerTarget {
                 container: self.address()?,
                 user: self.text(&["ansible_user"])?,
             })),
             "ssh" | "smart" | "paramiko" | "paramiko_ssh" | "" => Ok(Connection::Ssh(Box::new(self.ssh()?))),
-            _ => Err(Error::new(format!("the connection `{kind}` is not known; known are ssh, local, lab and docker"))),
+            _ => Err(Error::new(format!(
+                "the connection `{kind}` is not known; known are ssh, local, lab and docker"
+            ))),
         }
     }
 
@@ -223,21 +250,28 @@ impl Reader<'_> {
         let port = if self.delegated { None } else { self.keyword(&self.keywords.port)? };
         let port = self.text(&["ansible_port", "ansible_ssh_port"])?.or(port);
         target.port = match port {
-            Some(text) => Some(text.trim().parse().map_err(|_| Error::new(format!("`{text}` is not a port")))?),
+            Some(text) => {
+                Some(text.trim().parse().map_err(|_| Error::new(format!("`{text}` is not a port")))?)
+            }
             None => reach.port,
         };
         let user = if self.delegated { None } else { self.keyword(&self.keywords.remote_user)? };
-        target.user = self.text(&["ansible_user", "ansible_ssh_user"])?.or(user).or_else(|| reach.user.clone());
+        target.user =
+            self.text(&["ansible_user", "ansible_ssh_user"])?.or(user).or_else(|| reach.user.clone());
         let password = self.text(&["ansible_password", "ansible_ssh_pass", "ansible_ssh_password"])?;
         target.password = password.map(Secret::new).or_else(|| reach.password.clone());
         let key = self.text(&["ansible_ssh_private_key_file", "ansible_private_key_file"])?;
-        target.key_file = key.map(|k| playbook::search::expand_home(&k)).or_else(|| reach.private_key.clone());
+        target.key_file =
+            key.map(|k| playbook::search::expand_home(&k)).or_else(|| reach.private_key.clone());
         let checking = self.text(&["ansible_ssh_host_key_checking", "ansible_host_key_checking"])?;
-        target.host_key_checking = checking.as_deref().and_then(catalog::arguments::truth).or(reach.host_key_checking);
-        let names: [&[&str]; 3] = [&["ansible_ssh_args"], &["ansible_ssh_common_args"], &["ansible_ssh_extra_args"]];
+        target.host_key_checking =
+            checking.as_deref().and_then(catalog::arguments::truth).or(reach.host_key_checking);
+        let names: [&[&str]; 3] =
+            [&["ansible_ssh_args"], &["ansible_ssh_common_args"], &["ansible_ssh_extra_args"]];
         for (names, default) in names.into_iter().zip(&reach.ssh_args) {
             if let Some(text) = self.text(names)?.or_else(|| default.clone()) {
-                let words = playbook::keyvalue::shell_split(&text, false).map_err(|e| Error::new(format!("{text}: {e}")))?;
+                let words = playbook::keyvalue::shell_split(&text, false)
+                    .map_err(|e| Error::new(format!("{text}: {e}")))?;
                 target.args.extend(words);
             }
         }
@@ -248,7 +282,8 @@ impl Reader<'_> {
     fn escalate(&self) -> Result<Option<Escalate>, Error> {
         let keywords = self.keywords;
         let wanted = match self.text(&["ansible_become"])? {
-            Some(text) => catalog::arguments::truth(&text).ok_or_else(|| Error::new(format!("`ansible_become` must be true or false, not `{text}`")))?,
+            Some(text) => catalog::arguments::truth(&text)
+                .ok_or_else(|| Error::new(format!("`ansible_become` must be true or false, not `{text}`")))?,
             None => match &keywords.become_ {
                 Some(value) => as_bool(&self.scope.resolved(value)?)?,
                 None => self.reach.become_,
@@ -257,19 +292,44 @@ impl Reader<'_> {
         if !wanted {
             return Ok(None);
         }
-        let pick = |names: &[&str], keyword: &Option<Value>, default: Option<String>| -> Result<Option<String>, Error> {
+        let pick = |names: &[&str],
+                    keyword: &Option<Value>,
+                    default: Option<String>|
+         -> Result<Option<String>, Error> {
             Ok(self.text(names)?.or(self.keyword(keyword)?).or(default))
         };
-        let method = pick(&["ansible_become_method"], &keywords.become_method, Some(self.reach.become_method.clone()))?.unwrap_or_default();
+        let method = pick(
+            &["ansible_become_method"],
+            &keywords.become_method,
+            Some(self.reach.become_method.clone()),
+        )?
+        .unwrap_or_default();
         let method = method.rsplit('.').next().unwrap_or_default().to_owned();
         let named = |what: &str| format!("ansible_{method}_{what}");
-        let user = pick(&["ansible_become_user", &named("user")], &keywords.become_user, Some(self.reach.become_user.clone()))?;
-        let password = self.text(&["ansible_become_password", "ansible_become_pass", &named("password"), &named("pass")])?;
+        let user = pick(
+            &["ansible_become_user", &named("user")],
+            &keywords.become_user,
+            Some(self.reach.become_user.clone()),
+        )?;
+        let password = self.text(&[
+            "ansible_become_password",
+            "ansible_become_pass",
+            &named("password"),
+            &named("pass"),
+        ])?;
         Ok(Some(Escalate {
             user: user.filter(|u| !u.is_empty()).unwrap_or_else(|| "root".to_owned()),
             password: password.or_else(|| self.reach.become_password.as_ref().map(|p| p.expose().to_owned())),
-            exe: pick(&["ansible_become_exe", &named("exe")], &keywords.become_exe, self.reach.become_exe.clone())?,
-            flags: pick(&["ansible_become_flags", &named("flags")], &keywords.become_flags, self.reach.become_flags.clone())?,
+            exe: pick(
+                &["ansible_become_exe", &named("exe")],
+                &keywords.become_exe,
+                self.reach.become_exe.clone(),
+            )?,
+            flags: pick(
+                &["ansible_become_flags", &named("flags")],
+                &keywords.become_flags,
+                self.reach.become_flags.clone(),
+            )?,
             timeout_seconds: u32::try_from(self.reach.timeout.as_secs()).unwrap_or(10).max(10),
             method,
         }))

@@ -90,7 +90,10 @@ pub struct Known;
 
 impl playbook::load::Modules for Known {
     fn spec(&self, name: &str) -> Option<&'static ModuleSpec> {
-        let own = ALL.iter().find(|entry| entry.spec.name == name || full(entry.spec) == name).map(|entry| entry.spec);
+        let own = ALL
+            .iter()
+            .find(|entry| entry.spec.name == name || full(entry.spec) == name)
+            .map(|entry| entry.spec);
         own.or_else(|| agent::modules::find(name).map(|module| &module.spec))
     }
 
@@ -157,11 +160,17 @@ impl Action<'_> {
         let Some(value) = self.get(name)? else { return Ok(Vec::new()) };
         match value.as_list() {
             Some(list) => list.iter().map(Value::python_str).collect(),
-            None => Ok(value.python_str()?.split(',').map(|s| s.trim().to_owned()).filter(|s| !s.is_empty()).collect()),
+            None => Ok(value
+                .python_str()?
+                .split(',')
+                .map(|s| s.trim().to_owned())
+                .filter(|s| !s.is_empty())
+                .collect()),
         }
     }
 
     pub(crate) fn needed(&self, name: &str) -> Result<String, Error> {
-        self.text(name)?.ok_or_else(|| Error::new(format!("`{}` needs the argument `{name}`", self.task.module)))
+        self.text(name)?
+            .ok_or_else(|| Error::new(format!("`{}` needs the argument `{name}`", self.task.module)))
     }
 }

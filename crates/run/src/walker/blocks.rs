@@ -20,7 +20,11 @@ pub(crate) fn child(path: &[u32], number: usize) -> Path {
 }
 
 impl Walker {
-    pub(crate) fn nodes<'a>(&'a mut self, nodes: &'a [Node], base: &'a Path) -> Pin<Box<dyn Future<Output = Flow> + Send + 'a>> {
+    pub(crate) fn nodes<'a>(
+        &'a mut self,
+        nodes: &'a [Node],
+        base: &'a Path,
+    ) -> Pin<Box<dyn Future<Output = Flow> + Send + 'a>> {
         Box::pin(async move {
             for (number, node) in nodes.iter().enumerate() {
                 let path = child(base, number + 1);
@@ -92,11 +96,9 @@ impl Walker {
 
     /// `ansible_failed_task` and `ansible_failed_result`, for the rescue.
     fn set_failed_variables(&self, failed: &super::Failed) {
-        let name = self.plain_name(&failed.task);
-        let task = Value::dict([
-            ("name", Value::str(name)),
-            ("action", Value::str(failed.task.action.clone())),
-        ]);
+        let name = if failed.task.name.is_some() { self.plain_name(&failed.task) } else { String::new() };
+        let task =
+            Value::dict([("name", Value::str(name)), ("action", Value::str(failed.task.action.clone()))]);
         let result = Value::from_json(&serde_json::Value::Object(failed.result.clone()));
         self.run.variables.register(&self.host, "ansible_failed_task", task);
         self.run.variables.register(&self.host, "ansible_failed_result", result);

@@ -12,7 +12,13 @@ use crate::results;
 
 impl Walker {
     /// Reach the host, become who is wanted, send. What cannot be sent is a result already.
-    pub(crate) async fn dispatch(&mut self, remote: Remote, task: &Arc<Task>, sent: &Sent, item: &mut Item) -> Flow {
+    pub(crate) async fn dispatch(
+        &mut self,
+        remote: Remote,
+        task: &Arc<Task>,
+        sent: &Sent,
+        item: &mut Item,
+    ) -> Flow {
         let Remote { way, mut call, after } = remote;
         let elsewhere = way.name != *self.host;
         if elsewhere || !sent.shares_lane(task) {

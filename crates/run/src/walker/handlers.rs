@@ -29,8 +29,15 @@ impl Walker {
             };
             for name in names.iter().filter_map(|n| n.as_str()) {
                 if !self.notify_name(name) {
-                    let text = format!("the handler `{name}` that the task `{}` notifies does not exist, and none listens to it", sent.step.name);
-                    self.run.give_up(Diagnostic::new(text).at(&sent.task.origin).hint("handlers are looked for by name and by `listen`"));
+                    let text = format!(
+                        "the handler `{name}` that the task `{}` notifies does not exist, and none listens to it",
+                        sent.step.name
+                    );
+                    self.run.give_up(
+                        Diagnostic::new(text)
+                            .at(&sent.task.origin)
+                            .hint("handlers are looked for by name and by `listen`"),
+                    );
                     self.course.stop_after(&[]);
                     return Err(Stop::Interrupted);
                 }
@@ -43,7 +50,8 @@ impl Walker {
     fn notify_name(&mut self, name: &str) -> bool {
         let handlers = self.play.handlers.read().clone();
         let named = self.named(&handlers, name);
-        let listening: Vec<usize> = handlers.iter().enumerate().filter(|(_, h)| self.listens(h, name)).map(|(n, _)| n).collect();
+        let listening: Vec<usize> =
+            handlers.iter().enumerate().filter(|(_, h)| self.listens(h, name)).map(|(n, _)| n).collect();
         if named.is_none() && listening.is_empty() {
             return false;
         }
@@ -68,21 +76,24 @@ impl Walker {
             return true;
         }
         handler.role.as_ref().is_some_and(|role| {
-            name == format!("{} : {plain}", role.name) || name == format!("{} : {plain}", playbook::load::short_name(&role.name))
+            name == format!("{} : {plain}", role.name)
+                || name == format!("{} : {plain}", playbook::load::short_name(&role.name))
         })
     }
 
     fn listens(&self, handler: &Arc<Task>, name: &str) -> bool {
         handler.listen.iter().any(|topic| topic.as_str() == Some(name))
-            || handler.listen.iter().any(|topic| {
-                topic.as_str().is_none() || topic.as_str().is_some_and(|t| t.contains("{{"))
-            }) && handler.listen.iter().any(|topic| {
-                let topic = self.template(handler, topic, &ItemOf::none()).ok();
-                topic.is_some_and(|t| match t.as_list() {
-                    Some(list) => list.iter().any(|t| t.as_str() == Some(name)),
-                    None => t.as_str() == Some(name),
+            || handler
+                .listen
+                .iter()
+                .any(|topic| topic.as_str().is_none() || topic.as_str().is_some_and(|t| t.contains("{{")))
+                && handler.listen.iter().any(|topic| {
+                    let topic = self.template(handler, topic, &ItemOf::none()).ok();
+                    topic.is_some_and(|t| match t.as_list() {
+                        Some(list) => list.iter().any(|t| t.as_str() == Some(name)),
+                        None => t.as_str() == Some(name),
+                    })
                 })
-            })
     }
 
     /// Run what is notified. Handlers that notify others: those run too.

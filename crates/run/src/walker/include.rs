@@ -49,7 +49,9 @@ impl Walker {
         }
         match skipped {
             Some(skip) if included.is_empty() => return self.skip_include(task, path, skip).await,
-            _ if items.is_empty() => return self.skip_include(task, path, results::skipped("No items in the list")).await,
+            _ if items.is_empty() => {
+                return self.skip_include(task, path, results::skipped("No items in the list")).await;
+            }
             _ => {}
         }
         // What was sent before comes first, for people too.
@@ -65,7 +67,12 @@ impl Walker {
         Ok(())
     }
 
-    async fn skips(&mut self, task: &Arc<Task>, path: &Path, of: &ItemOf) -> Flow<Result<Option<Map>, Error>> {
+    async fn skips(
+        &mut self,
+        task: &Arc<Task>,
+        path: &Path,
+        of: &ItemOf,
+    ) -> Flow<Result<Option<Map>, Error>> {
         self.settled(path, |w| w.condition_of(task, of)).await
     }
 
@@ -78,7 +85,12 @@ impl Walker {
 
     fn included(&mut self, sent: &Sent, path: &Path, of: &ItemOf, what: &Included) {
         let item = of.value.as_ref().and_then(|v| v.python_str().ok());
-        let event = Event::Included { step: sent.step.clone(), host: self.host.clone(), file: what.name.clone(), item };
+        let event = Event::Included {
+            step: sent.step.clone(),
+            host: self.host.clone(),
+            file: what.name.clone(),
+            item,
+        };
         self.report(path, event);
         self.run.count(&self.host, Status::Ok, false, false);
         self.mark_role(sent);
@@ -106,7 +118,9 @@ impl Walker {
 
     fn load_tasks(&self, task: &Arc<Task>, vars: playbook::ir::Vars, of: &ItemOf) -> Result<Included, Error> {
         let args = self.include_args(task, of)?;
-        let name = text(&args, "file").or_else(|| text(&args, "_raw_params")).ok_or_else(|| Error::new("include_tasks needs the name of a file"))?;
+        let name = text(&args, "file")
+            .or_else(|| text(&args, "_raw_params"))
+            .ok_or_else(|| Error::new("include_tasks needs the name of a file"))?;
         let project = &self.run.project;
         let Some(file) = project.find_tasks(&name, task, &self.play.play) else {
             return Err(Error::new(format!("the file with tasks `{name}` was not found")));
@@ -114,7 +128,10 @@ impl Walker {
         let request = TasksRequest { task: task.clone(), play: self.play.play.clone(), vars };
         let loaded = if task.is_handler {
             let handlers = project.load_handlers(&file, &request).map_err(first)?;
-            Loaded { nodes: handlers.into_iter().map(playbook::ir::Node::Task).collect(), ..Loaded::default() }
+            Loaded {
+                nodes: handlers.into_iter().map(playbook::ir::Node::Task).collect(),
+                ..Loaded::default()
+            }
         } else {
             project.load_tasks(&file, &request).map_err(first)?
         };
@@ -123,8 +140,13 @@ impl Walker {
 
     fn load_role(&self, task: &Arc<Task>, vars: playbook::ir::Vars, of: &ItemOf) -> Result<Included, Error> {
         let args = self.include_args(task, of)?;
-        let name = text(&args, "name").or_else(|| text(&args, "role")).ok_or_else(|| Error::new("include_role needs the name of a role"))?;
-        let flag = |name: &str| args.get(name).and_then(|v| v.as_bool().or_else(|| v.as_str().and_then(catalog::arguments::truth)));
+        let name = text(&args, "name")
+            .or_else(|| text(&args, "role"))
+            .ok_or_else(|| Error::new("include_role needs the name of a role"))?;
+        let flag = |name: &str| {
+            args.get(name)
+                .and_then(|v| v.as_bool().or_else(|| v.as_str().and_then(catalog::arguments::truth)))
+        };
         let request = RoleRequest {
             task: task.clone(),
             play: self.play.play.clone(),

@@ -64,8 +64,21 @@ impl Walker {
             },
             "role_complete" => Ok(()),
             other => {
-                let known = ["flush_handlers", "noop", "clear_facts", "clear_host_errors", "reset_connection", "refresh_inventory", "end_host", "end_batch", "end_play", "end_role"];
-                let near = catalog::arguments::nearest(other, known.into_iter()).map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
+                let known = [
+                    "flush_handlers",
+                    "noop",
+                    "clear_facts",
+                    "clear_host_errors",
+                    "reset_connection",
+                    "refresh_inventory",
+                    "end_host",
+                    "end_batch",
+                    "end_play",
+                    "end_role",
+                ];
+                let near = catalog::arguments::nearest(other, known.into_iter())
+                    .map(|n| format!("; did you mean `{n}`?"))
+                    .unwrap_or_default();
                 self.fail(task, path, &Error::new(format!("`meta` knows no `{other}`{near}"))).await
             }
         }

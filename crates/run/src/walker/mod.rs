@@ -123,7 +123,8 @@ impl Walker {
         if let Some(task) = facts {
             self.task(&task, &vec![0]).await?;
         }
-        let sections: [(u32, &[Node]); 4] = [(1, &play.pre_tasks), (3, &play.roles), (4, &play.tasks), (6, &play.post_tasks)];
+        let sections: [(u32, &[Node]); 4] =
+            [(1, &play.pre_tasks), (3, &play.roles), (4, &play.tasks), (6, &play.post_tasks)];
         for (number, nodes) in sections {
             self.nodes(nodes, &vec![number]).await?;
             // Handlers of `roles` and `tasks` run together, after the tasks.

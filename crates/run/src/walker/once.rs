@@ -27,10 +27,10 @@ impl Walker {
         self.release();
         self.course.advance(&self.host, path);
         self.course.gather(&self.host, path).await;
-        if !self.course.is_first(&self.host, path) {
-            if let Some(once) = self.course.published(&self.host, path).await {
-                return self.take_over(task, &once);
-            }
+        if !self.course.is_first(&self.host, path)
+            && let Some(once) = self.course.published(&self.host, path).await
+        {
+            return self.take_over(task, &once);
         }
         self.collect = Some(Once::default());
         let mut flow = self.perform(task, path).await;

@@ -67,7 +67,9 @@ impl Walker {
             match self.template(task, &raw, &ItemOf::none()) {
                 Ok(value) => match value.as_list() {
                     Some(list) => resolved.extend(list.iter().filter_map(|t| t.python_str().ok())),
-                    None => resolved.extend(value.python_str().unwrap_or_default().split(',').map(|t| t.trim().to_owned())),
+                    None => resolved.extend(
+                        value.python_str().unwrap_or_default().split(',').map(|t| t.trim().to_owned()),
+                    ),
                 },
                 Err(_) => resolved.push(tag.to_string()),
             }
@@ -87,7 +89,9 @@ impl Walker {
     /// `throttle`: so many hosts at this task at once.
     async fn throttle(&mut self, task: &Arc<Task>, path: &Path) -> Option<OwnedSemaphorePermit> {
         let most = self.template(task, task.keywords.throttle.as_ref()?, &ItemOf::none()).ok()?;
-        let most = usize::try_from(most.as_i64().or_else(|| most.as_str()?.trim().parse().ok())?).ok().filter(|n| *n > 0)?;
+        let most = usize::try_from(most.as_i64().or_else(|| most.as_str()?.trim().parse().ok())?)
+            .ok()
+            .filter(|n| *n > 0)?;
         self.course.gate(path, most).acquire_owned().await.ok()
     }
 
@@ -146,7 +150,11 @@ impl Walker {
     async fn each(&mut self, task: &Arc<Task>, path: &Path, items: Vec<Value>, sent: &mut Sent) -> Flow {
         let items = ItemOf::all(task.loop_.as_ref(), items);
         let pause = match task.loop_.as_ref().and_then(|l| l.pause.as_ref()) {
-            Some(pause) => self.settled(path, |w| w.template(task, pause, &ItemOf::none())).await?.ok().and_then(|v| v.as_f64()),
+            Some(pause) => self
+                .settled(path, |w| w.template(task, pause, &ItemOf::none()))
+                .await?
+                .ok()
+                .and_then(|v| v.as_f64()),
             None => None,
         };
         let breaks = task.loop_.as_ref().is_some_and(|l| !l.break_when.is_empty());
@@ -172,7 +180,14 @@ impl Walker {
             Ok(prepared) => prepared,
             Err(error) => return Ok(self.ready(task, of, results::failed_by(&error))),
         };
-        let mut item = Item { of: of.clone(), traits: prepared.traits, outcome: Outcome::Ready(Map::new()), delegate: prepared.delegate, again: None, after: None };
+        let mut item = Item {
+            of: of.clone(),
+            traits: prepared.traits,
+            outcome: Outcome::Ready(Map::new()),
+            delegate: prepared.delegate,
+            again: None,
+            after: None,
+        };
         match prepared.work {
             Work::Done(result) => item.outcome = Outcome::Ready(result),
             Work::Effect(result, effect) => {
@@ -218,7 +233,10 @@ impl Walker {
 
     /// Put it behind what is on its way; wait where what follows depends on how it ends.
     async fn push(&mut self, task: &Arc<Task>, sent: Sent) -> Flow {
-        let ready_failure = sent.items.iter().any(|item| matches!(&item.outcome, Outcome::Ready(result) if results::is_failed(result)));
+        let ready_failure = sent
+            .items
+            .iter()
+            .any(|item| matches!(&item.outcome, Outcome::Ready(result) if results::is_failed(result)));
         let wait = ready_failure || sent.must_wait(task);
         if let Some(name) = &task.register {
             self.run.variables.set_pending(&self.host, name.clone(), sent.ticket);
@@ -226,7 +244,8 @@ impl Walker {
         if matches!(&*task.module, "setup" | "gather_facts") {
             self.run.pending_facts(&self.host, sent.ticket);
         }
-        let idle = self.queue.is_empty() && sent.items.iter().all(|item| matches!(item.outcome, Outcome::Ready(_)));
+        let idle =
+            self.queue.is_empty() && sent.items.iter().all(|item| matches!(item.outcome, Outcome::Ready(_)));
         self.course.sent(&self.host, &sent.path);
         self.queue.push_back(sent);
         if wait || idle { self.settle_all().await } else { Ok(()) }

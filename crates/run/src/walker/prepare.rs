@@ -152,13 +152,18 @@ impl Walker {
         let scope = self.scope(task, of);
         match self.condition_of(task, of) {
             Ok(None) => {}
-            Ok(Some(skip)) => return Ok(Prepared { traits: Traits::default(), delegate: None, work: Work::Done(skip) }),
+            Ok(Some(skip)) => {
+                return Ok(Prepared { traits: Traits::default(), delegate: None, work: Work::Done(skip) });
+            }
             Err(error) if error.is_pending().is_some() => return Err(error),
             Err(error) => {
                 // `ignore_errors` and `no_log` hold for a condition that cannot be evaluated, too.
                 let traits = self.traits(task, &scope).unwrap_or_default();
                 let mut result = results::failed_by(&error);
-                result.insert("msg".to_owned(), format!("Error while evaluating conditional: {}", error.message).into());
+                result.insert(
+                    "msg".to_owned(),
+                    format!("Error while evaluating conditional: {}", error.message).into(),
+                );
                 return Ok(Prepared { traits, delegate: None, work: Work::Done(result) });
             }
         }
@@ -166,7 +171,9 @@ impl Walker {
         match self.work(task, &scope, traits) {
             Ok((delegate, work)) => Ok(Prepared { traits, delegate, work }),
             Err(error) if error.is_pending().is_some() => Err(error),
-            Err(error) => Ok(Prepared { traits, delegate: None, work: Work::Done(results::failed_by(&error)) }),
+            Err(error) => {
+                Ok(Prepared { traits, delegate: None, work: Work::Done(results::failed_by(&error)) })
+            }
         }
     }
 
@@ -215,7 +222,10 @@ impl Action<'_> {
         };
         if self.traits.check && native.spec.check == catalog::Check::Skip {
             let mut skip = results::skipped("remote module does not support check mode");
-            skip.insert("msg".to_owned(), format!("remote module ({module}) does not support check mode").into());
+            skip.insert(
+                "msg".to_owned(),
+                format!("remote module ({module}) does not support check mode").into(),
+            );
             return Ok(Work::Done(skip));
         }
         let way = self.walker.run.way(self.walker, self.task, self.scope, self.delegate)?;
@@ -237,7 +247,9 @@ impl Action<'_> {
 
     fn unknown(&self, module: &str) -> Map {
         let known = agent::modules::all().map(|m| m.spec.name).chain(actions::names());
-        let near = catalog::arguments::nearest(module, known).map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
+        let near = catalog::arguments::nearest(module, known)
+            .map(|n| format!("; did you mean `{n}`?"))
+            .unwrap_or_default();
         results::failed(format!("The module {} is not one that Theseus has{near}", self.task.action))
     }
 
@@ -263,7 +275,12 @@ impl Action<'_> {
         let Some(value) = value else { return Ok(0) };
         let value = self.scope.value(value)?;
         let number = value.as_i64().or_else(|| value.as_str().and_then(|s| s.trim().parse().ok()));
-        number.and_then(|n| u64::try_from(n).ok()).ok_or_else(|| Error::new(format!("expected a number of seconds, got {}", value.python_repr().unwrap_or_default())))
+        number.and_then(|n| u64::try_from(n).ok()).ok_or_else(|| {
+            Error::new(format!(
+                "expected a number of seconds, got {}",
+                value.python_repr().unwrap_or_default()
+            ))
+        })
     }
 
     fn cause(&self) -> Cause {
@@ -326,7 +343,8 @@ pub(crate) fn json(value: &Value) -> Result<Json, Error> {
 }
 
 pub(crate) fn as_bool(value: &Value) -> Result<bool, Error> {
-    let wrong = || Error::new(format!("expected true or false, got {}", value.python_repr().unwrap_or_default()));
+    let wrong =
+        || Error::new(format!("expected true or false, got {}", value.python_repr().unwrap_or_default()));
     match value {
         Value::Bool(b) => Ok(*b),
         Value::Str(s) => catalog::arguments::truth(s.as_str()).ok_or_else(wrong),

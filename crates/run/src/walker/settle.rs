@@ -62,7 +62,14 @@ struct Finished {
 
 impl Item {
     pub(crate) fn ready(of: ItemOf, result: Map) -> Self {
-        Self { of, traits: Traits::default(), outcome: Outcome::Ready(result), delegate: None, again: None, after: None }
+        Self {
+            of,
+            traits: Traits::default(),
+            outcome: Outcome::Ready(result),
+            delegate: None,
+            again: None,
+            after: None,
+        }
     }
 }
 
@@ -88,7 +95,8 @@ impl Sent {
 
     /// Whether what follows depends on how it ends.
     pub(crate) fn must_wait(&self, task: &Task) -> bool {
-        let never_fails = !self.retries() && task.async_seconds.is_none() && is_constant_false(task.failed_when.as_deref());
+        let never_fails =
+            !self.retries() && task.async_seconds.is_none() && is_constant_false(task.failed_when.as_deref());
         (self.judged_here(task) && !never_fails)
             || task.keywords.delegate_to.is_some()
             || crate::actions::leaves_variables(&task.module)
@@ -188,7 +196,8 @@ impl Walker {
 
     async fn evaluate_again(&mut self, sent: &Sent, item: &mut Item) -> Flow {
         if let Ok(prepared) = self.prepare(&sent.task, &item.of)
-            && let super::prepare::Work::Done(result) | super::prepare::Work::Effect(result, _) = prepared.work
+            && let super::prepare::Work::Done(result) | super::prepare::Work::Effect(result, _) =
+                prepared.work
         {
             item.outcome = Outcome::Ready(result);
         }
@@ -205,13 +214,19 @@ impl Walker {
     /// The module's own result, completed; asks for the end of an asynchronous job.
     async fn receive(&mut self, sent: &Sent, item: &mut Item) -> Option<Finished> {
         let mut finished = match std::mem::replace(&mut item.outcome, Outcome::Gone) {
-            Outcome::Ready(result) => Finished { result, paths: Vec::new(), seconds: sent.started.elapsed().as_secs_f64() },
+            Outcome::Ready(result) => {
+                Finished { result, paths: Vec::new(), seconds: sent.started.elapsed().as_secs_f64() }
+            }
             Outcome::Gone => return None,
-            Outcome::Waiting(handle) => match self.run.await_call(handle, item.again.as_ref().map(|a| &a.link)).await {
-                Ok(CallEnd::Done { result, paths, micros }) => Finished { result, paths, seconds: micros as f64 / 1e6 },
-                Ok(CallEnd::Refused) => return None,
-                Err(error) => unreachable(&error),
-            },
+            Outcome::Waiting(handle) => {
+                match self.run.await_call(handle, item.again.as_ref().map(|a| &a.link)).await {
+                    Ok(CallEnd::Done { result, paths, micros }) => {
+                        Finished { result, paths, seconds: micros as f64 / 1e6 }
+                    }
+                    Ok(CallEnd::Refused) => return None,
+                    Err(error) => unreachable(&error),
+                }
+            }
         };
         if let Some(after) = item.after.take() {
             after.finish(&mut finished.result);
@@ -230,7 +245,9 @@ impl Walker {
     async fn poll(&mut self, sent: &Sent, item: &Item, finished: &mut Finished) {
         let Some(again) = &item.again else { return };
         let every = match &sent.task.poll {
-            Some(poll) => self.template(&sent.task, poll, &item.of).ok().and_then(|v| number(&v)).unwrap_or(15.0),
+            Some(poll) => {
+                self.template(&sent.task, poll, &item.of).ok().and_then(|v| number(&v)).unwrap_or(15.0)
+            }
             None => 15.0,
         };
         if every <= 0.0 || results::is_failed(&finished.result) {
@@ -240,12 +257,20 @@ impl Walker {
         let Some(Json::String(job)) = finished.result.get("ansible_job_id").cloned() else { return };
         loop {
             tokio::time::sleep(Duration::from_secs_f64(every.min(5.0))).await;
-            let mut call = Call { module: "async_status".to_owned(), async_seconds: 0, keep_going: true, ..again.call.clone() };
+            let mut call = Call {
+                module: "async_status".to_owned(),
+                async_seconds: 0,
+                keep_going: true,
+                ..again.call.clone()
+            };
             call.args = Map::new();
             call.args.insert("jid".to_owned(), job.clone().into());
-            let handle = again.link.call(again.agent, catalog::protocol::NEVER_REFUSED, call, self.run.blobs.clone());
+            let handle =
+                again.link.call(again.agent, catalog::protocol::NEVER_REFUSED, call, self.run.blobs.clone());
             match handle.await {
-                Ok(CallEnd::Done { result, paths, .. }) if results::flag(&result, "finished") || results::is_failed(&result) => {
+                Ok(CallEnd::Done { result, paths, .. })
+                    if results::flag(&result, "finished") || results::is_failed(&result) =>
+                {
                     finished.result = result;
                     finished.paths = paths;
                     finished.seconds = sent.started.elapsed().as_secs_f64();
@@ -268,14 +293,21 @@ impl Walker {
         if !sent.retries() {
             return (0, Duration::ZERO);
         }
-        let value = |value: &Option<Value>| value.as_ref().and_then(|v| self.template(&sent.task, v, &item.of).ok()).and_then(|v| number(&v));
+        let value = |value: &Option<Value>| {
+            value.as_ref().and_then(|v| self.template(&sent.task, v, &item.of).ok()).and_then(|v| number(&v))
+        };
         let retries = value(&sent.task.retries).unwrap_or(3.0).max(1.0);
         let delay = value(&sent.task.delay).unwrap_or(5.0).max(0.0);
         (retries as u64, Duration::from_secs_f64(delay))
     }
 
     fn retrying(&self, sent: &Sent, left: u64, result: &Map) {
-        let event = Event::Retrying { step: sent.step.clone(), host: self.host.clone(), left, result: Arc::new(result.clone()) };
+        let event = Event::Retrying {
+            step: sent.step.clone(),
+            host: self.host.clone(),
+            left,
+            result: Arc::new(result.clone()),
+        };
         self.course.report(&self.host, &sent.path, event);
     }
 
@@ -302,11 +334,18 @@ impl Walker {
     fn misjudged(&self, result: &mut Map, keyword: &str, error: &Error) {
         result.insert("failed".to_owned(), true.into());
         result.insert(format!("{keyword}_result"), error.message.clone().into());
-        result.insert("msg".to_owned(), format!("Error while evaluating {keyword}: {}", error.message).into());
+        result
+            .insert("msg".to_owned(), format!("Error while evaluating {keyword}: {}", error.message).into());
     }
 
     /// Whether all conditions hold, with the result under its registered name.
-    pub(crate) fn holds(&self, sent: &Sent, item: &Item, conditions: &[Value], result: &Map) -> Result<bool, Error> {
+    pub(crate) fn holds(
+        &self,
+        sent: &Sent,
+        item: &Item,
+        conditions: &[Value],
+        result: &Map,
+    ) -> Result<bool, Error> {
         let mut vars = Vars::clone(&item.of.vars);
         let value = Value::from_json(&Json::Object(result.clone()));
         if let Some(name) = &sent.task.register {
@@ -361,8 +400,16 @@ impl Walker {
         value.and_then(|v| v.python_str().ok()).unwrap_or_default()
     }
 
-    fn report_ended(&self, sent: &Sent, item: &Item, finished: &Finished, status: Status, label: Option<String>) {
-        let result = if item.traits.no_log { results::censored(&finished.result) } else { finished.result.clone() };
+    fn report_ended(
+        &self,
+        sent: &Sent,
+        item: &Item,
+        finished: &Finished,
+        status: Status,
+        label: Option<String>,
+    ) {
+        let result =
+            if item.traits.no_log { results::censored(&finished.result) } else { finished.result.clone() };
         let ended = Ended {
             step: sent.step.clone(),
             host: self.host.clone(),
@@ -461,8 +508,18 @@ impl Walker {
             return;
         }
         let keywords = &sent.task.keywords;
-        let fatal = |v: &Option<Value>| v.as_ref().is_some_and(|v| self.template(&sent.task, v, &ItemOf::none()).ok().and_then(|v| v.truth().ok()).unwrap_or(false));
-        if fatal(&keywords.any_errors_fatal) || fatal(&keywords.run_once) || self.run.settings.any_errors_fatal {
+        let fatal = |v: &Option<Value>| {
+            v.as_ref().is_some_and(|v| {
+                self.template(&sent.task, v, &ItemOf::none())
+                    .ok()
+                    .and_then(|v| v.truth().ok())
+                    .unwrap_or(false)
+            })
+        };
+        if fatal(&keywords.any_errors_fatal)
+            || fatal(&keywords.run_once)
+            || self.run.settings.any_errors_fatal
+        {
             self.play.fatal.store(true, std::sync::atomic::Ordering::SeqCst);
             self.course.stop_after(&sent.path);
         } else if let Some(most) = self.play.max_fail_percentage {
@@ -512,7 +569,11 @@ impl Walker {
 
 /// Internal keys stay inside.
 fn registered(result: &Map) -> Map {
-    result.iter().filter(|(k, _)| !k.starts_with("_ansible") && *k != "invocation").map(|(k, v)| (k.clone(), v.clone())).collect()
+    result
+        .iter()
+        .filter(|(k, _)| !k.starts_with("_ansible") && *k != "invocation")
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect()
 }
 
 /// The result of a loop as a whole.
@@ -523,7 +584,13 @@ fn whole_loop(items: &[Item], finished: &[Finished]) -> Option<Finished> {
     let mut list = Vec::with_capacity(finished.len());
     for (item, ended) in items.iter().zip(finished) {
         let mut one = registered(&ended.result);
-        let value = item.of.value.as_ref().and_then(|v| v.resolved().ok()).and_then(|v| v.to_json().ok()).unwrap_or(Json::Null);
+        let value = item
+            .of
+            .value
+            .as_ref()
+            .and_then(|v| v.resolved().ok())
+            .and_then(|v| v.to_json().ok())
+            .unwrap_or(Json::Null);
         one.insert("ansible_loop_var".to_owned(), (*item.of.loop_var).into());
         one.insert((*item.of.loop_var).to_owned(), value);
         if let Some((name, number)) = &item.of.index_var {
