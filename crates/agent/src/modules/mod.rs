@@ -68,7 +68,10 @@ pub fn find(name: &str) -> Option<&'static Module> {
 }
 
 /// A content that the controller sent with a task (`_content`, `_inline`), if it did.
-pub(crate) fn copy_source(args: &catalog::Args, task: &crate::module::Task<'_>) -> Result<Option<Vec<u8>>, crate::module::Failure> {
+pub(crate) fn copy_source(
+    args: &catalog::Args,
+    task: &crate::module::Task<'_>,
+) -> Result<Option<Vec<u8>>, crate::module::Failure> {
     copy::sent(args, task)
 }
 
