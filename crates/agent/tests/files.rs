@@ -145,7 +145,7 @@ fn copy_contents() {
     let r = h.run("copy", json!({"dest": "W/c", "_inline": inline("HELLO\n"), "backup": true}));
     assert_eq!(std::fs::read_to_string(r["backup_file"].as_str().unwrap()).unwrap(), "hello\nworld\n");
     assert_eq!(mode(&h, "c"), 0o600);
-    assert_eq!(r["diff"]["before"], json!("hello\nworld\n"));
+    assert_eq!(r["diff"][0]["before"], json!("hello\nworld\n"));
     let check = h.check("copy", json!({"dest": "W/c", "_inline": inline("x")}));
     assert_eq!((check["changed"].clone(), h.get("c")), (json!(true), "HELLO\n".to_owned()));
     h.expect(
@@ -430,7 +430,12 @@ fn reading() {
         json!({"src": "W/c1"}),
         json!({"content": "aGVsbG8K", "checksum": "f572d396fae9206628714fb2ce00f72e94f2258f"}),
     );
-    h.expect("fetch", json!({"src": "W/no"}), json!({"missing": true}));
+    let known = layer::Digest::of(b"hello\n").to_string();
+    let r = h.expect("fetch", json!({"src": "W/c1", "_known": known}), json!({"changed": false}));
+    assert!(r.get("content").is_none() && r.get("checksum").is_some(), "{r:?}");
+    h.expect("fetch", json!({"src": "W/no"}), json!({"failed": true}));
+    let r = h.expect("fetch", json!({"src": "W/no", "fail_on_missing": false}), json!({"file": "W/no"}));
+    assert!(r.get("failed").is_none() && r.get("checksum").is_none(), "{r:?}");
     assert_eq!(h.bye(), (None, false));
 }
 
@@ -558,6 +563,11 @@ fn git_repositories() {
     h.expect(
         "git",
         json!({"repo": h.path("r"), "dest": "W/g", "version": "main"}),
+        json!({"changed": false, "remote_url_changed": false}),
+    );
+    h.expect(
+        "git",
+        json!({"repo": h.path("r/.git"), "dest": "W/g", "version": "main"}),
         json!({"changed": true, "remote_url_changed": true}),
     );
     h.expect(

@@ -22,7 +22,10 @@ impl Room {
         std::fs::canonicalize(self.dir.path()).unwrap().join(name)
     }
     fn recorder(&self) -> Recorder {
-        let mut recorder = Recorder::new(self.state.clone(), Run { run: "r".into(), ..Run::default() });
+        self.recorder_of("r")
+    }
+    fn recorder_of(&self, run: &str) -> Recorder {
+        let mut recorder = Recorder::new(self.state.clone(), Run { run: run.into(), ..Run::default() });
         recorder.begin(Cause { task: "t".into(), ..Cause::default() });
         recorder
     }
@@ -146,7 +149,7 @@ fn one_writer() {
     let room = Room::new();
     let mut first = room.recorder();
     first.write(&room.path("a"), &b"1"[..], &Attributes::default()).unwrap();
-    let mut second = room.recorder().lock_wait(Duration::from_millis(100));
+    let mut second = room.recorder_of("r2").lock_wait(Duration::from_millis(100));
     let refused = second.write(&room.path("b"), &b"2"[..], &Attributes::default());
     assert!(matches!(refused, Err(Error::Locked { ref holder }) if holder.contains("run r")), "{refused:?}");
     assert!(second.blocked().is_some() && !room.path("b").exists());
@@ -154,6 +157,19 @@ fn one_writer() {
     let mut third = room.recorder();
     third.write(&room.path("b"), &b"2"[..], &Attributes::default()).unwrap();
     assert_eq!(third.seal(false).unwrap().generation, Some(2));
+}
+
+#[test]
+fn two_agents_of_one_run_do_not_wait_for_each_other() {
+    let room = Room::new();
+    let (mut first, mut second) = (room.recorder(), room.recorder().lock_wait(Duration::ZERO));
+    first.write(&room.path("a"), &b"1"[..], &Attributes::default()).unwrap();
+    second.write(&room.path("b"), &b"2"[..], &Attributes::default()).unwrap();
+    first.write(&room.path("c"), &b"3"[..], &Attributes::default()).unwrap();
+    assert_eq!(first.seal(false).unwrap().generation, Some(1));
+    assert_eq!(second.seal(false).unwrap().generation, Some(2));
+    room.step(&history::read(&room.state, 1).unwrap(), "c");
+    room.step(&history::read(&room.state, 2).unwrap(), "b");
 }
 
 #[test]
