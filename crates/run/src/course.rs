@@ -32,6 +32,8 @@ struct State<T> {
     frontier: HashMap<Arc<str>, Option<Path>>,
     steps: BTreeMap<Path, Waiting>,
     once: HashMap<Path, Arc<T>>,
+    /// Who does a `run_once` step.
+    claims: HashMap<Path, Arc<str>>,
     failed: HashSet<Arc<str>>,
     stop: Option<Path>,
     sent: HashSet<(String, Path)>,
@@ -53,6 +55,7 @@ impl<T> Course<T> {
             frontier,
             steps: BTreeMap::new(),
             once: HashMap::new(),
+            claims: HashMap::new(),
             failed: HashSet::new(),
             stop: None,
             sent: HashSet::new(),
@@ -126,13 +129,20 @@ impl<T> Course<T> {
 
     /// After [`Course::gather`]: whether this host is the one that does a `run_once` step.
     pub(crate) fn is_first(&self, host: &str, path: &[u32]) -> bool {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
         if state.once.contains_key(path) {
             return false;
         }
-        let first =
-            state.hosts.iter().find(|h| state.frontier.get(*h).is_some_and(|at| at.as_deref() == Some(path)));
-        first.is_none_or(|first| **first == *host)
+        if let Some(claimed) = state.claims.get(path) {
+            return **claimed == *host;
+        }
+        let first = state.first_at(path);
+        let mine = first.as_ref().is_none_or(|first| **first == *host);
+        if mine && let Some(first) = first {
+            // From now on it is decided, however far this host goes before the others look.
+            state.claims.insert(path.to_vec(), first);
+        }
+        mine
     }
 
     pub(crate) fn publish(&self, path: &[u32], what: Arc<T>) {
@@ -143,12 +153,11 @@ impl<T> Course<T> {
     /// What the first host published for this step; `None` if it will never come (that host has ended).
     pub(crate) async fn published(&self, host: &str, path: &[u32]) -> Published<T> {
         self.until(|state| {
-            state.once.contains_key(path)
-                || state
-                    .hosts
-                    .iter()
-                    .find(|h| state.frontier.get(*h).is_some_and(|at| at.as_deref() == Some(path)))
-                    .is_none_or(|first| **first == *host)
+            let doer = state.claims.get(path).cloned().or_else(|| state.first_at(path));
+            let gone = doer
+                .as_ref()
+                .is_none_or(|doer| **doer == *host || state.frontier.get(doer).is_none_or(Option::is_none));
+            state.once.contains_key(path) || gone
         })
         .await;
         self.state.lock().once.get(path).cloned()
@@ -245,6 +254,14 @@ impl<T> Course<T> {
 }
 
 impl<T> State<T> {
+    /// The first host, in the order of the play, that stands at this step.
+    fn first_at(&self, path: &[u32]) -> Option<Arc<str>> {
+        self.hosts
+            .iter()
+            .find(|host| self.frontier.get(*host).is_some_and(|at| at.as_deref() == Some(path)))
+            .cloned()
+    }
+
     fn others<'a>(&'a self, host: &'a str) -> impl Iterator<Item = &'a Option<Path>> {
         self.frontier.iter().filter(move |(name, _)| ***name != *host).map(|(_, at)| at)
     }
