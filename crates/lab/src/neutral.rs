@@ -44,9 +44,9 @@ pub(crate) fn make(name: &str, own_root: bool, neighbours: &[Neighbour]) -> io::
     replace("/etc/fstab", "# The root of this host is already mounted.\n")?;
     let id = machine_id()?;
     replace("/etc/machine-id", &id)?;
-    let older = Path::new("/var/lib/dbus/machine-id");
+    let older = "/var/lib/dbus/machine-id";
     if fs::symlink_metadata(older).is_ok_and(|found| found.is_file()) {
-        fs::write(older, &id)?;
+        replace(older, &id)?;
     }
     rustix::system::sethostname(name.as_bytes())?;
     Ok(())

@@ -43,7 +43,7 @@ const EMPTY: [(&str, u32); 11] = [
 const SEPARATE: [&str; 6] = ["usr", "var", "opt", "srv", "home", "boot"];
 
 /// Without root, files of the machine belong to nobody; in these directories new ones can be made at least.
-const OPENED: [&str; 8] = ["etc", "root", "var", "var/lib", "var/log", "opt", "srv", "home"];
+const OPENED: [&str; 9] = ["etc", "root", "var", "var/lib", "var/lib/dbus", "var/log", "opt", "srv", "home"];
 
 /// Mounts the root of the plan and returns where; must run in a mount namespace of its own.
 pub(crate) fn mount(plan: &Plan<'_>) -> io::Result<PathBuf> {
