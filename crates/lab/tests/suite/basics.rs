@@ -94,9 +94,13 @@ fn a_host_is_a_machine_of_its_own() {
     assert_eq!(hosts[0].read("/etc/hostname").unwrap(), b"one\n");
     assert_eq!(
         hosts[0]
-            .run("sh", &["-c", "ls -A /root/.ssh /tmp /run/theseus-lab /.dockerenv 2>/dev/null; true"])
-            .unwrap(),
-        "/root/.ssh:\n\n/tmp:\n"
+            .run(
+                "sh",
+                &["-c", "ls -A /root/.ssh /tmp /run/theseus-lab /.dockerenv 2>/dev/null | grep -v :; true"]
+            )
+            .unwrap()
+            .trim(),
+        ""
     );
     let processes = hosts[0].run("sh", &["-c", "ls -d /proc/[0-9]* | wc -l"]).unwrap();
     assert!(processes.trim().parse::<u32>().unwrap() < 6, "{processes}");
