@@ -4,6 +4,7 @@
 
 mod adhoc;
 mod common;
+mod docker;
 mod history;
 mod inventory;
 mod lab;

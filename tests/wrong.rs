@@ -135,6 +135,44 @@ fn unreachable_host() {
     insta::assert_snapshot!(apply(&project, &["-i", "hosts"]).shown());
 }
 
+/// A host whose key is another than the one that is known for it.
+#[test]
+fn refused_host_key() {
+    if !crate::common::lab_is_possible("refused_host_key") {
+        return;
+    }
+    let lab = lab::Lab::pool(&format!("key{}", std::process::id())).unwrap();
+    let options = lab::HostOptions {
+        sshd: true,
+        tied: true,
+        init: lab::InitKind::Small,
+        ..lab::HostOptions::new("far")
+    };
+    let host = lab.up(&[options]).unwrap().remove(0);
+    let address = host.address;
+    // The key of RFC 8032's first test: nobody's host has it.
+    let other = "AAAAC3NzaC1lZDI1NTE5AAAAINdamAGCsQq31Uv+08lkBzoO4XLz2qYjJa8CGmj3B1Ea";
+    let project = Project::new(&[
+        (
+            "hosts",
+            &format!(
+                "far ansible_host={address} ansible_user=root ansible_ssh_common_args='-o UserKnownHostsFile=known_hosts -o GlobalKnownHostsFile=/dev/null'\n"
+            ),
+        ),
+        ("known_hosts", &format!("{address} ssh-ed25519 {other}\n")),
+        ("site.yml", "- hosts: far\n  gather_facts: false\n  tasks:\n    - ping:\n"),
+    ]);
+    let ended = ["native", "openssh"].map(|ssh| apply(&project, &["-i", "hosts", "--ssh", ssh]));
+    let known = std::fs::read_to_string(project.root.join("known_hosts")).unwrap();
+    lab.down_all().unwrap();
+    for ended in ended {
+        assert_eq!(ended.code, 4, "{}", ended.shown());
+        let text = ended.shown();
+        assert!(text.contains("key") && text.contains("known_hosts") && text.contains(" -R "), "{text}");
+    }
+    assert_eq!(known.lines().count(), 1, "a refused key must not be learned: {known}");
+}
+
 #[test]
 fn unknown_connection() {
     let inventory = "far ansible_connection=pigeon\n";

@@ -13,9 +13,11 @@ use crate::{base, shell};
 const PACKAGES: &[&str] = &[
     "acl",
     "attr",
+    "busybox-static",
     "cron",
     "curl",
     "debootstrap",
+    "docker.io",
     "e2fsprogs",
     "git",
     "iproute2",

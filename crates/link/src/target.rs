@@ -83,6 +83,8 @@ pub struct LabTarget {
     pub name: String,
     /// Root file system; `None`: the machine's own.
     pub base: Option<PathBuf>,
+    /// `None`: the pool of `theseus lab`.
+    pub pool: Option<String>,
 }
 
 #[derive(Clone, Debug, Default)]

@@ -24,7 +24,8 @@ async fn a_lab_host_is_made_when_it_is_first_used() {
         return;
     }
     let _removed = Removed("link-test-1");
-    let target = Target::new("x", Connection::Lab(LabTarget { name: "link_test.1".into(), base: None }));
+    let target =
+        Target::new("x", Connection::Lab(LabTarget { name: "link_test.1".into(), base: None, pool: None }));
     let run = RunInfo { run: "test".into(), ..RunInfo::default() };
     let connect = || Link::connect(&target, run.clone(), Arc::new(Silent));
     let (one, two) = tokio::join!(connect(), connect());

@@ -224,6 +224,7 @@ impl Reader<'_> {
             "lab" => Ok(Connection::Lab(LabTarget {
                 name: self.host.to_owned(),
                 base: self.text(&["theseus_lab_base"])?.map(Into::into),
+                pool: self.text(&["theseus_lab_pool"])?,
             })),
             "docker" | "community_docker" => Ok(Connection::Docker(DockerTarget {
                 container: self.address()?,

@@ -24,6 +24,10 @@ pub(crate) struct About {
     pub(crate) second: bool,
     /// `systemd`: a real systemd on the hosts; `apt`: the local repository; any other: a program hosts need.
     pub(crate) needs: Vec<String>,
+    /// A folder of the repository that is copied beside the playbook, for a case about a project that lives elsewhere.
+    pub(crate) project: Option<String>,
+    /// Theseus reaches its hosts by the lab's own connection, not by ssh.
+    pub(crate) lab: bool,
     /// Paths on hosts that are left out of the comparison, with everything below them.
     pub(crate) ignore: Vec<String>,
 }

@@ -76,6 +76,15 @@ impl Hosts {
         ))
     }
 
+    /// The same hosts by Theseus's own connection to the lab.
+    pub(crate) fn lab_inventory(&self) -> String {
+        format!(
+            "[web]\nh1\nh2\n[db]\nh3\n\n[all:vars]\nansible_connection=lab\ntheseus_lab_pool={}\n\
+             ansible_python_interpreter=/usr/bin/python3\n",
+            self.lab.pool_name()
+        )
+    }
+
     pub(crate) fn snapshot(&self, case: &Case) -> Result<BTreeMap<String, Snapshot>> {
         let snapshot =
             |host: &LabHost| Ok((host.name.clone(), Snapshot::take(&scope(host, case), self.born)?));

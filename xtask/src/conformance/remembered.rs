@@ -23,16 +23,26 @@ pub(crate) struct Remembered {
 /// Where the result of this case on this machine is, if there is one.
 pub(crate) fn place(case: &Case) -> Result<PathBuf> {
     let mut digests = vec![surroundings()?.to_owned()];
-    for file in case::files(&case.folder)? {
+    for (folder, file) in ingredients(case)? {
         let meta = file.symlink_metadata()?;
         let content =
             if meta.is_symlink() { tree::bytes(&fs::read_link(&file)?).to_vec() } else { fs::read(&file)? };
-        let name = file.strip_prefix(&case.folder).unwrap_or(&file);
+        let name = file.strip_prefix(&folder).unwrap_or(&file);
         let mode = meta.permissions().mode().to_le_bytes();
         digests.push(tree::digest(&[tree::bytes(name), &mode, &content]));
     }
     let name = tree::digest(&digests.iter().map(String::as_bytes).collect::<Vec<_>>());
     Ok(shell::target()?.join("oracle-cache").join(format!("{}-{}.json", case.name, &name[..24])))
+}
+
+/// Every file that a case is made of, with the folder that it is in.
+fn ingredients(case: &Case) -> Result<Vec<(PathBuf, PathBuf)>> {
+    let project = case.about.project.as_ref().map(|project| shell::root().join(project));
+    let mut all = Vec::new();
+    for folder in [Some(case.folder.clone()), project].into_iter().flatten() {
+        all.extend(case::files(&folder)?.into_iter().map(|file| (folder.clone(), file)));
+    }
+    Ok(all)
 }
 
 pub(crate) fn recall(case: &Case) -> Result<Option<Remembered>> {

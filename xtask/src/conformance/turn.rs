@@ -28,7 +28,9 @@ pub(crate) fn take(case: &Case, program: Program, keep: bool) -> Result<Vec<Outc
     // Long names do not fit into names of network devices and sockets.
     let pool = format!("conf-{}", &super::tree::digest(&[case.name.as_bytes()])[..8]);
     let hosts = Hosts::up(case, &pool, keep)?;
-    fs::write(work.place.join("hosts.ini"), hosts.inventory()?)?;
+    let by_lab = case.about.lab && program == Program::Theseus;
+    let inventory = if by_lab { hosts.lab_inventory() } else { hosts.inventory()? };
+    fs::write(work.place.join("hosts.ini"), inventory)?;
     let mut outcomes = Vec::new();
     let mut before = (hosts.snapshot(case)?, work.snapshot()?);
     for _ in 0..if case.about.second { 2 } else { 1 } {
@@ -55,6 +57,10 @@ impl Work {
         }
         fs::create_dir_all(place.join("home"))?;
         shell::run(Command::new("cp").arg("-a").arg(&case.folder).arg(place.join("case")))?;
+        if let Some(project) = &case.about.project {
+            let from = shell::root().join(project);
+            shell::run(Command::new("cp").arg("-a").arg(from).arg(place.join("case/project")))?;
+        }
         Ok(Self { place })
     }
 

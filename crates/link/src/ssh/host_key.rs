@@ -113,13 +113,18 @@ fn decide(plan: &Plan, notices: &dyn Notices, key: &PublicKey, verdict: Verdict)
     }
 }
 
+/// What to do about a key that is not the known one.
+pub(super) fn forget(file: impl std::fmt::Display, name: &str) -> String {
+    format!(
+        "someone may be listening in; if the host was reinstalled, forget its old key: ssh-keygen -f {file} -R '{name}'"
+    )
+}
+
 fn changed(name: &str, shown: &str, Place { file, line }: &Place) -> LinkError {
     let file = file.display();
     LinkError::HostKey {
         reason: format!("{name} shows another key ({shown}) than the one known in {file}:{line}"),
-        hint: Some(format!(
-            "someone may be listening in; if the host was reinstalled, forget its old key: ssh-keygen -f {file} -R '{name}'"
-        )),
+        hint: Some(forget(file, name)),
     }
 }
 

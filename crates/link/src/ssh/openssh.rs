@@ -97,11 +97,18 @@ impl Program {
                 hint: Some("is the user right, and is the key in its authorized_keys?".into()),
             },
             Some(Kind::HostKey) => {
-                let offending = lines.iter().find(|line| line.contains("Offending"));
-                let detail = offending.map(|line| format!(": {line}")).unwrap_or_default();
+                // `Offending ED25519 key in FILE:LINE`
+                let known =
+                    lines.iter().find_map(|line| line.strip_prefix("Offending ")?.split_once(" key in "));
+                let hint = match known.and_then(|(_, place)| place.rsplit_once(':')) {
+                    Some((file, _)) => super::host_key::forget(file, host),
+                    None => "connect once with ssh to see and decide".to_owned(),
+                };
+                let detail =
+                    known.map(|(_, place)| format!(": another is known in {place}")).unwrap_or_default();
                 LinkError::HostKey {
                     reason: format!("the host key of {host} is not accepted{detail}"),
-                    hint: Some("connect once with ssh to see and decide".into()),
+                    hint: Some(hint),
                 }
             }
             Some(Kind::Way) => {

@@ -15,21 +15,26 @@ use crate::{LabTarget, LinkError};
 
 pub(crate) struct Room(LabHost);
 
-/// One maker a name: the second who wants the host finds it made.
-static MAKING: LazyLock<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>> = LazyLock::new(Mutex::default);
+/// Pool and name.
+type Place = (Option<String>, String);
+
+/// One maker a host: the second who wants the host finds it made.
+static MAKING: LazyLock<Mutex<HashMap<Place, Arc<tokio::sync::Mutex<()>>>>> = LazyLock::new(Mutex::default);
 
 pub(super) async fn enter(target: &LabTarget, limit: Duration) -> Result<Room, LinkError> {
     let name = lab_name(&target.name);
-    let maker = Arc::clone(MAKING.lock().entry(name.clone()).or_default());
+    let place = (target.pool.clone(), name.clone());
+    let maker = Arc::clone(MAKING.lock().entry(place).or_default());
     let _turn = maker.lock().await;
     let options = HostOptions { base: target.base.clone(), ..HostOptions::new(name) };
-    let made = spawn_blocking(move || find_or_make(options, limit)).await;
+    let pool = target.pool.clone();
+    let made = spawn_blocking(move || find_or_make(pool.as_deref(), options, limit)).await;
     made.map_err(|e| LinkError::unreachable(format!("the lab host could not be made: {e}"), None))?.map(Room)
 }
 
-fn find_or_make(options: HostOptions, limit: Duration) -> Result<LabHost, LinkError> {
+fn find_or_make(pool: Option<&str>, options: HostOptions, limit: Duration) -> Result<LabHost, LinkError> {
     let failed = |e: lab::Error| LinkError::unreachable(e.to_string(), None);
-    let lab = Lab::open().map_err(failed)?;
+    let lab = pool.map_or_else(Lab::open, Lab::pool).map_err(failed)?;
     match lab.get(&options.name) {
         Ok(host) if host.alive() => match host.wait_ready(limit) {
             Ok(_) => return Ok(host),

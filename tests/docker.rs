@@ -1,0 +1,120 @@
+//! The docker connection, to a container of a real Docker Engine that the test starts for itself.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::common::{Project, lab_is_possible};
+
+/// An engine of our own: its socket, data and containers are in a folder that goes with it.
+struct Engine {
+    child: Child,
+    folder: PathBuf,
+}
+
+impl Engine {
+    fn start(folder: &Path) -> Self {
+        std::fs::create_dir_all(folder).unwrap();
+        let at = |name: &str| folder.join(name).display().to_string();
+        let log = std::fs::File::create(folder.join("log")).unwrap();
+        let child = Command::new("dockerd")
+            .args(["--host", &format!("unix://{}", at("socket")), "--data-root", &at("data")])
+            .args(["--exec-root", &at("exec"), "--pidfile", &at("pid")])
+            .args(["--bridge", "none", "--iptables=false", "--ip6tables=false", "--storage-driver", "vfs"])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let engine = Self { child, folder: folder.to_owned() };
+        let start = Instant::now();
+        while !engine.docker(&["version"]).status().unwrap().success() {
+            let log = std::fs::read_to_string(folder.join("log")).unwrap();
+            assert!(start.elapsed() < Duration::from_secs(60), "the engine does not start: {log}");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        engine
+    }
+
+    fn host(&self) -> String {
+        format!("unix://{}", self.folder.join("socket").display())
+    }
+
+    fn docker(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("docker");
+        command.env("DOCKER_HOST", self.host()).args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+
+    fn must(&self, arguments: &[&str]) {
+        let output = self.docker(arguments).stderr(Stdio::piped()).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let _ = self.docker(&["rm", "--force", "box"]).status();
+        let _ = rustix::process::kill_process(
+            rustix::process::Pid::from_child(&self.child),
+            rustix::process::Signal::TERM,
+        );
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// The smallest root with a shell: BusyBox, which is static.
+fn root(folder: &Path) -> PathBuf {
+    let root = folder.join("root");
+    for dir in ["bin", "etc", "root", "tmp", "var/lib", "var/tmp"] {
+        std::fs::create_dir_all(root.join(dir)).unwrap();
+    }
+    std::fs::copy("/bin/busybox", root.join("bin/busybox")).unwrap();
+    for name in [
+        "sh", "uname", "mkdir", "cat", "chmod", "mv", "id", "rm", "sleep", "test", "ls", "head", "dd", "stat",
+    ] {
+        std::os::unix::fs::symlink("busybox", root.join("bin").join(name)).unwrap();
+    }
+    std::fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n").unwrap();
+    std::fs::write(root.join("etc/group"), "root:x:0:\n").unwrap();
+    root
+}
+
+#[test]
+fn a_container_is_a_host() {
+    if !lab_is_possible("a_container_is_a_host") {
+        return;
+    }
+    let there = |name: &str| {
+        ["/usr/sbin", "/usr/bin", "/bin", "/usr/local/bin"]
+            .iter()
+            .any(|dir| Path::new(dir).join(name).exists())
+    };
+    if !there("dockerd") || !there("busybox") {
+        println!("SKIPPED a_container_is_a_host: needs docker.io and busybox-static");
+        return;
+    }
+    let folder = std::env::temp_dir().join(format!("theseus-docker-{}", std::process::id()));
+    let engine = Engine::start(&folder);
+    let root = root(&folder);
+    let archive = folder.join("root.tar");
+    let packed = Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(&root).arg(".").status().unwrap();
+    assert!(packed.success());
+    engine.must(&["import", &archive.display().to_string(), "box:1"]);
+    engine.must(&["run", "--detach", "--name", "box", "--network", "none", "box:1", "/bin/sleep", "600"]);
+    let site = "- hosts: all\n  gather_facts: false\n  tasks:\n    - copy: {dest: /etc/motd, content: \"sail\\n\"}\n    - command: cat /etc/motd\n      changed_when: false\n      register: motd\n    - assert: {that: motd.stdout == 'sail'}\n";
+    let project = Project::new(&[("hosts", "box ansible_connection=docker\n"), ("site.yml", site)]);
+    let apply = || {
+        let mut command = project.command("theseus", &["apply", "-i", "hosts", "site.yml"]);
+        project.ended(command.env("DOCKER_HOST", engine.host()).output().unwrap())
+    };
+    let (first, second) = (apply(), apply());
+    assert!(first.out.contains("changed=1"), "{}", first.shown());
+    assert!(second.out.contains("changed=0"), "{}", second.shown());
+    assert_eq!((first.code, second.code), (0, 0), "{}", second.shown());
+    project.write("hosts", "box ansible_connection=docker ansible_host=nobody\n");
+    let gone = apply();
+    assert_eq!(gone.code, 4, "{}", gone.shown());
+    assert!(gone.shown().contains("No such container"), "{}", gone.shown());
+}
