@@ -15,7 +15,7 @@ OWN=$CGROUPS/theseus-bench.$$
 
 if [ "$(id -u)" != 0 ] || [ -z "$CGROUPS" ] || [ ! -d "$BASE/usr" ]; then
     echo "SKIPPED $(basename "$0" .sh): needs root, control groups of version 2 and $BASE (cargo xtask setup)"
-    exit 0
+    exit 77
 fi
 
 finish() {

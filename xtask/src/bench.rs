@@ -6,7 +6,11 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Result, bail};
 
+use crate::tally::Tally;
 use crate::{setup, shell};
+
+/// How a script says that this machine lacks what it measures with.
+const SKIPPED: i32 = 77;
 
 /// Runs every measurement of bench/, or those named: shell scripts directly, Rust files as `cargo bench`es of the root package.
 pub(crate) fn run(names: &[String]) -> Result<ExitCode> {
@@ -24,7 +28,7 @@ pub(crate) fn run(names: &[String]) -> Result<ExitCode> {
     shell::run(shell::cargo().args(["build", "--release"]))?;
     let oracle = setup::oracle()?;
     let theseus = shell::target()?.join("release/theseus");
-    let mut all_well = true;
+    let mut tally = Tally::default();
     for (name, path) in &found {
         if !names.is_empty() && !names.contains(name) {
             continue;
@@ -40,9 +44,13 @@ pub(crate) fn run(names: &[String]) -> Result<ExitCode> {
             cargo
         };
         command.env("THESEUS", &theseus).env("ORACLE", &oracle);
-        all_well &= shell::status(&mut command)?.success();
+        match shell::status(&mut command)?.code() {
+            Some(0) => tally.passed += 1,
+            Some(SKIPPED) => tally.skipped.push(format!("bench {name}: it says above what is missing")),
+            _ => tally.failed.push(format!("bench {name}: an aim was missed, or it could not be measured")),
+        }
     }
-    Ok(if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(tally.conclude())
 }
 
 /// Name and file of each, by name.

@@ -179,7 +179,7 @@ impl Counted {
 fn place(target: &Target) -> String {
     match &target.connection {
         Connection::Local => "local".to_owned(),
-        Connection::Lab(lab) => format!("lab {}", lab.name),
+        Connection::Lab(lab) => format!("lab {} {:?}", lab.name, lab.pool),
         Connection::Docker(docker) => format!("docker {} {:?}", docker.container, docker.user),
         Connection::Ssh(ssh) => {
             let user = ssh.user.clone().unwrap_or_else(agent::accounts::own_name);
