@@ -51,6 +51,10 @@ impl Journal {
         self.file.write_all(&line).at("write", &self.path)
     }
 
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.file.sync_data().at("write", &self.path)
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

@@ -24,6 +24,7 @@ pub mod store;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod watched;
 
 pub use digest::{Digest, Hasher};
 pub use error::{Error, Result};
@@ -31,3 +32,4 @@ pub use operations::Adopted;
 pub use record::{Cause, Layer, Opaque, Run, Step};
 pub use recorder::{Recorder, Sealed};
 pub use state::{Attributes, Kind, PathState, Time, observe};
+pub use watched::Touch;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::lock;
 use crate::record::{Cause, FORMAT, Layer, Opaque, Run, Step};
 use crate::state::{self, PathState};
 use crate::store::{self, Kept, Store};
+use crate::watched::Watched;
 
 /// One for each agent (user) and run. Nothing is created on disk before the first change.
 pub struct Recorder {
@@ -29,7 +31,9 @@ pub struct Recorder {
     /// The newest step of each path.
     latest: HashMap<PathBuf, usize>,
     opaque: Vec<Opaque>,
-    linked: Vec<Digest>,
+    /// Inodes that are in the store as a hard link.
+    pub(crate) linked: HashMap<(u64, u64), Digest>,
+    pub(crate) watched: Watched,
     /// Every path of every change, in order, for [`Recorder::touched_since`].
     touched: Vec<PathBuf>,
     pub(crate) dirty: Dirty,
@@ -76,7 +80,8 @@ impl Recorder {
             steps: Vec::new(),
             latest: HashMap::new(),
             opaque: Vec::new(),
-            linked: Vec::new(),
+            linked: HashMap::new(),
+            watched: Watched::default(),
             touched: Vec::new(),
             dirty: Dirty::default(),
             blocked: None,
@@ -157,12 +162,13 @@ impl Recorder {
 
     /// Make the layer whole and durable. Without a change nothing is written.
     pub fn seal(mut self, failed: bool) -> Result<Sealed> {
+        self.settle_watched()?;
         let Some(open) = self.open.take() else {
             let head = history::head(&self.dir)?;
             return Ok(Sealed { generation: (head > 0).then_some(head), made: false });
         };
         self.dirty.sync()?;
-        for digest in &self.linked {
+        for digest in self.linked.values() {
             open.store.separate(*digest)?;
         }
         let _lock = if self.detached {
@@ -254,13 +260,28 @@ impl Recorder {
         let mut file = state::open_file(place)?;
         let (digest, kept) = self.open()?.store.keep(&mut file, name_goes_away)?;
         if kept == Kept::Linked {
-            self.linked.push(digest);
+            let metadata = file.metadata().at("look at", place.path())?;
+            self.linked.insert((metadata.dev(), metadata.ino()), digest);
         }
         if kept != Kept::Present {
             let object = self.open()?.store.path(digest);
             self.dirty.dir(object.parent().unwrap_or(Path::new("/")));
         }
         Ok(digest)
+    }
+
+    /// Nothing is at this path; something will be.
+    pub(crate) fn note_absent(&mut self, path: &Path) -> Result<()> {
+        let cause = self.cause();
+        self.note(&Entry::Change { path: path.to_owned(), cause, before: None })
+    }
+
+    pub(crate) fn separate(&mut self, digest: Digest) -> Result<()> {
+        self.open()?.store.separate(digest)
+    }
+
+    pub(crate) fn sync_journal(&mut self) -> Result<()> {
+        self.open.as_ref().map_or(Ok(()), |open| open.journal.sync())
     }
 
     /// After a change: what is there now. `digest`: of the new content, if the change knows it.

@@ -1,0 +1,144 @@
+//! What a watched process is about to do: its paths are kept before its system calls go on, and looked at when it ended.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::AtFlags;
+
+use crate::error::Result;
+use crate::place::Place;
+use crate::recorder::{Keep, Recorder};
+use crate::state::{self, PathState};
+
+/// What a watched process is about to do to a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Touch {
+    /// Its name goes away or gets another inode: unlink, rmdir, rename of it or over it.
+    NameGoes,
+    /// Its inode is written: open for writing, truncate.
+    Content,
+    /// Its inode's owner, mode, times, flags or extended attributes change, or it gets another name.
+    Metadata,
+    /// A name appears.
+    New,
+}
+
+/// The paths that were foreseen since the last [`Recorder::settle_watched`], as they were given.
+#[derive(Default)]
+pub(crate) struct Watched(HashMap<PathBuf, Seen>);
+
+struct Seen {
+    place: PathBuf,
+    before: Option<PathState>,
+    kept: bool,
+}
+
+impl Seen {
+    fn enough_for(&self, touch: Touch) -> bool {
+        self.kept
+            || matches!(touch, Touch::Metadata | Touch::New)
+            || !self.before.as_ref().is_some_and(PathState::is_file)
+    }
+}
+
+impl Recorder {
+    /// Call it before the system call continues. `path` is absolute, its directory part without links; a link at its
+    /// end is meant itself. A path that is known already costs a look into a hash table.
+    pub fn foresee(&mut self, path: &Path, touch: Touch) -> Result<()> {
+        if path.starts_with(self.state_dir()) {
+            return Ok(());
+        }
+        if matches!(touch, Touch::Content | Touch::Metadata) {
+            self.separate_from_kept(path)?;
+        }
+        if self.watched.0.get(path).is_some_and(|seen| seen.enough_for(touch)) {
+            return Ok(());
+        }
+        // A directory that is not there: the system call will say so itself.
+        let Some(place) = Place::find(path)? else { return Ok(()) };
+        let keep = match touch {
+            Touch::NameGoes => Keep::Link,
+            Touch::Content => Keep::Copy,
+            Touch::Metadata | Touch::New => Keep::State,
+        };
+        let before = self.before(&place, keep)?;
+        let seen = match self.watched.0.remove(path) {
+            Some(mut seen) => {
+                if let Some(state) = &mut seen.before {
+                    state.set_digest(before.as_ref().and_then(PathState::digest));
+                }
+                Seen { kept: true, ..seen }
+            }
+            None => Seen { place: place.path().to_owned(), before, kept: keep != Keep::State },
+        };
+        self.watched.0.insert(path.to_owned(), seen);
+        Ok(())
+    }
+
+    /// A directory with everything below it is about to be renamed.
+    pub fn foresee_moved(&mut self, from: &Path, to: &Path) -> Result<()> {
+        let Some(place) = Place::find(from)? else { return Ok(()) };
+        self.foresee(to, Touch::NameGoes)?;
+        for relative in crate::tree::list(&place)? {
+            let end = |top: &Path| {
+                if relative.as_os_str().is_empty() { top.to_owned() } else { top.join(&relative) }
+            };
+            self.foresee(&end(from), Touch::NameGoes)?;
+            let new = end(to);
+            if !self.watched.0.contains_key(&new) {
+                self.note_new(&new)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The process tree has ended: note what is there now at all foreseen paths.
+    pub fn settle_watched(&mut self) -> Result<()> {
+        let mut all: Vec<Seen> = std::mem::take(&mut self.watched.0).into_values().collect();
+        all.sort_unstable_by(|a, b| a.place.cmp(&b.place));
+        for seen in all {
+            let after = state::observe(&seen.place)?;
+            if seen.before == after {
+                continue;
+            }
+            self.dirty.file(&seen.place);
+            if let Some(dir) = seen.place.parent() {
+                self.dirty.dir(dir);
+            }
+            self.step(seen.place, seen.before, after);
+        }
+        Ok(())
+    }
+
+    /// Something happened that undo cannot take back: a mount, a write to a device, a reboot.
+    pub fn irreversible(&mut self, what: impl Into<String>) -> Result<()> {
+        self.opaque(what)
+    }
+
+    /// The journal becomes durable: before a watched process makes its own changes durable.
+    pub fn barrier(&mut self) -> Result<()> {
+        self.sync_journal()
+    }
+
+    /// A path below a directory that will be there after a rename: nothing is there now.
+    fn note_new(&mut self, path: &Path) -> Result<()> {
+        self.note_absent(path)?;
+        let seen = Seen { place: path.to_owned(), before: None, kept: true };
+        self.watched.0.insert(path.to_owned(), seen);
+        Ok(())
+    }
+
+    /// A kept link shares its inode with this name, which is about to be written: it becomes a copy.
+    fn separate_from_kept(&mut self, path: &Path) -> Result<()> {
+        if self.linked.is_empty() {
+            return Ok(());
+        }
+        let Ok(stat) = rustix::fs::statat(rustix::fs::CWD, path, AtFlags::SYMLINK_NOFOLLOW) else {
+            return Ok(());
+        };
+        match self.linked.remove(&(stat.st_dev, stat.st_ino)) {
+            Some(digest) => self.separate(digest),
+            None => Ok(()),
+        }
+    }
+}
