@@ -129,6 +129,7 @@ pub(crate) fn run_info(settings: &run::settings::Settings, base: &Base) -> RunIn
         project: base.cwd.display().to_string(),
         started: now.to_string(),
         check: settings.check,
+        ..RunInfo::default()
     }
 }
 

@@ -129,6 +129,7 @@ pub(crate) fn hello() -> Hello {
     let uid = rustix::process::geteuid().as_raw();
     let names = rustix::system::uname();
     Hello {
+        recovered: Vec::new(),
         version: VERSION,
         pid: std::process::id(),
         uid,
@@ -170,7 +171,7 @@ fn take(message: ToAgent, body: Vec<u8>, shared: &Shared) {
         }
         ToAgent::Open { agent, escalate } => shared.push(Item::Open { agent, escalate }),
         ToAgent::Resume { epoch } => shared.push(Item::Resume { epoch }),
-        ToAgent::Bye { failed } => shared.push(Item::Bye { failed }),
+        ToAgent::Bye { failed, undo } => shared.push(Item::Bye { failed, undo }),
         ToAgent::Hello { .. } => shared.close(Some("the controller greeted twice".to_owned())),
     }
 }

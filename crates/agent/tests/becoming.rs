@@ -61,8 +61,8 @@ impl Agent {
         }
     }
     fn bye(mut self) {
-        self.send(&ToAgent::Bye { failed: false });
-        assert!(matches!(self.receive(), FromAgent::Sealed { .. }));
+        self.send(&ToAgent::Bye { failed: false, undo: false });
+        assert!(matches!(self.receive(), FromAgent::Sealed(_)));
         assert!(self.process.wait().unwrap().success());
     }
 }

@@ -145,9 +145,9 @@ impl Host {
     }
 
     pub(crate) fn bye(&mut self) -> (Option<u64>, bool) {
-        self.send(&ToAgent::Bye { failed: false });
+        self.send(&ToAgent::Bye { failed: false, undo: false });
         let sealed = match self.answer() {
-            Some(FromAgent::Sealed { generation, made }) => (generation, made),
+            Some(FromAgent::Sealed(sealed)) => (sealed.generation, sealed.made),
             other => panic!("{other:?}"),
         };
         self.agent.take().unwrap().join().unwrap().unwrap();

@@ -14,7 +14,7 @@ use crate::Map;
 
 /// Raised whenever a frame changes its meaning. Controller and agent must agree exactly: the agent is pushed
 /// by digest, so they come from one build.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// No header and no body is larger than this; a longer length is a broken stream, not a large message.
 pub const MAX_FRAME: u32 = 1 << 30;
@@ -49,8 +49,8 @@ pub enum ToAgent {
     Cancel { id: CallId },
     /// Are you there? Answered by [`FromAgent::Alive`] even while a task runs.
     Ping,
-    /// Seal the layer and end. Answered by [`FromAgent::Sealed`].
-    Bye { failed: bool },
+    /// Seal the layer and end; `undo`: and put everything back that this run changed. Answered by [`FromAgent::Sealed`].
+    Bye { failed: bool, undo: bool },
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
@@ -85,18 +85,15 @@ pub enum FromAgent {
         id: CallId,
     },
     Alive,
-    /// The layer is sealed: the host's generation now, and whether this run made it.
-    Sealed {
-        generation: Option<u64>,
-        made: bool,
-    },
+    /// The layer is sealed.
+    Sealed(Sealed),
     /// The agent cannot go on (lock held, store broken); the stream ends after this.
     Fatal {
         reason: String,
     },
 }
 
-/// Who does this run; kept in the host's history.
+/// Who does this run, for the host's history, and what holds for the whole of it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq)]
 pub struct RunInfo {
     pub run: String,
@@ -106,10 +103,56 @@ pub struct RunInfo {
     /// RFC 3339, by the controller's clock.
     pub started: String,
     pub check: bool,
+    /// Programs are run without being watched: their layer cannot be undone.
+    #[serde(default)]
+    pub unwatched: bool,
+    /// When the controller is lost in the middle, what was done is put back.
+    #[serde(default)]
+    pub undo_when_lost: bool,
+    /// After a change to the ways in (network, ssh, firewall) the host goes back by itself unless the controller
+    /// connects anew within so many seconds. 0: no guard.
+    #[serde(default)]
+    pub guard_seconds: u64,
+}
+
+/// How a run ended on a host.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq)]
+pub struct Sealed {
+    /// The host's generation now; `None`: never changed.
+    pub generation: Option<u64>,
+    /// Whether this run made it.
+    pub made: bool,
+    /// What was put back, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undone: Option<Undone>,
+    /// The guard waits for the controller's confirmation by a new connection.
+    #[serde(default)]
+    pub guarded: bool,
+}
+
+/// What putting back came to.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq)]
+pub struct Undone {
+    /// The generation whose state the host has now.
+    pub to: u64,
+    #[serde(default)]
+    pub paths: Vec<String>,
+    /// Restarted, started, stopped: `restarted nginx.service`.
+    #[serde(default)]
+    pub services: Vec<String>,
+    /// What no undo takes back.
+    #[serde(default)]
+    pub irreversible: Vec<String>,
+    /// Why it could not be done, or not wholly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq)]
 pub struct Hello {
+    /// A run before this one never ended; what was done about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recovered: Vec<String>,
     pub version: u32,
     pub pid: u32,
     pub uid: u32,

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use catalog::Map;
-use catalog::protocol::{self, Call, FromAgent, Hello, MAGIC, ToAgent};
+use catalog::protocol::{self, Call, FromAgent, Hello, MAGIC, Sealed, ToAgent};
 use serde_json::json;
 
 fn main() -> io::Result<()> {
@@ -52,8 +52,8 @@ fn serve_calls() -> io::Result<()> {
             ToAgent::NoBlob { .. } => drop(blobs.send(None)),
             ToAgent::Ping => say(&FromAgent::Alive),
             ToAgent::Cancel { .. } => {}
-            ToAgent::Bye { failed } => {
-                say(&FromAgent::Sealed { generation: Some(7), made: !failed });
+            ToAgent::Bye { failed, .. } => {
+                say(&FromAgent::Sealed(Sealed { generation: Some(7), made: !failed, ..Sealed::default() }));
                 return Ok(());
             }
         }

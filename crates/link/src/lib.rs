@@ -16,10 +16,10 @@ mod target;
 mod transport;
 mod wire;
 
-pub use catalog::protocol::{AgentId, Call, CallId, Escalate, Hello, RunInfo};
+pub use catalog::protocol::{AgentId, Call, CallId, Escalate, Hello, RunInfo, Sealed, Undone};
 pub use error::LinkError;
 pub use image::Image;
 pub use link::Link;
 pub use notices::{Notices, Silent};
-pub use session::{Blobs, CallEnd, CallHandle, NoBlobs, Sealed};
+pub use session::{Blobs, CallEnd, CallHandle, NoBlobs};
 pub use target::{Connection, DockerTarget, LabTarget, Secret, SshMode, SshTarget, Target};

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use catalog::protocol::{self, AgentId, Call, CallId, Escalate, Hello, RunInfo, ToAgent};
+use catalog::protocol::{self, AgentId, Call, CallId, Escalate, Hello, RunInfo, Sealed, ToAgent};
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use crate::image::Image;
-use crate::session::{Blobs, CallHandle, Sealed, Shared};
+use crate::session::{Blobs, CallHandle, Shared};
 use crate::{LinkError, Notices, Target, bootstrap, transport};
 
 /// One connection and one channel for a whole run. Cheap to clone; the connection is closed when the last clone
@@ -162,11 +162,11 @@ impl Link {
         let _ = self.inner.shared.send(&ToAgent::Cancel { id });
     }
 
-    /// Seal the host's layer and close the connection.
-    pub async fn bye(self, failed: bool) -> Result<Sealed, LinkError> {
+    /// Seal the host's layer, put it back if it shall be undone, and close the connection.
+    pub async fn bye(self, failed: bool, undo: bool) -> Result<Sealed, LinkError> {
         let shared = &self.inner.shared;
         let sealed = shared.expect_sealed();
-        shared.send(&ToAgent::Bye { failed })?;
+        shared.send(&ToAgent::Bye { failed, undo })?;
         let sealed = sealed.await.unwrap_or_else(|_| Err(shared.over()));
         shared.close();
         sealed

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use catalog::Map;
-use catalog::protocol::{self, AgentId, CallId, FromAgent, Hello, ToAgent};
+use catalog::protocol::{self, AgentId, CallId, FromAgent, Hello, Sealed, ToAgent};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -45,13 +45,6 @@ pub enum CallEnd {
     },
     /// Not done, because a call before it failed.
     Refused,
-}
-
-/// What the host says after its layer is sealed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sealed {
-    pub generation: Option<u64>,
-    pub made: bool,
 }
 
 /// A call on its way; await it for its end.
@@ -271,10 +264,10 @@ impl Shared {
             }
             FromAgent::Refused { id } => end_call(&mut state, id, CallEnd::Refused),
             FromAgent::Alive => {}
-            FromAgent::Sealed { generation, made } => {
+            FromAgent::Sealed(sealed) => {
                 state.depth += 1;
                 state.closing = true;
-                answer(state.sealed.take(), Ok(Sealed { generation, made }));
+                answer(state.sealed.take(), Ok(sealed));
             }
             FromAgent::Fatal { reason } => return Err(LinkError::Agent { reason }),
         }

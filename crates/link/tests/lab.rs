@@ -35,5 +35,5 @@ async fn a_lab_host_is_made_when_it_is_first_used() {
     let answer = link.call(0, 0, call("ping", json!({"data": "there"})), Arc::new(NoBlobs)).await.unwrap();
     let CallEnd::Done { result, .. } = answer else { panic!("refused") };
     assert_eq!(result["ping"], "there", "{result:?}");
-    link.bye(false).await.unwrap();
+    link.bye(false, false).await.unwrap();
 }

@@ -18,7 +18,7 @@ async fn calls_are_pipelined_and_matched() {
         assert_eq!(result["n"], n);
     }
     assert_eq!(link.round_trips(), if link.pushed() { 4 } else { 2 }, "greeting and one batch");
-    let sealed = link.bye(false).await.unwrap();
+    let sealed = link.bye(false, false).await.unwrap();
     assert_eq!((sealed.generation, sealed.made), (Some(7), true));
 }
 
@@ -67,7 +67,7 @@ async fn an_agent_that_dies_fails_what_waits_with_the_reason() {
     assert_eq!(waits.await.unwrap_err(), error);
     let late = link.call(0, 0, call("echo", json!({})), Arc::new(NoBlobs));
     assert_eq!(late.await.unwrap_err(), error);
-    assert_eq!(link.bye(false).await.unwrap_err(), error);
+    assert_eq!(link.bye(false, false).await.unwrap_err(), error);
 }
 
 #[tokio::test]

@@ -48,6 +48,6 @@ async fn two_hundred_connections_lose_nothing() {
     println!("{HOSTS} connections in {connected:.1?}, {} kB each", grown / HOSTS as u64);
     assert!(grown < 100 * 1024, "{HOSTS} connections took {grown} kB");
     for link in links {
-        link.bye(false).await.unwrap();
+        link.bye(false, false).await.unwrap();
     }
 }

@@ -26,7 +26,7 @@ async fn works(target: SshTarget) -> Result<bool, LinkError> {
     let handle = link.call(0, 0, call("echo", json!({"word": "hello"})), Arc::new(NoBlobs));
     let CallEnd::Done { result, .. } = handle.await? else { panic!("refused") };
     assert_eq!(result["word"], "hello");
-    link.bye(false).await?;
+    link.bye(false, false).await?;
     Ok(pushed)
 }
 

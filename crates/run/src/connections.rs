@@ -150,7 +150,7 @@ impl Connections {
 /// The goodbye, and what the connection cost with it.
 async fn end(link: Link, failed: bool) -> (Result<Sealed, LinkError>, Counted) {
     let counter = link.clone();
-    let sealed = link.bye(failed).await;
+    let sealed = link.bye(failed, false).await;
     (sealed, Counted::of(&counter))
 }
 

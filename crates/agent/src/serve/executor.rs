@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use catalog::Map;
-use catalog::protocol::{AgentId, Call, CallId, Escalate, FromAgent, NEVER_REFUSED, RunInfo, ToAgent};
+use catalog::protocol::{
+    AgentId, Call, CallId, Escalate, FromAgent, NEVER_REFUSED, RunInfo, Sealed, ToAgent,
+};
 use layer::Recorder;
 use serde_json::json;
 
@@ -47,8 +49,8 @@ impl Executor {
                         self.shared.to_child(agent, &ToAgent::Resume { epoch }, &[]);
                     }
                 }
-                Item::Bye { failed } => {
-                    self.bye(failed);
+                Item::Bye { failed, undo } => {
+                    self.bye(failed, undo);
                     return Ok(());
                 }
             }
@@ -141,24 +143,24 @@ impl Executor {
         }
     }
 
-    fn bye(self, failed: bool) {
+    fn bye(self, failed: bool, undo: bool) {
         self.shared.wait_for_others(None);
         let agents = self.shared.children();
         for agent in &agents {
-            self.shared.to_child(*agent, &ToAgent::Bye { failed }, &[]);
+            self.shared.to_child(*agent, &ToAgent::Bye { failed, undo }, &[]);
         }
         // Ours first: one that became our own user in another way seals behind us.
         let sealed = self.recorder.seal(failed);
         let others = self.shared.wait_for_seals(&agents);
-        let root = self.children.iter().filter(|c| c.uid == 0).find_map(|c| others.get(&c.agent)).copied();
-        let made_by_others = others.values().any(|(_, made)| *made);
+        let root = self.children.iter().filter(|c| c.uid == 0).find_map(|c| others.get(&c.agent));
         // The controller's word: a failure that the play rescued is no failure of the run.
         let message = match sealed {
             Ok(own) => {
                 // The host's own history is root's.
                 let ours = own.generation.filter(|_| root.is_none() || rustix::process::geteuid().is_root());
-                let generation = root.and_then(|(generation, _)| generation).max(ours);
-                FromAgent::Sealed { generation, made: own.made || made_by_others }
+                let made = own.made || others.values().any(|other| other.made);
+                let generation = root.and_then(|root| root.generation).max(ours);
+                FromAgent::Sealed(Sealed { generation, made, ..Sealed::default() })
             }
             Err(error) => {
                 FromAgent::Fatal { reason: format!("the record of this run could not be completed: {error}") }

@@ -77,7 +77,7 @@ fn listen(shared: &Shared, agent: AgentId, user: &str, output: &mut impl Read) {
                 shared.handed_back(id, false);
                 shared.send(&message);
             }
-            FromAgent::Sealed { generation, made } => shared.child_sealed(agent, generation, made),
+            FromAgent::Sealed(sealed) => shared.child_sealed(agent, sealed),
             FromAgent::Fatal { reason } => {
                 shared.send(&FromAgent::Fatal { reason: reason.clone() });
                 break reason;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use catalog::protocol::{self, AgentId, Call, CallId, Escalate, FromAgent, ToAgent};
+use catalog::protocol::{self, AgentId, Call, CallId, Escalate, FromAgent, Sealed, ToAgent};
 
 use super::blobs::BlobRoom;
 
@@ -15,7 +15,7 @@ pub(super) enum Item {
     Call { id: CallId, agent: AgentId, epoch: u32, call: Box<Call> },
     Open { agent: AgentId, escalate: Escalate },
     Resume { epoch: u32 },
-    Bye { failed: bool },
+    Bye { failed: bool, undo: bool },
 }
 
 pub(super) struct Shared {
@@ -42,7 +42,7 @@ struct Queue {
     stopped: Option<Stopped>,
     /// Agents that ended, and why.
     dead: HashMap<AgentId, String>,
-    sealed: HashMap<AgentId, (Option<u64>, bool)>,
+    sealed: HashMap<AgentId, Sealed>,
 }
 
 #[derive(Clone, Copy)]
@@ -229,13 +229,13 @@ impl Shared {
         lost
     }
 
-    pub(super) fn child_sealed(&self, agent: AgentId, generation: Option<u64>, made: bool) {
-        lock(&self.queue).sealed.insert(agent, (generation, made));
+    pub(super) fn child_sealed(&self, agent: AgentId, sealed: Sealed) {
+        lock(&self.queue).sealed.insert(agent, sealed);
         self.changed.notify_all();
     }
 
     /// Wait until each of these has sealed its layer or has ended.
-    pub(super) fn wait_for_seals(&self, agents: &[AgentId]) -> HashMap<AgentId, (Option<u64>, bool)> {
+    pub(super) fn wait_for_seals(&self, agents: &[AgentId]) -> HashMap<AgentId, Sealed> {
         let mut queue = lock(&self.queue);
         let waiting = |q: &Queue| agents.iter().any(|a| !q.sealed.contains_key(a) && !q.dead.contains_key(a));
         while waiting(&queue) {
