@@ -62,6 +62,17 @@ pub struct Opaque {
     pub what: String,
 }
 
+/// A service that runs, or does not, otherwise than before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceChange {
+    /// `nginx.service`
+    pub unit: String,
+    /// Whether it ran.
+    pub before: bool,
+    /// Both true: it was started anew.
+    pub after: bool,
+}
+
 /// The effect of one run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Layer {
@@ -82,6 +93,8 @@ pub struct Layer {
     pub steps: Vec<Step>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub opaque: Vec<Opaque>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<ServiceChange>,
 }
 
 /// Paths are bytes: those that are no UTF-8 are written as `{"hex": "…"}`.

@@ -12,7 +12,7 @@ use crate::error::{At, Result};
 use crate::history;
 use crate::journal::{self, Entry, Journal};
 use crate::lock;
-use crate::record::{Cause, FORMAT, Layer, Opaque, Run, Step};
+use crate::record::{Cause, FORMAT, Layer, Opaque, Run, ServiceChange, Step};
 use crate::state::{self, PathState};
 use crate::store::{self, Kept, Store};
 use crate::watched::Watched;
@@ -38,6 +38,7 @@ pub struct Recorder {
     touched: Vec<PathBuf>,
     pub(crate) dirty: Dirty,
     blocked: Option<String>,
+    pub(crate) services: Vec<ServiceChange>,
 }
 
 struct Open {
@@ -85,6 +86,7 @@ impl Recorder {
             touched: Vec::new(),
             dirty: Dirty::default(),
             blocked: None,
+            services: Vec::new(),
         }
     }
 
@@ -192,6 +194,7 @@ impl Recorder {
                 causes: self.causes,
                 steps,
                 opaque: self.opaque,
+                services: self.services,
             };
             history::append(&self.dir, &layer)?;
         }
@@ -254,6 +257,18 @@ impl Recorder {
         let cause = self.cause();
         self.note(&Entry::Change { path: place.path().to_owned(), cause, before: before.clone() })?;
         Ok(before)
+    }
+
+    /// A content that is known already.
+    pub(crate) fn keep_bytes(&mut self, content: &[u8]) -> Result<Digest> {
+        self.open()?.store.put(content)
+    }
+
+    /// Write down that a path changes.
+    pub(crate) fn note_change(&mut self, path: &Path, before: Option<PathState>) -> Result<()> {
+        self.open()?;
+        let cause = self.cause();
+        self.note(&Entry::Change { path: path.to_owned(), cause, before })
     }
 
     fn keep(&mut self, place: &crate::place::Place, name_goes_away: bool) -> Result<Digest> {

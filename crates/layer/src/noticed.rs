@@ -1,0 +1,36 @@
+//! What others did on our behalf: daemons that wrote a file when they were asked to, services that were started
+//! and stopped.
+
+use std::path::Path;
+
+use crate::error::Result;
+use crate::place::Place;
+use crate::record::ServiceChange;
+use crate::recorder::Recorder;
+use crate::state::{self, PathState};
+
+impl Recorder {
+    /// This path was already changed by somebody we asked. `before`: what was there, with its content if it was a file.
+    pub fn noticed(&mut self, path: &Path, before: Option<(PathState, Option<&[u8]>)>) -> Result<()> {
+        let Some(place) = Place::find(path)? else { return Ok(()) };
+        let before = match before {
+            Some((mut state, content)) => {
+                if let Some(content) = content {
+                    let digest = self.keep_bytes(content)?;
+                    state.set_digest(Some(digest));
+                }
+                Some(state)
+            }
+            None => None,
+        };
+        let after = state::observe(place.path())?;
+        self.note_change(place.path(), before.clone())?;
+        self.step(place.path().to_owned(), before, after);
+        Ok(())
+    }
+
+    /// Services that run otherwise than before this run: an undo puts that back. They alone make no layer.
+    pub fn services(&mut self, changes: Vec<ServiceChange>) {
+        self.services = changes;
+    }
+}
