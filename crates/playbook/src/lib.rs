@@ -2,6 +2,7 @@
 //! Pure: reads the project's files, but touches no host and no network.
 
 pub mod config;
+pub mod definition;
 pub mod diagnostic;
 pub mod extra_vars;
 pub mod inventory;

@@ -172,12 +172,16 @@ impl Project {
 
     /// One task as data (`{name: …, debug: {msg: …}}`) for ad-hoc commands: the text is YAML.
     pub fn task(&self, text: &str, name: &Path, play: &Arc<Play>) -> Result<Loaded, Vec<Diagnostic>> {
+        match crate::yaml::load_str(text, name) {
+            Ok(loaded) => loaded.node.map_or_else(|| Ok(Loaded::default()), |node| self.tasks(&node, play)),
+            Err(error) => Err(vec![error]),
+        }
+    }
+
+    /// A list of tasks that stands elsewhere than in a playbook.
+    pub fn tasks(&self, list: &crate::yaml::Node, play: &Arc<Play>) -> Result<Loaded, Vec<Diagnostic>> {
         let mut reader = Reader::new(&self.shared);
-        let around = Around::of_play(play);
-        let nodes = match crate::yaml::load_str(text, name) {
-            Ok(loaded) => loaded.node.map(|node| reader.task_list(&node, &around)).unwrap_or_default(),
-            Err(error) => return Err(vec![error]),
-        };
+        let nodes = reader.task_list(list, &Around::of_play(play));
         reader.finish(Loaded { nodes, ..Loaded::default() })
     }
 
