@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use arguments::{AdHoc, AnsibleInventory, AnsiblePlaybook, AnsibleVault, Cli, Command};
+use arguments::{AdHoc, AnsibleInventory, AnsiblePlaybook, AnsibleVault, Cli, Command, Own};
 use report::{Color, Output, Style};
 
 /// Names under which the program is the one of Ansible's that is called so.
@@ -43,9 +43,14 @@ fn theseus(typed: &[String]) -> ExitCode {
     }
     let style = style(cli.common.output.unwrap_or_else(report::default_output), cli.common.color);
     let code = match &cli.command {
-        Command::Apply(asked) => commands::apply::apply(&asked.playing, style, &recorded(typed)),
+        Command::Apply(asked) => commands::apply::apply(&asked.playing, &asked.own, style, &recorded(typed)),
         Command::Validate(asked) => commands::validate::validate(asked, style),
         Command::History(asked) => commands::history::history(asked, style),
+        Command::Show(asked) => commands::show::show(asked, style, &recorded(typed)),
+        Command::Diff(asked) => commands::diff::diff(asked, style, &recorded(typed)),
+        Command::Rollback(asked) => commands::rollback::rollback(asked, style, &recorded(typed)),
+        Command::Recover(asked) => commands::recover::recover(asked, style, &recorded(typed)),
+        Command::Store(asked) => commands::store::store(asked, style, &recorded(typed)),
         Command::Facts(asked) => commands::facts::facts(asked, style, &recorded(typed)),
         Command::Inventory(asked) => commands::inventory::inventory(asked, style),
         Command::Vault(asked) => commands::vault::vault(asked, style),
@@ -60,7 +65,8 @@ fn ansible(name: &str, mut typed: Vec<String>) -> ExitCode {
     let style = style(Output::Ansible, Color::Auto);
     ExitCode::from(match name {
         "ansible-playbook" => {
-            commands::apply::apply(&parse::<AnsiblePlaybook>(&typed).playing, style, &recorded(&typed))
+            let playing = parse::<AnsiblePlaybook>(&typed).playing;
+            commands::apply::apply(&playing, &Own::default(), style, &recorded(&typed))
         }
         "ansible-inventory" => {
             let asked = parse::<AnsibleInventory>(&output_file(typed));

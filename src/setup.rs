@@ -8,6 +8,7 @@ use std::time::Duration;
 use expressions::{Engine, Options};
 use link::{Secret, SshMode};
 use playbook::config::{Config, Source};
+use playbook::definition::Definition;
 use playbook::inventory::{self, Inventory};
 use playbook::ir::Vars;
 use playbook::load::{LoadOptions, Project};
@@ -60,6 +61,8 @@ pub(crate) struct Base {
     pub sources: Arc<Sources>,
     pub warnings: Vec<Diagnostic>,
     pub cwd: PathBuf,
+    /// Of `theseus.yml`.
+    pub definition: Definition,
 }
 
 impl Base {
@@ -70,6 +73,7 @@ impl Base {
         let sources = Arc::new(Sources::new());
         let (extra, mut warnings) = playbook::extra_vars::parse(&given.extra_vars, &cwd, &vault, &sources)?;
         warnings.extend(config.warnings.iter().cloned());
+        let definition = Definition::of_project(&cwd, &vault)?;
         let extensions = config.list("DEFAULT_JINJA2_EXTENSIONS");
         let has = |name: &str| extensions.iter().any(|e| e.rsplit('.').next() == Some(name));
         let options = Options {
@@ -87,6 +91,7 @@ impl Base {
             sources,
             warnings,
             cwd,
+            definition,
         })
     }
 
@@ -294,6 +299,7 @@ pub(crate) fn settings(playing: &Playing, base: &Base, command: &str) -> Result<
         gather_timeout: None,
         fact_path: None,
         reach: reach(&playing.reach, config)?,
+        undo_on_failure: false,
         person: person(),
         command: command.to_owned(),
     })

@@ -47,6 +47,7 @@ fn go(asked: &AdHoc, style: Style, base: &mut Base) -> Result<u8, Problem> {
         dir: folder(asked.playbook_dir.as_deref(), base)?,
         // Arguments may be secrets.
         command: &format!("ansible {} -m {module}", asked.pattern),
+        looks: false,
     };
     let style =
         Style { diff: asked.diff || base.config.flag("DIFF_ALWAYS"), verbosity: asked.verbose, ..style };

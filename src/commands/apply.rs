@@ -3,89 +3,103 @@
 use std::sync::Arc;
 
 use link::RunInfo;
-use parking_lot::Mutex;
 use playbook::Diagnostic;
+use playbook::ir::Play;
 use playbook::load::Project;
-use run::event::{Event, Sink};
-use run::{Parts, Progress, Recap, Run};
+use run::event::Event;
+use run::settings::Settings;
 
-use crate::arguments::Playing;
+use crate::arguments::{OnFailure, Own, Playing};
+use crate::commands::memory::bare_play;
+use crate::commands::stage::{self, Performed, Stage};
 use crate::commands::{listing, record};
 use crate::report::{self, Style};
 use crate::setup::{self, Base, Problem};
 use crate::terminal;
 
-type Shared = Arc<Mutex<Box<dyn Sink>>>;
+/// Until when somebody must have come in anew, if nobody says otherwise.
+const GUARD: u64 = 60;
 
-pub(crate) fn apply(playing: &Playing, style: Style, command: &str) -> u8 {
+pub(crate) fn apply(playing: &Playing, own: &Own, style: Style, command: &str) -> u8 {
     let json = style.output == report::Output::Json;
     let mut base = match Base::new(&playing.given) {
         Ok(base) => base,
         Err(problem) => return terminal::show(&problem, &playbook::Sources::new(), json),
     };
-    let outcome = go(playing, style, command, &mut base);
-    match outcome {
-        Ok(code) => code,
-        Err(problem) => terminal::show(&problem, &base.sources, json),
-    }
+    go(playing, own, style, command, &mut base)
+        .unwrap_or_else(|problem| terminal::show(&problem, &base.sources, json))
 }
 
-fn go(playing: &Playing, style: Style, command: &str, base: &mut Base) -> Result<u8, Problem> {
-    let settings = setup::settings(playing, base, command)?;
+fn go(playing: &Playing, own: &Own, style: Style, command: &str, base: &mut Base) -> Result<u8, Problem> {
+    let mut settings = setup::settings(playing, base, command)?;
+    settings.undo_on_failure = match own.on_failure {
+        Some(wish) => wish == OnFailure::Rollback,
+        None => base.definition.undo_on_failure,
+    } && !settings.check;
     let style = Style {
         diff: settings.diff,
         verbosity: settings.verbosity,
         display_skipped: base.config.flag("DISPLAY_SKIPPED_HOSTS"),
         ..style
     };
-    let inventory = base.inventory(&playing.hosts)?;
-    let options = setup::run_options(&settings, base, &playing.hosts, &inventory);
-    let progress = Arc::new(Progress::default());
-    let variables = base.variables(inventory, options, progress.clone());
-    let project = base.project(&playing.playbooks)?;
-    refuse_unknown(&project)?;
-    let dirs: Vec<_> = project.plays.iter().map(|p| p.dir.clone()).collect();
-    let problems: Vec<Diagnostic> = variables.preload(&dirs).into_iter().filter(|d| !d.warning).collect();
-    if !problems.is_empty() {
-        return Err(Problem::Mistakes(problems));
-    }
-    if let Some(listed) = listing::list(playing, &project, &variables, &settings)? {
+    let stage = Stage::set(playing, settings, base, |base| {
+        let mut project = base.project(&playing.playbooks)?;
+        add_health(&mut project, base)?;
+        refuse_unknown(&project)?;
+        Ok(project)
+    })?;
+    if let Some(listed) = listing::list(playing, &stage.project, &stage.variables, &stage.settings)? {
         print!("{listed}");
         return Ok(0);
     }
-    let info = run_info(&settings, base);
+    let info = run_info(&stage.settings, own, base);
     let record = record::begin(&info, &playing.playbooks);
-    let sink: Shared = Arc::new(Mutex::new(record.watch(report::sink(style))));
-    warn(&sink, base, &project, &variables);
-    let say = sink.clone();
-    let person =
-        terminal::Person { say: Box::new(move |text| say.lock().event(&Event::Notice(text.to_owned()))) };
-    for playbook in &playing.playbooks {
-        sink.lock().event(&Event::Playbook { file: playbook.display().to_string() });
-    }
-    let run = Run::new(Parts {
-        settings,
-        project,
-        vault: base.vault.clone(),
-        variables,
-        progress,
-        info,
-        notices: Arc::new(person),
-        sink: sink.clone(),
-        asker: terminal::asker(),
-    });
-    let (recap, outcome) = execute(&run)?;
+    let performed = stage.perform(base, info, record, report::sink(style), &playing.playbooks)?;
     if style.verbosity >= 3 {
-        let cost = run.counted();
-        let text = format!(
-            "round trips: {}, sent {} bytes, received {}",
-            cost.round_trips, cost.sent, cost.received
-        );
-        sink.lock().event(&Event::Notice(text));
+        say_cost(&performed);
     }
-    let code = finish(&run, &recap, outcome, base, style);
-    record.end(&recap, code, &|text| sink.lock().event(&Event::Warning(text)));
+    let code = code(&performed, base, style);
+    performed.close(code);
     Ok(code)
+}
+
+fn run_info(settings: &Settings, own: &Own, base: &Base) -> RunInfo {
+    RunInfo {
+        unwatched: own.no_witness,
+        undo_when_lost: settings.undo_on_failure,
+        guard_seconds: own.guard.or(base.definition.guard_seconds).unwrap_or(GUARD),
+        ..stage::run_info(settings, base)
+    }
+}
+
+fn say_cost(performed: &Performed) {
+    let cost = performed.run.counted();
+    let text =
+        format!("round trips: {}, sent {} bytes, received {}", cost.round_trips, cost.sent, cost.received);
+    performed.sink.lock().event(&Event::Notice(text));
+}
+
+/// The health checks of `theseus.yml`: a last play for every host of the others.
+fn add_health(project: &mut Project, base: &Base) -> Result<(), Problem> {
+    let Some(tasks) = &base.definition.health else { return Ok(()) };
+    let patterns: Vec<String> = project.plays.iter().map(|play| pattern(play)).collect();
+    let mut play = bare_play("health", &patterns.join(":"), &base.cwd);
+    let loaded = project.tasks(tasks, &Arc::new(play.clone()))?;
+    play.tasks = loaded.nodes;
+    project.unknown_modules.extend(loaded.unknown_modules);
+    project.plays.push(Arc::new(play));
+    Ok(())
+}
+
+fn pattern(play: &Play) -> String {
+    match &play.hosts {
+        expressions::Value::List(list) => {
+            let all: Vec<String> =
+                list.raw_items().iter().filter_map(|v| v.as_str().map(str::to_owned)).collect();
+            all.join(":")
+        }
+        one => one.as_str().unwrap_or("all").to_owned(),
+    }
 }
 
 /// A module that exists nowhere is refused before any host is touched; one that a collection or the project's own
@@ -111,86 +125,14 @@ fn refuse_unknown(project: &Project) -> Result<(), Problem> {
     if mistakes.is_empty() { Ok(()) } else { Err(Problem::Mistakes(mistakes)) }
 }
 
-fn warn(sink: &Shared, base: &Base, project: &Project, variables: &playbook::vars::Variables) {
-    let of_files = variables.take_warnings();
-    let mut sink = sink.lock();
-    for warning in base.warnings.iter().chain(&project.warnings).chain(&of_files) {
-        let place = warning.origin.as_ref().map(|o| format!(" ({o})")).unwrap_or_default();
-        sink.event(&Event::Warning(format!("{}{place}", warning.message)));
-    }
-}
-
-pub(crate) fn run_info(settings: &run::settings::Settings, base: &Base) -> RunInfo {
-    let now = jiff::Timestamp::now();
-    RunInfo {
-        run: format!("{}-{}", now.strftime("%Y%m%dT%H%M%S"), std::process::id()),
-        person: settings.person.clone(),
-        command: settings.command.clone(),
-        project: base.cwd.display().to_string(),
-        started: now.to_string(),
-        check: settings.check,
-        ..RunInfo::default()
-    }
-}
-
-type Ended = (Recap, Result<(), Diagnostic>);
-
-/// Run to the end, or to a clean stop by Ctrl-C.
-pub(crate) fn execute(run: &Arc<Run>) -> Result<Ended, Problem> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| format!("threads cannot be started: {e}"))?;
-    let ended = runtime.block_on(async {
-        let stop = run.clone();
-        let signals = tokio::spawn(async move {
-            if interrupted().await.is_ok() {
-                stop.interrupt();
-                // A second one does not wait for hosts.
-                if interrupted().await.is_ok() {
-                    std::process::exit(99);
-                }
-            }
-        });
-        let ended = run.apply().await;
-        signals.abort();
-        ended
-    });
-    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
-    Ok(ended)
-}
-
-/// Ctrl-C or a request to end.
-async fn interrupted() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut end) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = end.recv() => {}
-    }
-    Ok(())
-}
-
-fn finish(run: &Run, recap: &Recap, outcome: Result<(), Diagnostic>, base: &Base, style: Style) -> u8 {
+fn code(performed: &Performed, base: &Base, style: Style) -> u8 {
     let json = style.output == report::Output::Json;
-    if let Err(problem) = outcome {
-        return terminal::show(&problem.into(), &base.sources, json);
+    if let Err(problem) = &performed.outcome {
+        return terminal::show(&problem.clone().into(), &base.sources, json);
     }
-    if !run.start_found() {
+    if !performed.run.start_found() {
         let missing = Diagnostic::new("no task has the name given with --start-at-task; nothing was done");
         return terminal::show(&missing.into(), &base.sources, json);
     }
-    exit_code(recap)
-}
-
-pub(crate) fn exit_code(recap: &Recap) -> u8 {
-    if recap.interrupted {
-        99
-    } else if recap.hosts.values().any(|c| c.failed > 0) {
-        2
-    } else if recap.hosts.values().any(|c| c.unreachable > 0) {
-        4
-    } else {
-        0
-    }
+    stage::exit_code(&performed.recap)
 }

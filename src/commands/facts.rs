@@ -43,6 +43,7 @@ fn gather(asked: &Facts, style: Style, command: &str, base: &mut Base) -> Result
         playing: &playing,
         dir: base.cwd.clone(),
         command,
+        looks: false,
     };
     let gathered = Arc::default();
     let (recap, code) = errand.run(

@@ -2,6 +2,8 @@
 
 pub(crate) mod adhoc;
 pub(crate) mod apply;
+pub(crate) mod diff;
+mod effect;
 pub(crate) mod facts;
 pub(crate) mod history;
 pub(crate) mod inventory;
@@ -9,6 +11,11 @@ pub(crate) mod lab;
 pub(crate) mod listing;
 mod memory;
 pub(crate) mod record;
+pub(crate) mod recover;
+pub(crate) mod rollback;
+pub(crate) mod show;
+pub(crate) mod stage;
+pub(crate) mod store;
 pub(crate) mod tour;
 pub(crate) mod validate;
 pub(crate) mod vault;

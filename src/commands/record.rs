@@ -22,7 +22,6 @@ pub(crate) struct Record {
     ledger: Option<SqliteLedger>,
     problem: Option<ledger::Error>,
     id: String,
-    check: bool,
     notes: Arc<Mutex<Notes>>,
 }
 
@@ -55,7 +54,12 @@ pub(crate) fn begin(info: &RunInfo, playbooks: &[PathBuf]) -> Record {
         Ok(ledger) => (Some(ledger), None),
         Err(problem) => (None, Some(problem)),
     };
-    Record { ledger, problem, id: info.run.clone(), check: info.check, notes: Arc::default() }
+    Record { ledger, problem, id: info.run.clone(), notes: Arc::default() }
+}
+
+/// Keeps nothing.
+pub(crate) fn none() -> Record {
+    Record { ledger: None, problem: None, id: String::new(), notes: Arc::default() }
 }
 
 fn start(info: &RunInfo, playbooks: &[PathBuf]) -> RunStart {
@@ -94,10 +98,7 @@ impl Record {
         for (host, counters) in &recap.hosts {
             let notes = notes.entry(host.clone()).or_default();
             let generation = recap.generations.get(host).copied();
-            let last = ledger.last_generation(host)?.map(|last| last.number);
-            // Also a task that failed may have changed something.
-            let acted = counters.changed + counters.failed + counters.rescued + counters.ignored > 0;
-            let made = !self.check && acted && generation.is_some() && generation != last;
+            let made = recap.made.contains(host);
             if let Some(number) = generation.filter(|_| made) {
                 end.generations.push((host.clone(), number, notes.summary()));
             }

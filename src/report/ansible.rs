@@ -178,6 +178,9 @@ impl Ansible {
                 number("ignored", c.ignored, AnsiColor::Magenta),
             );
         }
+        for (host, undone) in &recap.undone {
+            eprint!("{}", words::undone(host, undone));
+        }
         outln!();
     }
 }

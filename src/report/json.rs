@@ -80,7 +80,7 @@ fn task(ended: &Ended) -> Value {
 
 fn recap(recap: &Recap) -> Value {
     let hosts: Map = recap.hosts.iter().map(|(host, c)| (host.clone(), counters(c))).collect();
-    json!({"event": "recap", "hosts": hosts, "generation": recap.generations, "custom": recap.custom, "lost_handlers": recap.lost_handlers})
+    json!({"event": "recap", "hosts": hosts, "generation": recap.generations, "custom": recap.custom, "lost_handlers": recap.lost_handlers, "undone": recap.undone})
 }
 
 fn counters(c: &Counters) -> Value {

@@ -131,6 +131,9 @@ pub(crate) fn recap_text(style: Style, recap: &Recap) -> String {
             handlers.join(", ")
         ));
     }
+    for (host, undone) in &recap.undone {
+        out.push_str(&words::undone(host, undone));
+    }
     if recap.interrupted {
         out.push_str("interrupted\n");
     }

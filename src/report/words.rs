@@ -40,6 +40,23 @@ pub(crate) fn status_color(status: Status) -> AnsiColor {
     }
 }
 
+/// What was put back on a host on which the run failed.
+pub(crate) fn undone(host: &str, undone: &run::event::Undone) -> String {
+    let mut out = match &undone.problem {
+        None => {
+            format!("{host}: put back as generation {} left it ({} paths)\n", undone.to, undone.paths.len())
+        }
+        Some(problem) => format!("{host}: could not be put back: {problem}\n"),
+    };
+    for service in &undone.services {
+        let _ = writeln!(out, "    {service}");
+    }
+    for what in &undone.irreversible {
+        let _ = writeln!(out, "    no undo takes this back: {what}");
+    }
+    out
+}
+
 /// The reason in a failed result, for people.
 pub(crate) fn reason(result: &catalog::Map) -> String {
     let text = |name: &str| result.get(name).and_then(Json::as_str).unwrap_or_default().trim().to_owned();

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use crate::host::guard;
 use crate::{jobs, serve};
 
 /// `serve [--verify DIGEST | --state-dir DIR]`, `async-run`, `version`; also behind `theseus agent`.
@@ -16,6 +17,8 @@ pub fn main_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             Ok(()) => serve_here(serve::state_dir()),
             Err(reason) => Err(reason),
         },
+        ["guard", dir] => guard::detach(dir).map_err(|e| e.to_string()),
+        ["guard-stay", dir] => guard::stay(dir),
         ["async-run"] => jobs::run_detached().map_err(|e| e.to_string()),
         ["async-work"] => jobs::work().map_err(|e| e.to_string()),
         ["version"] => {

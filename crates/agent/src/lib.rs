@@ -12,6 +12,7 @@ mod escalate;
 pub mod facts;
 pub mod fileargs;
 pub mod files;
+mod host;
 pub mod http;
 mod jobs;
 pub mod module;

@@ -2,7 +2,7 @@
 //! another does the tasks, in order. When the controller is gone, so is the agent.
 
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use layer::Recorder;
 use crate::accounts::Accounts;
 use crate::cache::Cache;
 
+mod around;
 mod blobs;
 mod call;
 mod executor;
@@ -78,7 +79,7 @@ pub fn serve(
     let mut output: Box<dyn Write + Send> = Box::new(output);
     output.write_all(MAGIC)?;
     output.flush()?;
-    let Some(run) = greet(&mut input, &mut output)? else { return Ok(()) };
+    let Some(run) = greet(&mut input, &mut output, &options.state_dir)? else { return Ok(()) };
     let recorder = Recorder::new(options.state_dir.clone(), layer_run(&run)).lock_wait(options.lock_wait);
     let shared = Arc::new(Shared::new(output, options.state_dir.clone()));
     let for_reader = shared.clone();
@@ -106,7 +107,7 @@ pub(crate) fn layer_run(run: &RunInfo) -> layer::Run {
 }
 
 /// The first frame and its answer. `None`: there is no controller that we could serve.
-fn greet(input: &mut impl Read, output: &mut impl Write) -> io::Result<Option<RunInfo>> {
+fn greet(input: &mut impl Read, output: &mut impl Write, state_dir: &Path) -> io::Result<Option<RunInfo>> {
     let fatal = |reason: String| FromAgent::Fatal { reason };
     let Some((message, _)) = protocol::read_frame::<ToAgent>(input)? else { return Ok(None) };
     let ToAgent::Hello { version, run } = message else {
@@ -120,7 +121,10 @@ fn greet(input: &mut impl Read, output: &mut impl Write) -> io::Result<Option<Ru
         protocol::write_frame(output, &fatal(reason), &[])?;
         return Ok(None);
     }
-    protocol::write_frame(output, &FromAgent::Hello(hello()), &[])?;
+    // Whoever comes in can come in: the guard has nothing to do any more.
+    crate::host::guard::disarm(state_dir);
+    let recovered = crate::host::undo::recover_if_free(state_dir);
+    protocol::write_frame(output, &FromAgent::Hello(Hello { recovered, ..hello() }), &[])?;
     Ok(Some(run))
 }
 
@@ -144,7 +148,10 @@ pub(crate) fn hello() -> Hello {
 fn read_all(input: &mut impl Read, shared: &Shared) {
     loop {
         match protocol::read_frame::<ToAgent>(input) {
-            Ok(Some((message, body))) => take(message, body, shared),
+            Ok(Some((message, body))) => {
+                shared.heard();
+                take(message, body, shared);
+            }
             Ok(None) => return shared.close(None),
             Err(error) => {
                 return shared.close(Some(format!("what came from the controller cannot be read: {error}")));

@@ -27,6 +27,7 @@ struct Inner {
     shared: Arc<Shared>,
     hello: Hello,
     pushed: bool,
+    notices: Arc<dyn Notices>,
     next_agent: AtomicU32,
     /// Other users' agents, by user.
     others: Mutex<HashMap<String, Other>>,
@@ -92,6 +93,7 @@ impl Link {
                 });
             }
         };
+        say_recovered(&hello, notices.as_ref());
         if hello.version != protocol::VERSION {
             shared.close();
             let (theirs, ours) = (hello.version, protocol::VERSION);
@@ -99,7 +101,14 @@ impl Link {
                 format!("the agent speaks version {theirs} of the protocol, this program version {ours}");
             return Err(LinkError::Protocol { reason });
         }
-        let inner = Inner { shared, hello, pushed, next_agent: AtomicU32::new(1), others: Mutex::default() };
+        let inner = Inner {
+            shared,
+            hello,
+            pushed,
+            notices: Arc::clone(notices),
+            next_agent: AtomicU32::new(1),
+            others: Mutex::default(),
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -137,7 +146,11 @@ impl Link {
         // The agent keeps the time itself and knows more about why; this is for one that does not.
         let limit = Duration::from_secs(u64::from(escalate.timeout_seconds.max(10)) + 20);
         match tokio::time::timeout(limit, opened).await {
-            Ok(Ok(hello)) => Ok((agent, hello?)),
+            Ok(Ok(hello)) => {
+                let hello = hello?;
+                say_recovered(&hello, self.inner.notices.as_ref());
+                Ok((agent, hello))
+            }
             Ok(Err(_)) => Err(shared.over()),
             Err(_) => {
                 shared.forget_open(agent);
@@ -183,5 +196,12 @@ impl Link {
 
     pub fn bytes_received(&self) -> u64 {
         self.inner.shared.received.load(Ordering::Relaxed)
+    }
+}
+
+/// A run before this one never ended there: what became of it.
+fn say_recovered(hello: &Hello, notices: &dyn Notices) {
+    for text in &hello.recovered {
+        notices.notice(&format!("{}: {text}", hello.host));
     }
 }

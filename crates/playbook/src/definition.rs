@@ -4,7 +4,7 @@ use std::path::Path;
 
 use catalog::arguments::nearest;
 
-use crate::diagnostic::{Diagnostic, Result};
+use crate::diagnostic::Result;
 use crate::vault::Vault;
 use crate::yaml::{self, Node};
 
@@ -108,32 +108,34 @@ fn tasks(node: &Node) -> Result<Node> {
     }
 }
 
-/// `20 generations, 30 days, 5 GiB`
 fn keep(node: &Node) -> Result<Keep> {
     let text = node.scalar_text().unwrap_or_default();
-    let mut keep = Keep::default();
-    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-        let (number, unit) = part.split_at(part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len()));
-        let number: Option<u64> = number.parse().ok();
-        let place = match unit.trim() {
-            "generation" | "generations" => &mut keep.generations,
-            "day" | "days" => &mut keep.days,
-            "MiB" | "GiB" | "TiB" => &mut keep.bytes,
-            _ => return Err(wrong_keep(node)),
-        };
-        let factor = match unit.trim() {
-            "MiB" => 1 << 20,
-            "GiB" => 1 << 30,
-            "TiB" => 1 << 40,
-            _ => 1,
-        };
-        *place = Some(number.and_then(|n| n.checked_mul(factor)).ok_or_else(|| wrong_keep(node))?);
-    }
-    Ok(keep)
+    Keep::of_text(&text).map_err(|reason| node.error(reason))
 }
 
-fn wrong_keep(node: &Node) -> Diagnostic {
-    node.error("this does not say how much to keep").hint("for instance: 20 generations, 30 days, 5 GiB")
+impl Keep {
+    /// `20 generations, 30 days, 5 GiB`
+    pub fn of_text(text: &str) -> std::result::Result<Self, String> {
+        let mut keep = Self::default();
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            let (number, unit) = part.split_at(part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len()));
+            let (place, factor) = match unit.trim() {
+                "generation" | "generations" => (&mut keep.generations, 1),
+                "day" | "days" => (&mut keep.days, 1),
+                "MiB" => (&mut keep.bytes, 1 << 20),
+                "GiB" => (&mut keep.bytes, 1 << 30),
+                "TiB" => (&mut keep.bytes, 1 << 40),
+                _ => return Err(wrong_keep(part)),
+            };
+            let number = number.parse::<u64>().ok().and_then(|n| n.checked_mul(factor));
+            *place = Some(number.ok_or_else(|| wrong_keep(part))?);
+        }
+        Ok(keep)
+    }
+}
+
+fn wrong_keep(part: &str) -> String {
+    format!("`{part}` does not say how much to keep; for instance: 20 generations, 30 days, 5 GiB")
 }
 
 #[cfg(test)]

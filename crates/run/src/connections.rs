@@ -32,6 +32,8 @@ pub(crate) struct Connections {
     cells: Mutex<HashMap<String, Cell>>,
     /// Which cell a host uses: several names may be one machine, and a machine has one agent.
     places: Mutex<HashMap<String, String>>,
+    /// How each host was reached last, and as whom.
+    ways: Mutex<HashMap<String, Way>>,
     info: RunInfo,
     notices: Arc<dyn Notices>,
     /// What a host said when it was left in the middle of the run (reset_connection).
@@ -45,6 +47,7 @@ impl Connections {
         Self {
             cells: Mutex::default(),
             places: Mutex::default(),
+            ways: Mutex::default(),
             info,
             notices,
             sealed: Mutex::default(),
@@ -56,6 +59,7 @@ impl Connections {
     pub(crate) async fn reach(&self, way: &Way) -> Result<(Link, AgentId), LinkError> {
         let place = place(&way.target);
         self.places.lock().insert(way.name.clone(), place.clone());
+        self.note_way(way);
         let cell = self.cells.lock().entry(place).or_default().clone();
         let link = cell
             .get_or_init(|| Link::connect(&way.target, self.info.clone(), self.notices.clone()))
@@ -66,6 +70,41 @@ impl Connections {
             _ => 0,
         };
         Ok((link, agent))
+    }
+
+    /// The one that becomes somebody else is the one whose history counts.
+    fn note_way(&self, way: &Way) {
+        let mut ways = self.ways.lock();
+        if way.escalate.is_some() || !ways.contains_key(&way.name) {
+            ways.insert(way.name.clone(), way.clone());
+        }
+    }
+
+    /// After a change to the ways into a host: can we still come in? That alone ends its guard.
+    pub(crate) async fn confirm(&self, host: &str) -> Result<(), String> {
+        let way = self.ways.lock().get(host).cloned();
+        let Some(way) = way else { return Err("it is not known how it was reached".to_owned()) };
+        let patience = Duration::from_secs(self.info.guard_seconds);
+        let come_in = async {
+            loop {
+                match self.come_in(&way).await {
+                    Ok(()) => return,
+                    Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
+                }
+            }
+        };
+        match tokio::time::timeout(patience, come_in).await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(format!("tried for {} s", patience.as_secs())),
+        }
+    }
+
+    async fn come_in(&self, way: &Way) -> Result<(), LinkError> {
+        let link = Link::connect(&way.target, self.info.clone(), self.notices.clone()).await?;
+        if let Some(escalate) = way.escalate.as_ref().filter(|e| e.user != link.hello().user) {
+            link.agent(escalate).await?;
+        }
+        link.bye(false, false).await.map(drop)
     }
 
     fn connected(&self, host: &str) -> Option<Link> {
@@ -100,7 +139,7 @@ impl Connections {
         let Some(place) = self.places.lock().get(host).cloned() else { return };
         let cell = self.cells.lock().remove(&place);
         if let Some(Ok(link)) = cell.and_then(|cell| cell.get().cloned()) {
-            let (end, cost) = end(link, false).await;
+            let (end, cost) = end(link, false, false).await;
             self.past.lock().add(cost);
             if let Ok(sealed) = end {
                 self.sealed.lock().insert(host.to_owned(), sealed);
@@ -108,10 +147,11 @@ impl Connections {
         }
     }
 
-    /// Seal every host's layer and close: the generations at which hosts are now.
+    /// Seal every host's layer (put it back where it shall be undone) and close: the generations at which hosts are now.
     pub(crate) async fn close_all(
         &self,
         failed: &dyn Fn(&str) -> bool,
+        undo: &dyn Fn(&str) -> bool,
     ) -> HashMap<String, Result<Sealed, LinkError>> {
         let cells: Vec<(String, Cell)> = self.cells.lock().drain().collect();
         let names = self.places.lock().clone();
@@ -123,8 +163,9 @@ impl Connections {
             if let Some(Ok(link)) = cell.get().cloned() {
                 let hosts = of_place(&place);
                 let failed = hosts.iter().any(|host| failed(host));
+                let undo = hosts.iter().any(|host| undo(host));
                 drop(cell);
-                ends.push((hosts, tokio::spawn(end(link, failed))));
+                ends.push((hosts, tokio::spawn(end(link, failed, undo))));
             }
         }
         let mut all: HashMap<_, _> =
@@ -148,9 +189,9 @@ impl Connections {
 }
 
 /// The goodbye, and what the connection cost with it.
-async fn end(link: Link, failed: bool) -> (Result<Sealed, LinkError>, Counted) {
+async fn end(link: Link, failed: bool, undo: bool) -> (Result<Sealed, LinkError>, Counted) {
     let counter = link.clone();
-    let sealed = link.bye(failed, false).await;
+    let sealed = link.bye(failed, undo).await;
     (sealed, Counted::of(&counter))
 }
 

@@ -1,10 +1,11 @@
 //! What happens during a run, in the order of the play, for whoever shows it. No text for people is made here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use catalog::{Json, Map};
 use expressions::Origin;
+pub use link::Undone;
 
 /// How a task ended on a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -94,6 +95,10 @@ pub struct Recap {
     pub hosts: BTreeMap<String, Counters>,
     /// The generation at which each host is now, where it has one.
     pub generations: BTreeMap<String, u64>,
+    /// Hosts whose generation this run made.
+    pub made: BTreeSet<String>,
+    /// What was put back on hosts on which the run failed.
+    pub undone: BTreeMap<String, Undone>,
     /// Handlers that were notified and did not run because their host failed.
     pub lost_handlers: BTreeMap<String, Vec<String>>,
     /// `set_stats`.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use catalog::{Json, Map};
 use expressions::{Engine, Error, PendingWhat, Value};
-use link::{CallEnd, CallHandle, Link, LinkError};
+use link::{CallEnd, CallHandle, Link, LinkError, Sealed};
 use parking_lot::Mutex;
 use playbook::ir::{Task, Vars};
 use playbook::load::Project;
@@ -361,15 +361,12 @@ impl Run {
             let state = self.state.lock();
             state.failed.union(&state.unreachable).cloned().collect()
         };
-        let sealed = self.connections.close_all(&|host| failed.contains(host)).await;
-        let mut generations = BTreeMap::new();
+        let undo = |host: &str| self.settings.undo_on_failure && failed.contains(host);
+        let sealed = self.connections.close_all(&|host| failed.contains(host), &undo).await;
+        let mut recap = Recap::default();
         for (host, end) in sealed {
             match end {
-                Ok(sealed) => {
-                    if let Some(generation) = sealed.generation {
-                        generations.insert(host, generation);
-                    }
-                }
+                Ok(sealed) => self.note_end(host, sealed, &mut recap).await,
                 Err(error) if !failed.contains(&host) => {
                     self.warn(format!("{host}: the record of this run could not be closed: {error}"))
                 }
@@ -379,10 +376,30 @@ impl Run {
         let state = self.state.lock();
         Recap {
             hosts: state.counters.clone(),
-            generations,
             lost_handlers: state.lost.clone(),
             custom: state.stats.clone(),
             interrupted: self.interrupted(),
+            ..recap
+        }
+    }
+
+    async fn note_end(&self, host: String, sealed: Sealed, recap: &mut Recap) {
+        if let Some(generation) = sealed.generation {
+            recap.generations.insert(host.clone(), generation);
+        }
+        if sealed.made {
+            recap.made.insert(host.clone());
+        }
+        if sealed.guarded
+            && let Err(reason) = self.connections.confirm(&host).await
+        {
+            self.warn(format!(
+                "{host}: nobody can get in any more ({reason}); its guard puts back what this run changed"
+            ));
+            self.count(&host, Status::Unreachable, false, false);
+        }
+        if let Some(undone) = sealed.undone {
+            recap.undone.insert(host, undone);
         }
     }
 

@@ -25,6 +25,8 @@ pub struct Settings {
     pub gather_timeout: Option<i64>,
     pub fact_path: Option<String>,
     pub reach: Reach,
+    /// A host on which the run fails goes back to the generation before.
+    pub undo_on_failure: bool,
     /// For the host's own history.
     pub person: String,
     pub command: String,

@@ -7,11 +7,12 @@ use std::time::Instant;
 
 use catalog::Map;
 use catalog::protocol::{
-    AgentId, Call, CallId, Escalate, FromAgent, NEVER_REFUSED, RunInfo, Sealed, ToAgent,
+    AgentId, Call, CallId, Escalate, FromAgent, NEVER_REFUSED, RunInfo, Sealed, ToAgent, Undone,
 };
 use layer::Recorder;
 use serde_json::json;
 
+use super::around::Around;
 use super::call::{Tools, perform};
 use super::relay;
 use super::shared::{Contents, Item, Outstanding, Shared, Stopped};
@@ -25,11 +26,13 @@ pub(super) struct Executor {
     run: RunInfo,
     children: Vec<relay::Child>,
     any_failed: bool,
+    around: Around,
 }
 
 impl Executor {
     pub(super) fn new(shared: Arc<Shared>, recorder: Recorder, cache: Cache, run: RunInfo) -> Self {
-        Self { shared, recorder, cache, run, children: Vec::new(), any_failed: false }
+        let around = Around::new(recorder.state_dir().to_owned(), &run);
+        Self { shared, recorder, cache, run, children: Vec::new(), any_failed: false, around }
     }
 
     pub(super) fn run(mut self) -> io::Result<()> {
@@ -57,7 +60,8 @@ impl Executor {
         }
         // The controller is gone without a goodbye.
         relay::end_all(self.children);
-        self.recorder.seal(true).map(drop).map_err(io::Error::other)
+        let sealed = self.around.seal(self.recorder, true, self.run.undo_when_lost, &self.shared);
+        sealed.map(drop).map_err(io::Error::other)
     }
 
     /// False: the agent cannot go on.
@@ -70,9 +74,15 @@ impl Executor {
         let start = Instant::now();
         let mark = self.recorder.mark();
         let begun = self.shared.begin(id);
-        let result =
+        if begun && !call.check {
+            self.around.begin();
+        }
+        let mut result =
             if begun { self.result(call) } else { failure("the task was interrupted before it began") };
         self.shared.end();
+        if begun && !call.check {
+            self.around.settle(&mut self.recorder, mark, &mut result, &self.shared);
+        }
         let failed = result.get("failed").is_some_and(|f| f == true);
         if failed && !call.keep_going && epoch != NEVER_REFUSED {
             self.shared.stop(Some(Stopped { epoch, group: call.group }));
@@ -150,7 +160,7 @@ impl Executor {
             self.shared.to_child(*agent, &ToAgent::Bye { failed, undo }, &[]);
         }
         // Ours first: one that became our own user in another way seals behind us.
-        let sealed = self.recorder.seal(failed);
+        let sealed = self.around.seal(self.recorder, failed, undo, &self.shared);
         let others = self.shared.wait_for_seals(&agents);
         let root = self.children.iter().filter(|c| c.uid == 0).find_map(|c| others.get(&c.agent));
         // The controller's word: a failure that the play rescued is no failure of the run.
@@ -158,9 +168,14 @@ impl Executor {
             Ok(own) => {
                 // The host's own history is root's.
                 let ours = own.generation.filter(|_| root.is_none() || rustix::process::geteuid().is_root());
-                let made = own.made || others.values().any(|other| other.made);
                 let generation = root.and_then(|root| root.generation).max(ours);
-                FromAgent::Sealed(Sealed { generation, made, ..Sealed::default() })
+                let all = || others.values().chain([&own]);
+                FromAgent::Sealed(Sealed {
+                    generation,
+                    made: all().any(|one| one.made),
+                    guarded: all().any(|one| one.guarded),
+                    undone: all().filter_map(|one| one.undone.clone()).reduce(both),
+                })
             }
             Err(error) => {
                 FromAgent::Fatal { reason: format!("the record of this run could not be completed: {error}") }
@@ -170,6 +185,16 @@ impl Executor {
         self.shared.cancelled.store(true, Ordering::Relaxed);
         self.shared.send(&message);
     }
+}
+
+/// What two users' agents put back on one host.
+fn both(mut one: Undone, other: Undone) -> Undone {
+    one.to = one.to.max(other.to);
+    one.paths.extend(other.paths);
+    one.services.extend(other.services);
+    one.irreversible.extend(other.irreversible);
+    one.problem = one.problem.or(other.problem);
+    one
 }
 
 /// A result for what could not even be begun.

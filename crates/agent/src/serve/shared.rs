@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use catalog::protocol::{self, AgentId, Call, CallId, Escalate, FromAgent, Sealed, ToAgent};
 
 use super::blobs::BlobRoom;
+use crate::host::guard::Guard;
 
 /// Work, in the order in which it came.
 pub(super) enum Item {
@@ -25,6 +26,8 @@ pub(super) struct Shared {
     queue: Mutex<Queue>,
     changed: Condvar,
     output: Mutex<Box<dyn Write + Send>>,
+    /// What puts the host back if nobody is heard any more.
+    guard: Mutex<Option<Guard>>,
     /// Other users' agents: where their frames go.
     children: Mutex<HashMap<AgentId, Box<dyn Write + Send>>>,
 }
@@ -71,8 +74,32 @@ impl Shared {
             queue: Mutex::default(),
             changed: Condvar::new(),
             output: Mutex::new(output),
+            guard: Mutex::default(),
             children: Mutex::default(),
         }
+    }
+
+    pub(super) fn guard_with(&self, guard: Guard) {
+        *lock(&self.guard) = Some(guard);
+    }
+
+    pub(super) fn is_guarded(&self) -> bool {
+        lock(&self.guard).is_some()
+    }
+
+    /// The controller is there.
+    pub(super) fn heard(&self) {
+        if let Some(guard) = lock(&self.guard).as_mut() {
+            guard.heard();
+        }
+    }
+
+    /// The run is over: from now on its full time counts, and only a new connection ends it. False: there is none.
+    pub(super) fn extend_guard(&self) -> bool {
+        lock(&self.guard).take().is_some_and(|mut guard| {
+            guard.extend();
+            true
+        })
     }
 
     /// A controller that does not listen any more is noticed by the reading thread.

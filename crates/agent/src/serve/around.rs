@@ -1,0 +1,111 @@
+//! What is done around the tasks of a run: which services ran before, what daemons wrote on request, the guard; and
+//! at the end the layer, or its undoing.
+
+use std::path::PathBuf;
+
+use catalog::Map;
+use catalog::protocol::{RunInfo, Sealed, Undone};
+use layer::{Recorder, history};
+use serde_json::json;
+
+use super::layer_run;
+use super::shared::Shared;
+use crate::host::bystanders::Bystanders;
+use crate::host::guard::{self, Guard};
+use crate::host::services::Running;
+use crate::host::undo;
+
+pub(super) struct Around {
+    state_dir: PathBuf,
+    run: layer::Run,
+    guard_seconds: u64,
+    begun: bool,
+    bystanders: Option<Bystanders>,
+    services: Running,
+}
+
+impl Around {
+    pub(super) fn new(state_dir: PathBuf, run: &RunInfo) -> Self {
+        // Only root's changes can shut root out.
+        let root = rustix::process::geteuid().is_root();
+        Self {
+            state_dir,
+            run: layer_run(run),
+            guard_seconds: if root && !run.check { run.guard_seconds } else { 0 },
+            begun: false,
+            bystanders: None,
+            services: Running::default(),
+        }
+    }
+
+    /// Before the first task that may change something.
+    pub(super) fn begin(&mut self) {
+        if !self.begun {
+            self.begun = true;
+            self.bystanders = Bystanders::look();
+            self.services = Running::look();
+        }
+    }
+
+    /// After a task.
+    pub(super) fn settle(&mut self, recorder: &mut Recorder, mark: usize, result: &mut Map, shared: &Shared) {
+        let recorded = recorder.touched_since(mark);
+        if let Some(bystanders) = &mut self.bystanders
+            && let Err(error) = bystanders.settle(recorder, &recorded)
+        {
+            warn(result, format!("what systemd wrote for this task could not be recorded: {error}"));
+        }
+        let way_in = || recorded.iter().any(|path| guard::is_way_in(&path.to_string_lossy()));
+        if self.guard_seconds > 0 && !shared.is_guarded() && way_in() {
+            let to = history::head(&self.state_dir).unwrap_or_default();
+            match Guard::arm(&self.state_dir, &self.run, to, self.guard_seconds) {
+                Ok(guard) => shared.guard_with(guard),
+                Err(error) => warn(result, format!("the guard could not be started: {error}")),
+            }
+        }
+    }
+
+    /// The end of the run: its layer, put back if it shall be.
+    pub(super) fn seal(
+        self,
+        mut recorder: Recorder,
+        failed: bool,
+        undo: bool,
+        shared: &Shared,
+    ) -> layer::Result<Sealed> {
+        if self.begun {
+            recorder.services(self.services.changes(&Running::look()));
+        }
+        let sealed = recorder.seal(failed)?;
+        let mut end = Sealed { generation: sealed.generation, made: sealed.made, ..Sealed::default() };
+        if undo && sealed.made {
+            let to = sealed.generation.unwrap_or(1) - 1;
+            let undone = self.undo(to);
+            end.generation = history::head(&self.state_dir).ok().or(end.generation);
+            end.undone = Some(undone);
+            guard::disarm(&self.state_dir);
+        } else if shared.is_guarded() {
+            end.guarded = sealed.made && shared.extend_guard();
+            if !sealed.made {
+                guard::disarm(&self.state_dir);
+            }
+        }
+        Ok(end)
+    }
+
+    fn undo(&self, to: u64) -> Undone {
+        let run = layer::Run { command: format!("on failure of: {}", self.run.command), ..self.run.clone() };
+        undo::back_to(&self.state_dir, to, run).unwrap_or_else(|problem| Undone {
+            to,
+            problem: Some(problem),
+            ..Undone::default()
+        })
+    }
+}
+
+fn warn(result: &mut Map, text: String) {
+    match result.get_mut("warnings").and_then(|warnings| warnings.as_array_mut()) {
+        Some(all) => all.push(json!(text)),
+        None => _ = result.insert("warnings".to_owned(), json!([text])),
+    }
+}

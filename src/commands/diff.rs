@@ -1,0 +1,120 @@
+//! `theseus diff A B`: what is different between two hosts, two generations of one, or a generation and now.
+
+use std::collections::BTreeSet;
+
+use catalog::{Json, Map};
+use serde_json::json;
+
+use crate::arguments::Diff;
+use crate::commands::effect::{self, Change, Question};
+use crate::report::{self, Output, Style};
+use crate::setup::{Base, Problem};
+
+/// `HOST` or `HOST@GENERATION`.
+struct Side<'a> {
+    host: &'a str,
+    generation: Option<u64>,
+}
+
+impl<'a> Side<'a> {
+    fn of(text: &'a str) -> Result<Self, Problem> {
+        let Some((host, generation)) = text.rsplit_once('@') else {
+            return Ok(Self { host: text, generation: None });
+        };
+        let generation = generation.parse().map_err(|_| {
+            Problem::Options(format!("`{text}`: `{generation}` is no generation; write HOST@3"))
+        })?;
+        Ok(Self { host, generation: Some(generation) })
+    }
+
+    fn states(
+        &self,
+        asked: &Diff,
+        base: &mut Base,
+        command: &str,
+        also: &BTreeSet<String>,
+    ) -> Result<Result<Map, u8>, Problem> {
+        let question = Question { pattern: self.host, means: &asked.means, command, looks: true };
+        let mut arguments = json!({"ask": "states", "contents": !asked.names, "paths": also});
+        if let Some(generation) = self.generation {
+            arguments["generation"] = json!(generation);
+        }
+        question.ask_one(base, arguments)
+    }
+}
+
+pub(crate) fn diff(asked: &Diff, style: Style, command: &str) -> u8 {
+    effect::command(&asked.means, style, |base| {
+        let (before, after) = (Side::of(&asked.before)?, Side::of(&asked.after)?);
+        let nothing = BTreeSet::new();
+        let mut left = match before.states(asked, base, command, &nothing)? {
+            Ok(states) => states,
+            Err(code) => return Ok(code),
+        };
+        let mut right = match after.states(asked, base, command, &nothing)? {
+            Ok(states) => states,
+            Err(code) => return Ok(code),
+        };
+        // What only one of two hosts ever changed is looked at on the other as well.
+        let touched = [left.clone(), right.clone()];
+        for (side, mine, other) in [(&before, &mut left, &touched[1]), (&after, &mut right, &touched[0])] {
+            let missing: BTreeSet<String> =
+                paths(other).filter(|path| mine["states"].get(path).is_none()).collect();
+            if !missing.is_empty()
+                && let Ok(states) = side.states(asked, base, command, &missing)?
+            {
+                *mine = states;
+            }
+        }
+        let found = print(asked, &left, &right, style);
+        Ok(if asked.exit_code && found { 2 } else { 0 })
+    })
+}
+
+fn paths(answer: &Map) -> impl Iterator<Item = String> {
+    answer["states"].as_object().into_iter().flat_map(|states| states.keys().cloned())
+}
+
+fn print(asked: &Diff, left: &Map, right: &Map, style: Style) -> bool {
+    let mut contents = left["contents"].clone();
+    if let (Some(all), Some(more)) = (contents.as_object_mut(), right["contents"].as_object()) {
+        all.extend(more.clone());
+    }
+    let all: BTreeSet<String> = paths(left).chain(paths(right)).collect();
+    let mut found = false;
+    for path in all {
+        let (before, after) = (&left["states"][&path], &right["states"][&path]);
+        if same(before, after, asked) {
+            continue;
+        }
+        found = true;
+        let change = Change { host: &asked.after, path: &path, before, after, cause: None, secret: false };
+        if style.output == Output::Json {
+            report::json_line(change.json());
+        } else {
+            print!("{}", change.text(style, &contents, asked.names));
+        }
+    }
+    if !found && style.output != Output::Json {
+        println!("no difference in what was ever changed on {} and {}", asked.before, asked.after);
+    }
+    found
+}
+
+/// Times and inode numbers say nothing between two hosts.
+fn same(before: &Json, after: &Json, asked: &Diff) -> bool {
+    let host = |text: &str| text.split('@').next().unwrap_or_default().to_owned();
+    let different_hosts = host(&asked.before) != host(&asked.after);
+    let plain = |state: &Json| {
+        let mut state = state.clone();
+        if let Some(state) = state.as_object_mut() {
+            state.remove("group");
+            state.remove("atime");
+            if different_hosts || state.get("type").is_some_and(|kind| kind == "dir") {
+                state.remove("mtime");
+            }
+        }
+        state
+    };
+    plain(before) == plain(after)
+}
