@@ -28,6 +28,8 @@ modules! {
     tempfile,
     unarchive,
     uri,
+    // The host's own record.
+    layers,
     // System.
     apt,
     setup,
