@@ -10,8 +10,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use layer::Recorder;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags, Signal};
+use witness::{Gate, Listener, Refused, Seen};
 
 use crate::module::{Failure, plain};
 use crate::spawn::{Start, prepare};
@@ -45,6 +47,12 @@ pub struct Output {
     pub stderr: Vec<u8>,
     pub start: SystemTime,
     pub end: SystemTime,
+}
+
+/// How a watched process ended, and what was seen of it (nothing, where it could not even be started).
+pub(crate) struct Watched {
+    pub(crate) result: Result<Output, RunError>,
+    pub(crate) seen: Option<Result<(Seen, Listener), Refused>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -153,9 +161,49 @@ impl<'a> Run<'a> {
     /// Run it to its end.
     pub fn output(self) -> Result<Output, RunError> {
         let start = SystemTime::now();
+        let child = self.start(None).map_err(|source| self.not_started(source))?;
+        self.finish(child, start)
+    }
+
+    /// Run it to its end under watch: the recorder is told of everything that it and its children change.
+    pub(crate) fn watched(self, recorder: &mut Recorder, gate: Gate) -> Watched {
+        let start = SystemTime::now();
+        let child = match self.start(Some(gate.door())) {
+            Ok(child) => child,
+            Err(source) => return Watched { result: Err(self.not_started(source)), seen: None },
+        };
+        let listener = match gate.listener() {
+            Ok(listener) => listener,
+            Err(refused) => return Watched { result: self.finish(child, start), seen: Some(Err(refused)) },
+        };
+        let seen = std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name("witness".to_owned());
+            let serving = match thread.spawn_scoped(scope, || listener.serve(recorder)) {
+                Ok(serving) => serving,
+                Err(source) => {
+                    let mut child = child;
+                    let pid = Pid::from_child(&child);
+                    return (
+                        end_group(&mut child, pid).and(Err(source)).map_err(|e| self.not_started(e)),
+                        None,
+                    );
+                }
+            };
+            let result = self.finish(child, start);
+            listener.end();
+            (result, Some(serving.join().unwrap_or_else(|_| Seen::lost())))
+        });
+        let (result, seen) = seen;
+        Watched { result, seen: seen.map(|seen| Ok((seen, listener))) }
+    }
+
+    fn not_started(&self, source: io::Error) -> RunError {
+        RunError::NotStarted { program: self.argv[0].to_string_lossy().into_owned(), source }
+    }
+
+    fn finish(&self, mut child: Child, start: SystemTime) -> Result<Output, RunError> {
         let program = self.argv[0].to_string_lossy().into_owned();
-        let not_started = |source| RunError::NotStarted { program: program.clone(), source };
-        let mut child = self.start().map_err(not_started)?;
+        let not_started = |source| self.not_started(source);
         let mut pipes = Pipes::of(&mut child, self.stdin.clone().unwrap_or_default()).map_err(not_started)?;
         let ended = self.wait(&mut child, &mut pipes).map_err(not_started)?;
         let (rc, why) = match ended {
@@ -176,7 +224,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn start(&self) -> io::Result<Child> {
+    fn start(&self, door: Option<witness::Door>) -> io::Result<Child> {
         let mut command = Command::new(&self.argv[0]);
         command.args(&self.argv[1..]).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
@@ -189,7 +237,7 @@ impl<'a> Run<'a> {
                 None => command.env_remove(name),
             };
         }
-        prepare(&mut command, Start { umask: self.umask, die_with_us: true, ..Start::default() });
+        prepare(&mut command, Start { umask: self.umask, die_with_us: true, door, ..Start::default() });
         command.spawn()
     }
 

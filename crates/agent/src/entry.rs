@@ -21,6 +21,7 @@ pub fn main_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         ["guard-stay", dir] => guard::stay(dir),
         ["async-run"] => jobs::run_detached().map_err(|e| e.to_string()),
         ["async-work"] => jobs::work().map_err(|e| e.to_string()),
+        ["stray"] => witness::supervise().map_err(|e| e.to_string()),
         ["version"] => {
             println!("theseus-agent {} (protocol {})", env!("CARGO_PKG_VERSION"), catalog::protocol::VERSION);
             Ok(())

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::module::{Blobs, plain};
-use crate::serve::{Tools, layer_run, perform};
+use crate::serve::{Tools, layer_run, perform, watch_mode};
 use crate::spawn::{Start, prepare};
 
 /// What the detached process is told, on its standard input.
@@ -112,6 +112,7 @@ pub(crate) fn work() -> io::Result<()> {
     let cancelled = AtomicBool::new(false);
     let tools = Tools {
         recorder: &mut recorder,
+        watch: watch_mode(&run),
         cache: &mut crate::cache::Cache::default(),
         blobs: &NoContents,
         cancelled: &cancelled,

@@ -25,6 +25,8 @@ pub struct Task<'a> {
     pub no_log: bool,
     /// Of the task's `environment`; set on every child process.
     pub environment: &'a BTreeMap<String, String>,
+    /// Whether programs that change the host are watched.
+    pub watch: witness::Mode,
     /// The only way to write to the host.
     pub recorder: &'a mut Recorder,
     /// Contents that the controller has and the host asked for.

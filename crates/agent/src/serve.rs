@@ -106,6 +106,11 @@ pub(crate) fn layer_run(run: &RunInfo) -> layer::Run {
     }
 }
 
+/// Whether this run watches the programs that it starts.
+pub(crate) fn watch_mode(run: &RunInfo) -> witness::Mode {
+    if run.unwatched { witness::Mode::Off } else { witness::Mode::Watch }
+}
+
 /// The first frame and its answer. `None`: there is no controller that we could serve.
 fn greet(input: &mut impl Read, output: &mut impl Write, state_dir: &Path) -> io::Result<Option<RunInfo>> {
     let fatal = |reason: String| FromAgent::Fatal { reason };

@@ -17,6 +17,8 @@ pub(crate) struct Start {
     pub(crate) terminal_on: Option<i32>,
     /// Descriptors that the child has under these numbers.
     pub(crate) give: Vec<(i32, i32)>,
+    /// Where the watch begins.
+    pub(crate) door: Option<witness::Door>,
 }
 
 pub(crate) fn prepare(command: &mut Command, start: Start) {
@@ -46,7 +48,8 @@ pub(crate) fn prepare(command: &mut Command, start: Start) {
         if let Some(mask) = start.umask {
             rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask));
         }
-        Ok(())
+        // The last thing: what comes before it need not be watched.
+        start.door.map_or(Ok(()), witness::Door::enter)
     };
     // SAFETY: the closure makes system calls only: it neither allocates nor takes a lock.
     unsafe {

@@ -32,6 +32,7 @@ pub fn read(url: &str, timeout: Duration, validate_certs: bool) -> Result<Vec<u8
         diff: false,
         no_log: false,
         environment: &environment,
+        watch: witness::Mode::default(),
         recorder: &mut recorder,
         blobs: &NoBlobs,
         cache: &mut cache,

@@ -62,6 +62,13 @@ pub struct Seen {
     pub strays: Vec<(u32, String)>,
 }
 
+impl Seen {
+    /// Whoever served has come to an end that it should not have.
+    pub fn lost() -> Self {
+        Self { error: Some(internal(io::Error::other("the watch broke off"))), ..Self::default() }
+    }
+}
+
 /// When the command has ended, its last processes may still be ending.
 const GRACE: Duration = Duration::from_millis(100);
 

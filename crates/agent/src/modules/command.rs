@@ -4,7 +4,7 @@ use catalog::{Arg, Args, Json, ModuleSpec};
 
 use crate::command::{Output, Run, RunError};
 use crate::module::{Failure, Module, Outcome, Task, plain};
-use crate::{patterns, words};
+use crate::{children, patterns, words};
 
 pub(crate) static MODULE: Module = Module {
     spec: ModuleSpec::builtin("command", ARGS)
@@ -109,9 +109,8 @@ pub(crate) fn carry_out(
     };
     let program = process.argv.first().map(|p| p.to_string_lossy().into_owned()).unwrap_or_default();
     let said = if task.no_log { program.clone() } else { catalog::arguments::text(&shown) };
-    task.recorder.opaque(format!("ran {said}"))?;
     task.cache.forget_all();
-    match process.output() {
+    match children::watch(task, &format!("ran {said}"), &[], process)? {
         Ok(output) => finished(args, result, &output),
         Err(RunError::NotStarted { source, .. }) => {
             let message = format!("Error executing command: {}: {program}", plain(&source));

@@ -82,7 +82,8 @@ fn set_now(task: &mut Task<'_>, name: &str) -> Result<(), Failure> {
     } else {
         &["hostname", name]
     };
-    let output = children::act(task, argv)?;
+    let run = children::in_c_locale(task, argv);
+    let output = children::order(task, run)?;
     if output.ok() {
         return Ok(());
     }

@@ -2,6 +2,7 @@
 
 use catalog::{Arg, Args, Check, ModuleSpec};
 
+use crate::children;
 use crate::module::{Failure, Module, Outcome, Task};
 
 pub(crate) static MODULE: Module = Module {
@@ -18,9 +19,8 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     let line = args.string("_raw_params");
     let process = task.command(args.str("executable").unwrap_or("/bin/sh")).arg("-c").arg(&line);
     let said = if task.no_log { "a line of shell" } else { &line };
-    task.recorder.opaque(format!("ran {said}"))?;
     task.cache.forget_all();
-    let output = process.output()?;
+    let output = children::watch(task, &format!("ran {said}"), &[], process)??;
     let result = Outcome::changed(true)
         .with("rc", output.rc)
         .with("stdout", output.stdout_text())

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use catalog::{Arg, Args, ModuleSpec};
 
 use crate::module::{Failure, Module, Outcome, Task};
-use crate::{patterns, words};
+use crate::{children, patterns, words};
 
 pub(crate) static MODULE: Module = Module { spec: SPEC, run };
 
@@ -28,10 +28,14 @@ const ARGS: &[Arg] = &[
 
 fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     if let Some(path) = args.str("creates").filter(|path| patterns::exists(path)) {
-        return Ok(Outcome::changed(false).with("msg", format!("{path} exists, matching creates option")).with("skipped", true));
+        return Ok(Outcome::changed(false)
+            .with("msg", format!("{path} exists, matching creates option"))
+            .with("skipped", true));
     }
     if let Some(path) = args.str("removes").filter(|path| !patterns::exists(path)) {
-        return Ok(Outcome::changed(false).with("msg", format!("{path} does not exist, matching removes option")).with("skipped", true));
+        return Ok(Outcome::changed(false)
+            .with("msg", format!("{path} does not exist, matching removes option"))
+            .with("skipped", true));
     }
     if task.check {
         let certain = args.has("creates") || args.has("removes");
@@ -75,19 +79,24 @@ fn execute(args: &Args, task: &mut Task<'_>, place: &Path) -> Result<Outcome, Fa
     line.push(place.display().to_string());
     line.extend(parts.into_iter().skip(1));
     let (program, rest) = line.split_first().ok_or_else(|| Failure::new("there is no script to run"))?;
-    task.recorder.opaque(format!("script {}", args.str("_original_basename").unwrap_or_default()))?;
     let mut child = task.command(program).args(rest);
     if let Some(dir) = args.str("chdir") {
         child = child.cwd(dir);
     }
-    let output = child.output().map_err(|e| Failure::new(e.to_string()))?;
+    let said = format!("ran the script {}", args.str("_original_basename").unwrap_or_default());
+    task.cache.forget_all();
+    let output = children::watch(task, &said, &[], child)?.map_err(|e| Failure::new(e.to_string()))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let outcome = Outcome::changed(true)
         .with("rc", output.rc)
         .with("stdout", text(&output.stdout))
         .with("stderr", text(&output.stderr));
     if output.rc != 0 {
-        return Err(Failure { message: "non-zero return code".to_owned(), values: outcome.values, changed: true });
+        return Err(Failure {
+            message: "non-zero return code".to_owned(),
+            values: outcome.values,
+            changed: true,
+        });
     }
     Ok(outcome)
 }

@@ -21,6 +21,7 @@ use crate::modules;
 /// What a call is done with.
 pub(crate) struct Tools<'a> {
     pub(crate) recorder: &'a mut Recorder,
+    pub(crate) watch: witness::Mode,
     pub(crate) cache: &'a mut Cache,
     pub(crate) blobs: &'a dyn Blobs,
     pub(crate) cancelled: &'a AtomicBool,
@@ -59,6 +60,7 @@ fn run(module: &Module, args: &Args, call: &Call, tools: Tools<'_>) -> Map {
         diff: call.diff,
         no_log: call.no_log,
         environment: &call.environment,
+        watch: tools.watch,
         recorder: tools.recorder,
         blobs: tools.blobs,
         cache: tools.cache,

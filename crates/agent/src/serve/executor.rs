@@ -106,6 +106,7 @@ impl Executor {
         let contents = Contents(self.shared.clone());
         let tools = Tools {
             recorder: &mut self.recorder,
+            watch: super::watch_mode(&self.run),
             cache: &mut self.cache,
             blobs: &contents,
             cancelled: &self.shared.cancelled,

@@ -58,7 +58,7 @@ impl Wish {
 
     fn act(&self, task: &mut Task<'_>, more: &[&str]) -> Result<Output, Failure> {
         let run = self.run(task, more);
-        children::act_with(task, run)
+        children::order(task, run)
     }
 }
 

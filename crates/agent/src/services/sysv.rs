@@ -94,7 +94,9 @@ fn set_state(task: &mut Task<'_>, wish: &Wish, state: &str) -> Result<bool, Fail
             std::thread::sleep(std::time::Duration::from_secs(wish.sleep.unwrap_or(1)));
         }
         let words = control(wish, verb);
-        let output = children::act(task, &words.iter().map(String::as_str).collect::<Vec<_>>())?;
+        let run = children::in_c_locale(task, &words.iter().map(String::as_str).collect::<Vec<_>>());
+        // What it starts lives on.
+        let output = children::order(task, run)?;
         if !output.ok() {
             let words = if output.stderr_text().trim().is_empty() {
                 output.stdout_text()
