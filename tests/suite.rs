@@ -8,5 +8,6 @@ mod docker;
 mod history;
 mod inventory;
 mod lab;
+mod layers;
 mod vault;
 mod wrong;

@@ -196,6 +196,9 @@ pub struct Call {
     /// Neither arguments nor result may be written readable anywhere on the host.
     #[serde(default)]
     pub no_log: bool,
+    /// Something in it came out of a vault: what it writes is kept encrypted on the host.
+    #[serde(default)]
+    pub secret: bool,
     /// A failure of this call does not stop the ones after it.
     #[serde(default)]
     pub keep_going: bool,

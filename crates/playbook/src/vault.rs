@@ -28,7 +28,12 @@ pub struct Vault {
     /// Only secrets with the label of the text are tried (`vault_id_match`).
     match_labels: bool,
     keys: Arc<Mutex<HashMap<KeyName, Arc<Keys>>>>,
+    /// What was decrypted, in pieces: where one of these turns up, there is a secret.
+    opened: Arc<Mutex<Vec<Zeroizing<String>>>>,
 }
+
+/// Shorter pieces of decrypted text turn up by chance.
+const TELLING: usize = 6;
 
 /// What a derived key depends on: which secret, which salt.
 type KeyName = (usize, Vec<u8>);
@@ -85,10 +90,35 @@ impl Vault {
         }
         for index in self.order(envelope.label.as_deref()) {
             if let Some(plain) = envelope.open(&self.keys(index, &envelope.salt))? {
+                self.note_opened(&plain);
                 return Ok(plain);
             }
         }
         Err(self.refused(envelope.label.as_deref()))
+    }
+
+    /// Remembers the values of decrypted YAML, or the lines of anything else.
+    fn note_opened(&self, plain: &[u8]) {
+        let Ok(text) = std::str::from_utf8(plain) else { return };
+        let mut opened = self.opened.lock();
+        for line in text.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
+            let value = line.split_once(": ").map_or(line, |(_, value)| value);
+            let value = value.trim_start_matches("- ").trim().trim_matches(['"', '\'']);
+            let known = opened.iter().any(|known| known.as_str() == value);
+            if value.len() >= TELLING && value != "---" && !known {
+                opened.push(Zeroizing::new(value.to_owned()));
+            }
+        }
+    }
+
+    /// Whether something that was decrypted turns up in these bytes.
+    pub fn turns_up_in(&self, bytes: &[u8]) -> bool {
+        let opened = self.opened.lock();
+        if opened.is_empty() {
+            return false;
+        }
+        let text = String::from_utf8_lossy(bytes);
+        opened.iter().any(|secret| text.contains(secret.as_str()))
     }
 
     /// As [`Self::decrypt`], to text.

@@ -6,6 +6,7 @@ mod deploy;
 mod history;
 mod project;
 mod stage;
+mod undo;
 
 use std::time::Instant;
 
@@ -22,7 +23,8 @@ struct Chapter {
 }
 
 /// In the order in which they are told.
-const CHAPTERS: &[Chapter] = &[deploy::CHAPTER, again::CHAPTER, change::CHAPTER, history::CHAPTER];
+const CHAPTERS: &[Chapter] =
+    &[deploy::CHAPTER, again::CHAPTER, change::CHAPTER, undo::CHAPTER, history::CHAPTER];
 
 /// The exit code of whatever Ctrl-C ended.
 const INTERRUPTED: u8 = 99;

@@ -11,6 +11,7 @@ macro_rules! ship {
 
 const FILES: &[(&str, &str)] = ship![
     "ansible.cfg",
+    "careless.yml",
     "inventory.ini",
     "site.yml",
     "group_vars/web.yml",

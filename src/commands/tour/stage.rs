@@ -151,13 +151,26 @@ impl Stage {
     pub(super) fn pages(&self) -> Result<Vec<String>, Problem> {
         let mut pages = Vec::new();
         for host in &self.hosts {
-            let page = page(SocketAddr::from((host.address, PORT)));
+            let began = Instant::now();
+            let mut page = self.page_of(&host.name);
+            // A service that was just started may need a moment.
+            while page.is_err() && began.elapsed() < Duration::from_secs(5) {
+                std::thread::sleep(Duration::from_millis(50));
+                page = self.page_of(&host.name);
+            }
             let page =
                 page.map_err(|error| format!("{} does not answer on port {PORT}: {error}", host.name))?;
             self.say(&format!("    http://{}:{PORT}/  {}  {page}", host.address, host.name));
             pages.push(page);
         }
         Ok(pages)
+    }
+
+    /// One host's page, not shown; after a restart it may take a moment.
+    pub(super) fn page_of(&self, name: &str) -> std::io::Result<String> {
+        let host = self.hosts.iter().find(|host| host.name == name);
+        let host = host.ok_or_else(|| std::io::Error::other("there is no such host"))?;
+        page(SocketAddr::from((host.address, PORT)))
     }
 
     /// Changes a file of the project, and shows which line.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use catalog::protocol::{Call, Cause};
 use catalog::{Json, Map};
 use expressions::{Error, Value};
+use link::Blobs as _;
 use playbook::ir::{Loop, Task, Vars};
 use playbook::vars::Scope;
 
@@ -229,9 +230,11 @@ impl Action<'_> {
             return Ok(Work::Done(skip));
         }
         let way = self.walker.run.way(self.walker, self.task, self.scope, self.delegate)?;
+        let secret = self.holds_a_secret(&args);
         let call = Call {
             module: native.spec.name.to_owned(),
             args,
+            secret,
             check: self.traits.check,
             diff: self.traits.diff,
             environment: self.environment()?,
@@ -243,6 +246,16 @@ impl Action<'_> {
             ..Call::default()
         };
         Ok(Work::Remote(Box::new(Remote { way, call, after })))
+    }
+
+    /// Whether something out of a vault is among the arguments or in the content that goes with them.
+    fn holds_a_secret(&self, args: &Map) -> bool {
+        let vault = &self.walker.run.vault;
+        let content =
+            || args.get("_content").and_then(Json::as_str).and_then(|d| self.walker.run.blobs.get(d));
+        !vault.is_empty()
+            && (serde_json::to_vec(args).is_ok_and(|text| vault.turns_up_in(&text))
+                || content().is_some_and(|content| vault.turns_up_in(&content)))
     }
 
     fn unknown(&self, module: &str) -> Map {
