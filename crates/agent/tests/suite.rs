@@ -6,4 +6,5 @@ mod files;
 mod host;
 mod serving;
 mod system;
+mod watched;
 mod web;
