@@ -15,6 +15,10 @@ pub enum Error {
     UnsafeLink { path: PathBuf, owner: u32 },
     #[error("the record in {} is damaged: {reason}", path.display())]
     Damaged { path: PathBuf, reason: String },
+    #[error("{} has not enough space: {needed} bytes are needed, {free} are free", path.display())]
+    Full { path: PathBuf, needed: u64, free: u64 },
+    #[error("there is no generation {generation} on this host, or its record was pruned")]
+    NoGeneration { generation: u64 },
 }
 
 impl Error {
@@ -23,6 +27,13 @@ impl Error {
         match self {
             Self::Io { source, .. } => Some(source.kind()),
             _ => None,
+        }
+    }
+    /// The same error, naming the path that it is about.
+    pub(crate) fn with_path(self, path: &Path) -> Self {
+        match self {
+            Self::Io { doing, source, .. } => Self::Io { doing, path: path.to_owned(), source },
+            other => other,
         }
     }
     pub fn raw_os_error(&self) -> Option<i32> {

@@ -29,6 +29,11 @@ impl Recorder {
         Ok(())
     }
 
+    /// Who does this.
+    pub fn run(&self) -> &crate::record::Run {
+        &self.run
+    }
+
     /// Services that run otherwise than before this run: an undo puts that back. They alone make no layer.
     pub fn services(&mut self, changes: Vec<ServiceChange>) {
         self.services = changes;

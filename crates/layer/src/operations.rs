@@ -7,12 +7,12 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 
+use crate::content::pour;
 use crate::digest::Digest;
 use crate::error::{At, Error, Result};
 use crate::place::{Place, temporary_name};
 use crate::recorder::{Keep, Recorder};
 use crate::state::{self, Attributes, PathState, Time};
-use crate::store::pour;
 
 impl Recorder {
     /// Give a path a new content, all or nothing. What `attributes` leave open stays as the old file had it, owner
@@ -23,7 +23,10 @@ impl Recorder {
         if old.as_ref().is_some_and(PathState::is_dir) {
             return Err(rustix::io::Errno::ISDIR).at("write", path);
         }
+        refuse_append_only(&place)?;
         let temporary = temporary_name(place.name());
+        self.announce_temporary(place.dir_path().join(&temporary))?;
+        let mut before = self.before(&place, Keep::Link)?;
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(place.dir(), &temporary, flags, Mode::RUSR | Mode::WUSR)
             .at("create a file beside", path)?;
@@ -31,11 +34,14 @@ impl Recorder {
         let mut fill = || -> Result<Digest> {
             let digest = pour(&mut content, &mut file).at("write", path)?.0;
             dress(&file, old.as_ref(), attributes, path)?;
-            let before = self.before(&place, Keep::Link)?;
+            // Filling may have taken long.
+            if !still(&before, &state::look(&place)?) {
+                before = self.before(&place, Keep::Link)?;
+            }
             rustix::fs::renameat(place.dir(), &temporary, place.dir(), place.name()).at("replace", path)?;
             self.dirty.file(place.path());
             self.dirty.dir(place.dir_path());
-            self.after(&place, before, Some(digest))?;
+            self.after(&place, before.clone(), Some(digest))?;
             Ok(digest)
         };
         let result = fill();
@@ -75,10 +81,12 @@ impl Recorder {
     pub fn hard_link(&mut self, source: &Path, path: &Path) -> Result<()> {
         let from = Place::open(source)?;
         let digest = state::observe(source)?.and_then(|s| s.digest());
+        let peer = from.path().to_owned();
         let new = |place: &Place, name: &std::ffi::OsStr| {
             rustix::fs::linkat(from.dir(), from.name(), place.dir(), name, AtFlags::empty())
         };
-        self.replace_with(path, "make the hard link", digest, new)
+        self.replace_with(path, "make the hard link", digest, new)?;
+        self.peer_of(path, peer)
     }
 
     /// A pipe (`mkfifo`).
@@ -95,9 +103,13 @@ impl Recorder {
         let moved = crate::tree::list(&source)?;
         let mut states = Vec::with_capacity(moved.len());
         for relative in &moved {
-            states.push(self.before(&below(&source, relative)?, Keep::Copy)?);
+            states.push(self.announce(&below(&source, relative)?, Keep::Link, &[])?.0);
         }
-        let replaced = self.before(&target, Keep::Link)?;
+        let replaced = self.announce(&target, Keep::Link, &[])?.0;
+        for relative in moved.iter().skip(1) {
+            self.note_absent(&joined(target.path(), relative))?;
+        }
+        self.secure()?;
         rustix::fs::renameat(source.dir(), source.name(), target.dir(), target.name()).at("rename", from)?;
         for (relative, state) in moved.iter().zip(states) {
             let digest = state.as_ref().and_then(PathState::digest);
@@ -118,9 +130,16 @@ impl Recorder {
         let mut all = crate::tree::list(&place)?;
         // Deepest first.
         all.reverse();
+        let mut kept = Vec::with_capacity(all.len());
         for relative in &all {
             let place = below(&place, relative)?;
-            let Some(before) = self.before(&place, Keep::Link)? else { continue };
+            if let Some(before) = self.announce(&place, Keep::Link, &[])?.0 {
+                kept.push((relative, before));
+            }
+        }
+        self.secure()?;
+        for (relative, before) in kept {
+            let place = below(&place, relative)?;
             let flags = if before.is_dir() { AtFlags::REMOVEDIR } else { AtFlags::empty() };
             match rustix::fs::unlinkat(place.dir(), place.name(), flags) {
                 Ok(()) | Err(rustix::io::Errno::NOENT) => {}
@@ -175,17 +194,25 @@ impl Recorder {
         }
         let mut before = self.before(&place, Keep::State)?;
         if let Some(state) = &mut before {
-            state.flags = Some(old.bits());
+            state.flags = Some((old & changeable()).bits());
         }
+        self.announce_flags(&place, before.as_ref())?;
         let new = rustix::fs::IFlags::from_bits_retain(flags);
         rustix::fs::ioctl_setflags(&file, new).at("change the attributes of", path)?;
         let mut after = state::look(&place)?;
         if let Some(state) = &mut after {
             state.set_digest(before.as_ref().and_then(PathState::digest));
-            state.flags = Some(flags);
+            state.flags = Some((new & changeable()).bits());
         }
         self.step(place.path().to_owned(), before, after);
         Ok(true)
+    }
+
+    /// The flags are known only now: the journal learns of them, too.
+    fn announce_flags(&mut self, place: &Place, before: Option<&PathState>) -> Result<()> {
+        self.change(place.path(), before.cloned(), &[])?;
+        self.urgent = true;
+        self.secure()
     }
 
     /// Before something else (a child process) writes this path: keep its state now. Call [`Recorder::settled`] after.
@@ -204,6 +231,17 @@ impl Recorder {
         }
         self.dirty.file(place.path());
         self.after(&place, before, after.and_then(|s| s.digest()))
+    }
+
+    /// This path is another name of that one.
+    fn peer_of(&mut self, path: &Path, peer: std::path::PathBuf) -> Result<()> {
+        let place = Place::open(path)?;
+        if let Some(step) = self.latest.get(place.path()).map(|i| &mut self.steps[*i])
+            && !step.peers.contains(&peer)
+        {
+            step.peers.push(peer);
+        }
+        Ok(())
     }
 
     fn make<F>(&mut self, path: &Path, attributes: &Attributes, act: F) -> Result<()>
@@ -239,7 +277,9 @@ impl Recorder {
         if before.is_none() {
             make(&place, place.name()).at(doing, path)?;
         } else {
+            refuse_append_only(&place)?;
             let temporary = temporary_name(place.name());
+            self.announce_temporary(place.dir_path().join(&temporary))?;
             make(&place, &temporary).at(doing, path)?;
             let renamed = rustix::fs::renameat(place.dir(), &temporary, place.dir(), place.name());
             // A rename between two names of one inode does nothing and leaves both.
@@ -254,6 +294,40 @@ impl Recorder {
 /// What [`Recorder::adopt`] kept.
 #[must_use = "pass it to Recorder::settled when the path was written"]
 pub struct Adopted(Option<(Place, Option<PathState>)>);
+
+/// The flags that `chattr` can change, not those that the file system keeps for itself.
+pub(crate) fn changeable() -> rustix::fs::IFlags {
+    use rustix::fs::IFlags;
+    state::lock_flags()
+        | IFlags::NOATIME
+        | IFlags::SYNC
+        | IFlags::DIRSYNC
+        | IFlags::NOCOW
+        | IFlags::TOPDIR
+        | IFlags::JOURNALING
+        | IFlags::COMPRESSED
+        | IFlags::UNRM
+        | IFlags::SECURE_REMOVAL
+}
+
+/// In an append-only directory a temporary file could be neither renamed nor removed.
+fn refuse_append_only(place: &Place) -> Result<()> {
+    let stat = rustix::fs::statx(place.dir(), "", AtFlags::EMPTY_PATH, rustix::fs::StatxFlags::TYPE)
+        .at("look at", place.dir_path())?;
+    if stat.stx_attributes.contains(rustix::fs::StatxAttributes::APPEND) {
+        return Err(rustix::io::Errno::PERM).at("replace", place.path());
+    }
+    Ok(())
+}
+
+/// The same file, not written to meanwhile.
+fn still(before: &Option<PathState>, now: &Option<PathState>) -> bool {
+    match (before, now) {
+        (Some(a), Some(b)) => (a.mtime, a.size(), a.mode, a.uid) == (b.mtime, b.size(), b.mode, b.uid),
+        (None, None) => true,
+        _ => false,
+    }
+}
 
 fn joined(top: &Path, relative: &Path) -> std::path::PathBuf {
     if relative.as_os_str().is_empty() { top.to_owned() } else { top.join(relative) }
@@ -318,6 +392,7 @@ fn dress(file: &File, old: Option<&PathState>, wanted: &Attributes, path: &Path)
             xattrs: std::collections::BTreeMap::new(),
             flags: None,
             group: None,
+            secret: false,
         };
         state::apply(file.as_fd(), &opened, &rest, path)?;
     }

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::digest::{hex, unhex};
-use crate::state::PathState;
+use crate::state::{PathState, Time};
 
 /// Raised when an older program would misread a layer.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 /// The run that makes changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,13 +53,36 @@ pub struct Step {
     /// `None`: there was nothing.
     pub before: Option<PathState>,
     pub after: Option<PathState>,
+    /// Other names of its inode, as far as they were found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "paths")]
+    pub peers: Vec<PathBuf>,
 }
 
-/// Something ran that was not watched.
+impl Step {
+    /// Whether undoing it takes a content from the store.
+    pub(crate) fn needs_content(&self) -> bool {
+        let digest = |state: &Option<PathState>| state.as_ref().and_then(PathState::digest);
+        digest(&self.before).is_some() && digest(&self.before) != digest(&self.after)
+    }
+}
+
+/// Names in this directory changed, and with them its time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirTime {
+    #[serde(with = "path")]
+    pub path: PathBuf,
+    pub before: Time,
+    pub after: Time,
+}
+
+/// Something that undo does not cover.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opaque {
     pub cause: usize,
     pub what: String,
+    /// It was seen, and cannot be taken back. Otherwise: something ran that was not watched.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub irreversible: bool,
 }
 
 /// A service that runs, or does not, otherwise than before.
@@ -86,11 +109,21 @@ pub struct Layer {
     /// The run failed; what it had done until then is here.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub failed: bool,
-    /// The run never ended (crash, lost power): sealed by the next one from the journal.
+    /// The run never ended (crash, lost power): what it had done was put back, and is here with what it had made.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub interrupted: bool,
+    /// The generations whose changes this one took back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undoes: Vec<u64>,
+    /// Of the journal that it was written from.
+    #[serde(default)]
+    pub id: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<Cause>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<Step>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dirs: Vec<DirTime>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub opaque: Vec<Opaque>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -124,5 +157,34 @@ pub(crate) mod path {
                 OsString::from_vec(bytes).into()
             }
         })
+    }
+}
+
+/// Lists of paths.
+pub(crate) mod paths {
+    use super::*;
+
+    #[derive(Serialize, Deserialize)]
+    struct One(#[serde(with = "path")] PathBuf);
+
+    pub(crate) fn serialize<S: Serializer>(all: &[PathBuf], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(all.iter().map(|path| One(path.clone())))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<PathBuf>, D::Error> {
+        Ok(Vec::<One>::deserialize(from)?.into_iter().map(|one| one.0).collect())
+    }
+}
+
+pub(crate) mod some_paths {
+    use super::*;
+
+    #[expect(clippy::ref_option, reason = "serde gives the field")]
+    pub(crate) fn serialize<S: Serializer>(all: &Option<Vec<PathBuf>>, to: S) -> Result<S::Ok, S::Error> {
+        paths::serialize(all.as_deref().unwrap_or_default(), to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<PathBuf>>, D::Error> {
+        paths::deserialize(from).map(Some)
     }
 }

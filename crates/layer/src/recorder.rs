@@ -1,8 +1,7 @@
 //! The only way to write to a host: keeps what was there, changes, notes what is there now.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,29 +9,42 @@ use crate::digest::Digest;
 use crate::durable::Dirty;
 use crate::error::{At, Result};
 use crate::history;
-use crate::journal::{self, Entry, Journal};
+use crate::journal::{Entry, Journal};
+use crate::keeping::{Guard, Known, Secrets};
 use crate::lock;
-use crate::record::{Cause, FORMAT, Layer, Opaque, Run, ServiceChange, Step};
-use crate::state::{self, PathState};
-use crate::store::{self, Kept, Store};
+use crate::record::{Cause, Opaque, Run, ServiceChange, Step};
+use crate::state::PathState;
+use crate::store::{self, Store};
 use crate::watched::Watched;
 
 /// One for each agent (user) and run. Nothing is created on disk before the first change.
 pub struct Recorder {
-    dir: PathBuf,
-    run: Run,
-    lock_wait: Duration,
+    pub(crate) dir: PathBuf,
+    pub(crate) run: Run,
+    pub(crate) lock_wait: Duration,
     /// A run beside another one (an async job): takes the lock only to seal.
-    detached: bool,
-    open: Option<Open>,
-    causes: Vec<Cause>,
+    pub(crate) detached: bool,
+    pub(crate) open: Option<Open>,
+    pub(crate) causes: Vec<Cause>,
     cause_noted: usize,
-    steps: Vec<Step>,
+    pub(crate) steps: Vec<Step>,
     /// The newest step of each path.
-    latest: HashMap<PathBuf, usize>,
-    opaque: Vec<Opaque>,
+    pub(crate) latest: HashMap<PathBuf, usize>,
+    /// What this run knows of each path that it changed.
+    pub(crate) known: HashMap<PathBuf, Known>,
+    /// The directories in which it changed names.
+    pub(crate) guards: HashMap<PathBuf, Guard>,
+    /// The journal must be durable before the next change.
+    pub(crate) urgent: bool,
+    /// The contents that are changed now are secret.
+    pub(crate) secret: bool,
+    pub(crate) secrets: Secrets,
+    pub(crate) undoes: Vec<u64>,
+    pub(crate) opaque: Vec<Opaque>,
     /// Inodes that are in the store as a hard link.
     pub(crate) linked: HashMap<(u64, u64), Digest>,
+    /// Inodes that are held because not all their names were found.
+    pub(crate) held: HashSet<(u64, u64)>,
     pub(crate) watched: Watched,
     /// Every path of every change, in order, for [`Recorder::touched_since`].
     touched: Vec<PathBuf>,
@@ -41,20 +53,11 @@ pub struct Recorder {
     pub(crate) services: Vec<ServiceChange>,
 }
 
-struct Open {
+pub(crate) struct Open {
     /// Held until the recorder goes.
     _lock: Option<File>,
-    store: Store,
-    journal: Journal,
-}
-
-/// How a run ended on this host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sealed {
-    /// The host's generation now; `None`: never changed.
-    pub generation: Option<u64>,
-    /// Whether this run made it.
-    pub made: bool,
+    pub(crate) store: Store,
+    pub(crate) journal: Journal,
 }
 
 /// What is kept of a path before it changes.
@@ -80,8 +83,15 @@ impl Recorder {
             cause_noted: 0,
             steps: Vec::new(),
             latest: HashMap::new(),
+            known: HashMap::new(),
+            guards: HashMap::new(),
+            urgent: false,
+            secret: false,
+            secrets: Secrets::default(),
+            undoes: Vec::new(),
             opaque: Vec::new(),
             linked: HashMap::new(),
+            held: HashSet::new(),
             watched: Watched::default(),
             touched: Vec::new(),
             dirty: Dirty::default(),
@@ -124,13 +134,39 @@ impl Recorder {
         self.causes.push(cause);
     }
 
+    /// From now on contents are secret (from a vault, say), or no longer: they are kept so that nobody can read them.
+    /// Those of a cause with `no_log` always are, and so is, later, what a secret path contained.
+    pub fn secret(&mut self, secret: bool) {
+        self.secret = secret;
+    }
+
     /// Something ran that is not watched: said in the layer.
     pub fn opaque(&mut self, what: impl Into<String>) -> Result<()> {
-        let opaque = Opaque { cause: self.cause(), what: what.into() };
+        self.say(what.into(), false)
+    }
+
+    /// Something happened that undo cannot take back: a mount, a write to a device, a reboot.
+    pub fn irreversible(&mut self, what: impl Into<String>) -> Result<()> {
+        self.say(what.into(), true)
+    }
+
+    fn say(&mut self, what: String, irreversible: bool) -> Result<()> {
+        let opaque = Opaque { cause: self.cause(), what, irreversible };
         self.open()?;
         self.note(&Entry::Opaque(opaque.clone()))?;
         self.opaque.push(opaque);
         Ok(())
+    }
+
+    /// Refuse if the file system of this path has not room for so many bytes more, before anything begins.
+    pub fn reserve(&self, path: &Path, bytes: u64) -> Result<()> {
+        let there = path.ancestors().find(|p| p.is_dir()).unwrap_or(Path::new("/"));
+        crate::space::need(there, bytes)
+    }
+
+    /// What was noted until now is durable: for a watched process that makes its own changes durable next.
+    pub fn barrier(&mut self) -> Result<()> {
+        self.open.as_mut().map_or(Ok(()), |open| open.journal.sync())
     }
 
     /// A place in the list of changes, for [`Recorder::touched_since`].
@@ -162,48 +198,7 @@ impl Recorder {
         self.dirty.sync()
     }
 
-    /// Make the layer whole and durable. Without a change nothing is written.
-    pub fn seal(mut self, failed: bool) -> Result<Sealed> {
-        self.settle_watched()?;
-        let Some(open) = self.open.take() else {
-            let head = history::head(&self.dir)?;
-            return Ok(Sealed { generation: (head > 0).then_some(head), made: false });
-        };
-        self.dirty.sync()?;
-        for digest in self.linked.values() {
-            open.store.separate(*digest)?;
-        }
-        let _lock = if self.detached {
-            Some(lock::take(&self.dir.join("lock"), &self.run, self.lock_wait)?)
-        } else {
-            None
-        };
-        let parent = history::head(&self.dir)?;
-        // Steps that came back to where they began, and reads that were announced as writes, are none.
-        let steps: Vec<Step> = self.steps.into_iter().filter(|s| s.before != s.after).collect();
-        let made = !steps.is_empty() || !self.opaque.is_empty();
-        if made {
-            let layer = Layer {
-                format: FORMAT,
-                generation: parent + 1,
-                parent,
-                run: self.run,
-                sealed: now(),
-                failed,
-                interrupted: false,
-                causes: self.causes,
-                steps,
-                opaque: self.opaque,
-                services: self.services,
-            };
-            history::append(&self.dir, &layer)?;
-        }
-        std::fs::remove_file(open.journal.path()).at("remove", open.journal.path())?;
-        let head = parent + u64::from(made);
-        Ok(Sealed { generation: (head > 0).then_some(head), made })
-    }
-
-    fn cause(&mut self) -> usize {
+    pub(crate) fn cause(&mut self) -> usize {
         if self.causes.is_empty() {
             self.causes.push(Cause::default());
         }
@@ -211,7 +206,7 @@ impl Recorder {
     }
 
     /// Take the lock and make the directories, at the first change.
-    fn open(&mut self) -> Result<&mut Open> {
+    pub(crate) fn open(&mut self) -> Result<&mut Open> {
         if self.open.is_none() {
             std::fs::create_dir_all(self.dir.parent().unwrap_or(Path::new("/"))).at("create", &self.dir)?;
             store::make_private_dir(&self.dir)?;
@@ -219,20 +214,25 @@ impl Recorder {
             // Neither would end before the other.
             self.detached |= lock::with_same_run(&self.dir.join("lock"), &self.run);
             let (lock, name) = if self.detached {
-                (None, format!("journal-{}", std::process::id()))
+                (None, crate::place::temporary_name("journal".as_ref()).to_string_lossy()[1..].to_owned())
             } else {
                 let lock = lock::take(&self.dir.join("lock"), &self.run, self.lock_wait);
                 let lock = lock.inspect_err(|error| self.blocked = Some(error.to_string()))?;
-                recover(&self.dir)?;
+                crate::recover::recover_locked(&self.dir)?;
+                if crate::recover::journals(&self.dir)?.next().is_none() {
+                    Store::new(&self.dir).remove_leftovers()?;
+                }
                 (Some(lock), "journal".to_owned())
             };
-            let journal = Journal::create(&self.dir.join(name), &self.run)?;
+            let base = history::head(&self.dir)?;
+            let journal = Journal::create(&self.dir.join(name), &self.run, base)?;
+            self.secrets.load(&self.dir)?;
             self.open = Some(Open { _lock: lock, store: Store::new(&self.dir), journal });
         }
         Ok(self.open.as_mut().expect("opened above"))
     }
 
-    fn note(&mut self, entry: &Entry) -> Result<()> {
+    pub(crate) fn note(&mut self, entry: &Entry) -> Result<()> {
         let new_causes = self.cause_noted..self.causes.len();
         self.cause_noted = self.causes.len();
         let causes: Vec<Entry> = self.causes[new_causes].iter().cloned().map(Entry::Cause).collect();
@@ -240,163 +240,29 @@ impl Recorder {
         causes.iter().chain([entry]).try_for_each(|entry| open.journal.note(entry))
     }
 
-    /// Before a change: what is there, kept.
-    pub(crate) fn before(&mut self, place: &crate::place::Place, keep: Keep) -> Result<Option<PathState>> {
-        self.open()?;
-        let mut before = state::look(place)?;
-        if let Some(state) = before.as_mut().filter(|s| s.is_file()) {
-            let known = self.latest.get(place.path()).and_then(|i| self.steps[*i].after.clone());
-            // Times and size unchanged since our own last step: the content is known.
-            let known = known.filter(|k| same_but_digest(k, state)).and_then(|k| k.digest());
-            state.set_digest(known);
-            if keep != Keep::State {
-                let digest = self.keep(place, keep == Keep::Link)?;
-                state.set_digest(Some(digest));
-            }
-        }
-        let cause = self.cause();
-        self.note(&Entry::Change { path: place.path().to_owned(), cause, before: before.clone() })?;
-        Ok(before)
-    }
-
-    /// A content that is known already.
-    pub(crate) fn keep_bytes(&mut self, content: &[u8]) -> Result<Digest> {
-        self.open()?.store.put(content)
-    }
-
-    /// Write down that a path changes.
-    pub(crate) fn note_change(&mut self, path: &Path, before: Option<PathState>) -> Result<()> {
-        self.open()?;
-        let cause = self.cause();
-        self.note(&Entry::Change { path: path.to_owned(), cause, before })
-    }
-
-    fn keep(&mut self, place: &crate::place::Place, name_goes_away: bool) -> Result<Digest> {
-        let mut file = state::open_file(place)?;
-        let (digest, kept) = self.open()?.store.keep(&mut file, name_goes_away)?;
-        if kept == Kept::Linked {
-            let metadata = file.metadata().at("look at", place.path())?;
-            self.linked.insert((metadata.dev(), metadata.ino()), digest);
-        }
-        if kept != Kept::Present {
-            let object = self.open()?.store.path(digest);
-            self.dirty.dir(object.parent().unwrap_or(Path::new("/")));
-        }
-        Ok(digest)
-    }
-
-    /// Nothing is at this path; something will be.
-    pub(crate) fn note_absent(&mut self, path: &Path) -> Result<()> {
-        let cause = self.cause();
-        self.note(&Entry::Change { path: path.to_owned(), cause, before: None })
-    }
-
-    pub(crate) fn separate(&mut self, digest: Digest) -> Result<()> {
-        self.open()?.store.separate(digest)
-    }
-
-    pub(crate) fn sync_journal(&mut self) -> Result<()> {
-        self.open.as_ref().map_or(Ok(()), |open| open.journal.sync())
-    }
-
-    /// After a change: what is there now. `digest`: of the new content, if the change knows it.
-    pub(crate) fn after(
-        &mut self,
-        place: &crate::place::Place,
-        before: Option<PathState>,
-        digest: Option<Digest>,
-    ) -> Result<()> {
-        let mut after = state::look(place)?;
-        if let Some(state) = &mut after {
-            let kept = before.as_ref().and_then(PathState::digest);
-            state.set_digest(digest.or(kept));
-        }
-        self.step(place.path().to_owned(), before, after);
-        Ok(())
-    }
-
     /// One step; those of one path and one cause are one.
     pub(crate) fn step(&mut self, path: PathBuf, before: Option<PathState>, after: Option<PathState>) {
         let cause = self.cause();
+        self.step_of(cause, path, before, after);
+    }
+
+    pub(crate) fn step_of(
+        &mut self,
+        cause: usize,
+        path: PathBuf,
+        before: Option<PathState>,
+        after: Option<PathState>,
+    ) {
         self.touched.push(path.clone());
+        let peers = self.known.get(&path).map(|known| known.peers.clone()).unwrap_or_default();
         if let Some(step) = self.latest.get(&path).map(|i| &mut self.steps[*i])
             && step.cause == cause
         {
             step.after = after;
+            step.peers.extend(peers.into_iter().filter(|p| !step.peers.contains(p)).collect::<Vec<_>>());
             return;
         }
         self.latest.insert(path.clone(), self.steps.len());
-        self.steps.push(Step { path, cause, before, after });
+        self.steps.push(Step { path, cause, before, after, peers });
     }
-}
-
-fn same_but_digest(known: &PathState, seen: &PathState) -> bool {
-    let mut known = known.clone();
-    known.set_digest(None);
-    known == *seen
-}
-
-/// A run that never ended left its journal: what it did becomes a layer of its own, so that nothing is lost.
-fn recover(dir: &Path) -> Result<()> {
-    let path = dir.join("journal");
-    let Some(entries) = journal::read(&path)? else { return Ok(()) };
-    let parent = history::head(dir)?;
-    let mut layer = Layer {
-        format: FORMAT,
-        generation: parent + 1,
-        parent,
-        sealed: now(),
-        failed: true,
-        interrupted: true,
-        ..Layer::default()
-    };
-    let mut latest: HashMap<PathBuf, usize> = HashMap::new();
-    for entry in entries {
-        match entry {
-            Entry::Run(run) => layer.run = run,
-            Entry::Cause(cause) => layer.causes.push(cause),
-            Entry::Opaque(opaque) => layer.opaque.push(opaque),
-            Entry::Change { path, cause, before } => {
-                if let Some(last) = latest.get(&path).map(|i| &mut layer.steps[*i]) {
-                    if last.cause == cause {
-                        continue;
-                    }
-                    last.after.clone_from(&before);
-                }
-                latest.insert(path.clone(), layer.steps.len());
-                layer.steps.push(Step { path, cause, before, after: None });
-            }
-        }
-    }
-    for index in latest.into_values() {
-        let step = &mut layer.steps[index];
-        step.after = state::observe(&step.path)?;
-    }
-    layer.steps.retain(|s| s.before != s.after);
-    if !layer.steps.is_empty() || !layer.opaque.is_empty() {
-        history::append(dir, &layer)?;
-    }
-    std::fs::remove_file(&path).at("remove", &path)
-}
-
-/// RFC 3339, UTC.
-fn now() -> String {
-    let time = state::Time::now();
-    let (days, seconds) = (time.0.div_euclid(86400), time.0.rem_euclid(86400));
-    // Days since 1970 to a date (the era starts on 1 March, so that the leap day is last).
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let day_of_era = z.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
-        seconds / 3600,
-        seconds / 60 % 60,
-        seconds % 60
-    )
 }

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, IFlags, Mode, OFlags, StatxAttributes, StatxFlags};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{Digest, hex, unhex};
@@ -27,12 +27,15 @@ pub struct PathState {
     /// Values in hexadecimal; ACLs, capabilities and SELinux labels are among them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub xattrs: BTreeMap<String, String>,
-    /// `chattr` flags, where a change touched them.
+    /// `chattr` flags: immutable, append-only and no-dump where set; all where a change touched them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flags: Option<u32>,
     /// Names of one inode form a hard-link group: `[device, inode]`, where there is more than one name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<(u64, u64)>,
+    /// The content is encrypted in the store and the digest is a keyed one: nobody shows it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub secret: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,6 +123,12 @@ impl PathState {
             _ => None,
         }
     }
+    pub fn size(&self) -> u64 {
+        match self.kind {
+            Kind::File { size, .. } => size,
+            _ => 0,
+        }
+    }
     pub(crate) fn set_digest(&mut self, new: Option<Digest>) {
         if let Kind::File { digest, .. } = &mut self.kind {
             *digest = new;
@@ -137,15 +146,51 @@ pub fn observe(path: &Path) -> Result<Option<PathState>> {
     Ok(Some(state))
 }
 
+/// When names in this directory changed last.
+pub(crate) fn dir_time(path: &Path) -> Option<Time> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = std::fs::symlink_metadata(path).ok().filter(std::fs::Metadata::is_dir)?;
+    Some(Time(metadata.mtime(), metadata.mtime_nsec() as u32))
+}
+
 /// As [`observe`], without reading the content.
 pub(crate) fn look(place: &Place) -> Result<Option<PathState>> {
+    Ok(look_closely(place)?.map(|(state, _)| state))
+}
+
+/// Which inode it is, and when it last changed in any way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ident {
+    pub(crate) dev: u64,
+    pub(crate) ino: u64,
+    pub(crate) links: u32,
+    pub(crate) changed: Time,
+    pub(crate) born: Option<Time>,
+}
+
+impl Ident {
+    pub(crate) fn inode(&self) -> (u64, u64) {
+        (self.dev, self.ino)
+    }
+
+    /// Its last change is longer ago than the clock of a file system ticks.
+    pub(crate) fn is_settled(&self) -> bool {
+        const TICK: i64 = 20_000_000;
+        let nanos = |time: Time| time.0.saturating_mul(1_000_000_000).saturating_add(time.1.into());
+        nanos(Time::now()).saturating_sub(nanos(self.changed)) > TICK
+    }
+}
+
+pub(crate) fn look_closely(place: &Place) -> Result<Option<(PathState, Ident)>> {
     let path = place.path();
-    let stat = match rustix::fs::statat(place.dir(), place.name(), AtFlags::SYMLINK_NOFOLLOW) {
+    let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+    let stat = match rustix::fs::statx(place.dir(), place.name(), AtFlags::SYMLINK_NOFOLLOW, wanted) {
         Err(rustix::io::Errno::NOENT) => return Ok(None),
         other => other.at("look at", path)?,
     };
-    let kind = match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => Kind::File { digest: None, size: stat.st_size as u64 },
+    let device = rustix::fs::makedev(stat.stx_rdev_major, stat.stx_rdev_minor);
+    let kind = match FileType::from_raw_mode(stat.stx_mode.into()) {
+        FileType::RegularFile => Kind::File { digest: None, size: stat.stx_size },
         FileType::Directory => Kind::Dir,
         FileType::Symlink => Kind::Symlink {
             target: {
@@ -156,22 +201,48 @@ pub(crate) fn look(place: &Place) -> Result<Option<PathState>> {
             },
         },
         FileType::Fifo => Kind::Fifo,
-        FileType::CharacterDevice => Kind::Char { device: stat.st_rdev },
-        FileType::BlockDevice => Kind::Block { device: stat.st_rdev },
+        FileType::CharacterDevice => Kind::Char { device },
+        FileType::BlockDevice => Kind::Block { device },
         _ => Kind::Socket,
     };
-    let group = (stat.st_nlink > 1 && kind != Kind::Dir).then_some((stat.st_dev, stat.st_ino));
-    Ok(Some(PathState {
+    let ident = Ident {
+        dev: rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor),
+        ino: stat.stx_ino,
+        links: stat.stx_nlink,
+        changed: Time(stat.stx_ctime.tv_sec, stat.stx_ctime.tv_nsec),
+        born: (stat.stx_mask & StatxFlags::BTIME.bits() != 0)
+            .then_some(Time(stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec)),
+    };
+    let state = PathState {
+        group: (ident.links > 1 && kind != Kind::Dir).then_some(ident.inode()),
         kind,
-        mode: stat.st_mode & 0o7777,
-        uid: stat.st_uid,
-        gid: stat.st_gid,
-        mtime: Time(stat.st_mtime, stat.st_mtime_nsec as u32),
+        mode: u32::from(stat.stx_mode) & 0o7777,
+        uid: stat.stx_uid,
+        gid: stat.stx_gid,
+        mtime: Time(stat.stx_mtime.tv_sec, stat.stx_mtime.tv_nsec),
         atime: None,
         xattrs: read_xattrs(&place.by_descriptor()),
-        flags: None,
-        group,
-    }))
+        flags: locks(stat.stx_attributes),
+        secret: false,
+    };
+    Ok(Some((state, ident)))
+}
+
+/// The flags that keep others from changing a file, which `statx` tells without opening it.
+fn locks(attributes: StatxAttributes) -> Option<u32> {
+    let pairs = [
+        (StatxAttributes::IMMUTABLE, IFlags::IMMUTABLE),
+        (StatxAttributes::APPEND, IFlags::APPEND),
+        (StatxAttributes::NODUMP, IFlags::NODUMP),
+    ];
+    let set = pairs.iter().filter(|(seen, _)| attributes.contains(*seen));
+    let bits = set.fold(0, |bits, (_, flag)| bits | flag.bits());
+    (bits != 0).then_some(bits)
+}
+
+/// The flags of `chattr` that are looked at without being asked for.
+pub(crate) fn lock_flags() -> IFlags {
+    IFlags::IMMUTABLE | IFlags::APPEND | IFlags::NODUMP
 }
 
 /// The file itself, never what a link points to; never blocks on a pipe.

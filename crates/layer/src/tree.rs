@@ -18,6 +18,22 @@ pub(crate) fn list(place: &Place) -> Result<Vec<PathBuf>> {
     Ok(all)
 }
 
+/// The names in the directory of this place.
+pub(crate) fn names(place: &Place) -> Result<Vec<std::ffi::OsString>> {
+    let shown = place.dir_path();
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let dir = rustix::fs::openat(place.dir(), ".", flags, Mode::empty()).at("list", shown)?;
+    let mut names = Vec::new();
+    for entry in Dir::new(dir).at("list", shown)? {
+        let entry = entry.at("list", shown)?;
+        let name = std::ffi::OsStr::from_bytes(entry.file_name().to_bytes());
+        if name != "." && name != ".." {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
+}
+
 fn open_dir(place: &Place) -> Result<Option<OwnedFd>> {
     open_below(place.dir(), place.name().as_bytes(), place.path())
 }

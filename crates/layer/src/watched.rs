@@ -8,7 +8,7 @@ use rustix::fs::AtFlags;
 use crate::error::Result;
 use crate::place::Place;
 use crate::recorder::{Keep, Recorder};
-use crate::state::{self, PathState};
+use crate::state::{Ident, PathState};
 
 /// What a watched process is about to do to a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,10 @@ pub(crate) struct Watched(HashMap<PathBuf, Seen>);
 struct Seen {
     place: PathBuf,
     before: Option<PathState>,
+    ident: Option<Ident>,
+    cause: usize,
+    /// In which order they were foreseen.
+    order: usize,
     kept: bool,
 }
 
@@ -61,7 +65,10 @@ impl Recorder {
             Touch::Content => Keep::Copy,
             Touch::Metadata | Touch::New => Keep::State,
         };
-        let before = self.before(&place, keep)?;
+        let (before, ident) = self.before_closely(&place, keep, &[])?;
+        // One that changed just now could change again without its time telling.
+        let ident = ident.filter(Ident::is_settled);
+        let (cause, order) = (self.cause(), self.watched.0.len());
         let seen = match self.watched.0.remove(path) {
             Some(mut seen) => {
                 if let Some(state) = &mut seen.before {
@@ -69,7 +76,14 @@ impl Recorder {
                 }
                 Seen { kept: true, ..seen }
             }
-            None => Seen { place: place.path().to_owned(), before, kept: keep != Keep::State },
+            None => Seen {
+                place: place.path().to_owned(),
+                before,
+                ident,
+                cause,
+                order,
+                kept: keep != Keep::State,
+            },
         };
         self.watched.0.insert(path.to_owned(), seen);
         Ok(())
@@ -95,35 +109,38 @@ impl Recorder {
     /// The process tree has ended: note what is there now at all foreseen paths.
     pub fn settle_watched(&mut self) -> Result<()> {
         let mut all: Vec<Seen> = std::mem::take(&mut self.watched.0).into_values().collect();
-        all.sort_unstable_by(|a, b| a.place.cmp(&b.place));
+        all.sort_unstable_by_key(|seen| seen.order);
         for seen in all {
-            let after = state::observe(&seen.place)?;
-            if seen.before == after {
-                continue;
-            }
-            self.dirty.file(&seen.place);
-            if let Some(dir) = seen.place.parent() {
-                self.dirty.dir(dir);
-            }
-            self.step(seen.place, seen.before, after);
+            self.settle(seen)?;
         }
         Ok(())
     }
 
-    /// Something happened that undo cannot take back: a mount, a write to a device, a reboot.
-    pub fn irreversible(&mut self, what: impl Into<String>) -> Result<()> {
-        self.opaque(what)
-    }
-
-    /// The journal becomes durable: before a watched process makes its own changes durable.
-    pub fn barrier(&mut self) -> Result<()> {
-        self.sync_journal()
+    fn settle(&mut self, seen: Seen) -> Result<()> {
+        let Some(place) = Place::find(&seen.place)? else {
+            if seen.before.is_some() {
+                self.step_of(seen.cause, seen.place, seen.before, None);
+            }
+            return Ok(());
+        };
+        let (after, ident) = self.look_after(&place, seen.before.as_ref(), seen.ident)?;
+        if seen.before == after {
+            return Ok(());
+        }
+        self.dirty.file(&seen.place);
+        self.dirty.dir(place.dir_path());
+        if let (Some(state), Some(ident)) = (&after, ident) {
+            self.note_peers(&place, state, ident, &[])?;
+        }
+        self.step_of(seen.cause, seen.place, seen.before, after);
+        Ok(())
     }
 
     /// A path below a directory that will be there after a rename: nothing is there now.
     fn note_new(&mut self, path: &Path) -> Result<()> {
         self.note_absent(path)?;
-        let seen = Seen { place: path.to_owned(), before: None, kept: true };
+        let (cause, order) = (self.cause(), self.watched.0.len());
+        let seen = Seen { place: path.to_owned(), before: None, ident: None, cause, order, kept: true };
         self.watched.0.insert(path.to_owned(), seen);
         Ok(())
     }
@@ -136,9 +153,6 @@ impl Recorder {
         let Ok(stat) = rustix::fs::statat(rustix::fs::CWD, path, AtFlags::SYMLINK_NOFOLLOW) else {
             return Ok(());
         };
-        match self.linked.remove(&(stat.st_dev, stat.st_ino)) {
-            Some(digest) => self.separate(digest),
-            None => Ok(()),
-        }
+        self.separate_inode((stat.st_dev, stat.st_ino))
     }
 }

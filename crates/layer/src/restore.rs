@@ -1,0 +1,435 @@
+//! Bringing paths to recorded states: the way of undo, and of the recovery after a crash.
+//!
+//! What has to go goes first, deepest first; then what is missing is made, from the top; then owners, modes and times
+//! are set, deepest first. Every act looks at what is there, so all can be done again from the start.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::differ::{differences, look_beside};
+use crate::digest::Digest;
+use crate::error::{At, Result};
+use crate::exact;
+use crate::place::{Place, temporary_name};
+use crate::recorder::Keep;
+use crate::state::{self, Ident, Kind, PathState, Time};
+use crate::store::Store;
+
+/// A path and what shall be there.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) path: PathBuf,
+    pub(crate) want: Option<PathState>,
+    /// Other names that its inode had.
+    pub(crate) peers: Vec<PathBuf>,
+    /// When it was changed first, among all.
+    pub(crate) order: usize,
+}
+
+impl Target {
+    /// Something that shall go.
+    pub(crate) fn gone(path: PathBuf) -> Self {
+        Self { path, want: None, peers: Vec::new(), order: usize::MAX }
+    }
+}
+
+/// Who does it: an undo writes down every change, a recovery has all written down.
+pub(crate) trait Hands {
+    /// This is about to change.
+    fn announce(&mut self, place: &Place, keep: Keep, peers: &[PathBuf]) -> Result<()>;
+    /// The same, where not even the directory is there yet.
+    fn announce_absent(&mut self, path: &Path) -> Result<()>;
+    /// All that was announced is durable.
+    fn secure(&mut self) -> Result<()>;
+    fn temporary(&mut self, path: PathBuf) -> Result<()>;
+    /// It has changed. `digest`: of its new content.
+    fn changed(&mut self, path: &Path, digest: Option<Digest>) -> Result<()>;
+    /// Whether this object may be moved out of the store, instead of copied.
+    fn may_move(&mut self, digest: Digest) -> bool;
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Act {
+    Nothing,
+    Remove,
+    Make,
+    /// Something of another type is in the way.
+    Exchange,
+    /// A new inode with another content, or a link to another inode.
+    Fill,
+    /// The inode has names that we do not know: its content is written over.
+    InPlace,
+    Dress,
+}
+
+struct Step<'a> {
+    target: &'a Target,
+    act: Act,
+    now: Option<(PathState, Ident)>,
+}
+
+struct Work<'a> {
+    store: &'a Store,
+    hands: &'a mut dyn Hands,
+    /// An inode of each hard-link group that is as it shall be.
+    leaders: HashMap<(u64, u64), PathBuf>,
+    /// Directories whose flags were taken away for the work.
+    unlocked: Vec<(PathBuf, PathState)>,
+    /// Directories in which something was renamed: their time before, and whether names came or went.
+    times: HashMap<PathBuf, (Time, bool)>,
+}
+
+/// Bring all to what shall be there; returns the paths that had to be changed. `targets` in the order of their paths.
+pub(crate) fn bring(targets: &[Target], store: &Store, hands: &mut dyn Hands) -> Result<Vec<PathBuf>> {
+    let mut steps = Vec::with_capacity(targets.len());
+    for target in targets {
+        let now = match Place::find(&target.path)? {
+            Some(place) => look_beside(&place, target.want.as_ref(), store)?,
+            None => None,
+        };
+        let act = decide(now.as_ref(), target.want.as_ref());
+        steps.push(Step { target, act, now });
+    }
+    let leaders = lead(&mut steps, store)?;
+    let mut work = Work { store, hands, leaders, unlocked: Vec::new(), times: HashMap::new() };
+    steps.retain(|step| step.act != Act::Nothing);
+    work.announce(&steps)?;
+    for step in steps.iter().rev() {
+        work.remove(step)?;
+    }
+    for step in &steps {
+        work.make(step)?;
+    }
+    work.put_times_back()?;
+    for step in steps.iter().rev() {
+        work.dress(step)?;
+    }
+    for (path, state) in std::mem::take(&mut work.unlocked) {
+        exact::set_flags(&Place::open(&path)?, &state)?;
+    }
+    for step in &steps {
+        let filled = matches!(step.act, Act::Make | Act::Exchange | Act::Fill | Act::InPlace);
+        let digest = step.target.want.as_ref().filter(|_| filled).and_then(PathState::digest);
+        work.hands.changed(&step.target.path, digest)?;
+    }
+    Ok(steps.iter().map(|step| step.target.path.clone()).collect())
+}
+
+fn decide(now: Option<&(PathState, Ident)>, want: Option<&PathState>) -> Act {
+    let (now, want) = match (now, want) {
+        (None, None) => return Act::Nothing,
+        (Some(_), None) => return Act::Remove,
+        (None, Some(_)) => return Act::Make,
+        (Some(now), Some(want)) => (now, want),
+    };
+    let (state, ident) = now;
+    let words = differences(Some(state), Some(want));
+    if words.iter().any(|w| ["type", "link target", "device"].contains(w)) {
+        return Act::Exchange;
+    }
+    if words.contains(&"content") {
+        // The names that we do not know shall have the old content, too.
+        let same_inode = want.group.is_some_and(|(_, ino)| ino == ident.ino);
+        return if same_inode { Act::InPlace } else { Act::Fill };
+    }
+    if words.is_empty() && state.mtime == want.mtime { Act::Nothing } else { Act::Dress }
+}
+
+/// Hard-link groups stay groups, and what was none gets inodes of its own.
+fn lead(steps: &mut [Step<'_>], store: &Store) -> Result<HashMap<(u64, u64), PathBuf>> {
+    let mut leaders: HashMap<(u64, u64), PathBuf> = HashMap::new();
+    let mut owners: HashMap<(u64, u64), Option<(u64, u64)>> = HashMap::new();
+    let targets: HashSet<&Path> = steps.iter().map(|s| s.target.path.as_path()).collect();
+    let groups: HashSet<(u64, u64)> = steps.iter().filter_map(|s| s.target.want.as_ref()?.group).collect();
+    let mut fill = Vec::new();
+    for (i, step) in steps.iter().enumerate() {
+        let (Some(want), Some((now, ident))) = (&step.target.want, &step.now) else { continue };
+        if now.is_dir() || !matches!(step.act, Act::Nothing | Act::Dress | Act::InPlace) {
+            continue;
+        }
+        let taken =
+            owners.get(&ident.inode()).is_some_and(|group| *group != want.group || want.group.is_none());
+        let stranger = want.group.is_none() && ident.links > 1 && {
+            let others = step.target.peers.iter().filter(|p| !targets.contains(p.as_path()));
+            others.filter_map(|p| inode(p)).any(|inode| inode == ident.inode())
+        };
+        // It is on an inode that belongs to others.
+        if want.group != Some(ident.inode()) && groups.contains(&ident.inode()) {
+            fill.push(i);
+            continue;
+        }
+        let led = want.group.is_some_and(|group| {
+            let leader = leaders.entry(group).or_insert_with(|| step.target.path.clone());
+            *leader != step.target.path && inode(leader) != Some(ident.inode())
+        });
+        if taken || stranger || led {
+            fill.push(i);
+        } else {
+            owners.insert(ident.inode(), want.group);
+        }
+    }
+    for i in fill {
+        steps[i].act = Act::Fill;
+    }
+    // A name that is no target, but was of the group and is unchanged.
+    for step in steps.iter().filter(|s| matches!(s.act, Act::Make | Act::Exchange | Act::Fill)) {
+        let Some(want) = &step.target.want else { continue };
+        let Some(group) = want.group.filter(|group| !leaders.contains_key(group)) else { continue };
+        let held = store.held(group);
+        let peers = step.target.peers.iter().filter(|p| !targets.contains(p.as_path()));
+        for peer in peers.chain([&held]) {
+            let Some(place) = Place::find(peer)? else { continue };
+            let there = look_beside(&place, Some(want), store)?;
+            if there.is_some_and(|(there, _)| differences(Some(&there), Some(want)).is_empty()) {
+                leaders.insert(group, peer.clone());
+                break;
+            }
+        }
+    }
+    Ok(leaders)
+}
+
+fn inode(path: &Path) -> Option<(u64, u64)> {
+    let stat = rustix::fs::lstat(path).ok()?;
+    Some((stat.st_dev, stat.st_ino))
+}
+
+impl Work<'_> {
+    fn announce(&mut self, steps: &[Step<'_>]) -> Result<()> {
+        for step in steps {
+            let keep = match step.act {
+                Act::InPlace => Keep::Copy,
+                Act::Dress => Keep::State,
+                _ => Keep::Link,
+            };
+            match Place::find(&step.target.path)? {
+                Some(place) => self.hands.announce(&place, keep, &step.target.peers)?,
+                None => self.hands.announce_absent(&step.target.path)?,
+            }
+        }
+        self.hands.secure()
+    }
+
+    /// A directory that has the names that it had has the time that it had.
+    fn put_times_back(&mut self) -> Result<()> {
+        for (path, (time, _)) in self.times.drain().filter(|(_, (_, names))| !names) {
+            exact::set_dir_mtime(&path, time)?;
+        }
+        Ok(())
+    }
+
+    /// Nothing forbids to change names here. What this takes away is put back at the end.
+    fn unlock_dir(&mut self, place: &Place, act: Act) -> Result<()> {
+        let dir = Place::open(place.dir_path())?;
+        let Some(state) = state::look(&dir)? else { return Ok(()) };
+        let time = self.times.entry(dir.path().to_owned()).or_insert((state.mtime, false));
+        time.1 |= matches!(act, Act::Make | Act::Remove);
+        if state.flags.is_none() {
+            return Ok(());
+        }
+        self.hands.announce(&dir, Keep::State, &[])?;
+        self.hands.secure()?;
+        if exact::unlock(&dir, &state)? {
+            self.unlocked.push((dir.path().to_owned(), state));
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, step: &Step<'_>) -> Result<()> {
+        let Some((now, _)) = step.now.as_ref().filter(|_| matches!(step.act, Act::Remove | Act::Exchange))
+        else {
+            return Ok(());
+        };
+        let Some(place) = Place::find(&step.target.path)? else { return Ok(()) };
+        self.unlock_dir(&place, step.act)?;
+        exact::unlock(&place, now)?;
+        let flags = if now.is_dir() { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+        match rustix::fs::unlinkat(place.dir(), place.name(), flags) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(error).at("remove", place.path()),
+        }
+    }
+
+    fn make(&mut self, step: &Step<'_>) -> Result<()> {
+        let Some(want) = &step.target.want else { return Ok(()) };
+        let path = &step.target.path;
+        match step.act {
+            Act::Make | Act::Exchange => {
+                let place = Place::open(path)?;
+                self.unlock_dir(&place, step.act)?;
+                self.make_new(&place, want)?;
+            }
+            Act::Fill => {
+                let place = Place::open(path)?;
+                self.unlock_dir(&place, step.act)?;
+                if let Some((now, _)) = &step.now {
+                    exact::unlock(&place, now)?;
+                }
+                self.fill(&place, want, step.now.is_some())?;
+            }
+            Act::InPlace => {
+                let place = Place::open(path)?;
+                if let Some((now, _)) = &step.now {
+                    exact::unlock(&place, now)?;
+                }
+                self.write_over(&place, want)?;
+            }
+            Act::Nothing | Act::Remove | Act::Dress => return Ok(()),
+        }
+        if let Some(group) = want.group {
+            self.leaders.entry(group).or_insert_with(|| path.clone());
+        }
+        Ok(())
+    }
+
+    fn make_new(&mut self, place: &Place, want: &PathState) -> Result<()> {
+        let (dir, name) = (place.dir(), place.name());
+        let device = |kind, device| rustix::fs::mknodat(dir, name, kind, Mode::RUSR | Mode::WUSR, device);
+        if let Some(leader) = self.leader_of(place, want) {
+            return link(&leader, place, place.name());
+        }
+        let made = match &want.kind {
+            Kind::File { .. } => return self.fill(place, want, false),
+            Kind::Dir => rustix::fs::mkdirat(dir, name, Mode::RWXU),
+            Kind::Symlink { target } => rustix::fs::symlinkat(target, dir, name),
+            Kind::Fifo => device(FileType::Fifo, 0),
+            Kind::Char { device: number } => device(FileType::CharacterDevice, *number),
+            Kind::Block { device: number } => device(FileType::BlockDevice, *number),
+            Kind::Socket => device(FileType::Socket, 0),
+        };
+        made.at("create", place.path())
+    }
+
+    fn leader_of(&self, place: &Place, want: &PathState) -> Option<PathBuf> {
+        let leader = self.leaders.get(&want.group?)?;
+        (leader != place.path()).then(|| leader.clone())
+    }
+
+    /// A file with this content, whole before it has its name.
+    fn fill(&mut self, place: &Place, want: &PathState, there: bool) -> Result<()> {
+        let path = place.path();
+        let name = temporary_name(place.name());
+        self.hands.temporary(place.dir_path().join(&name))?;
+        let temporary =
+            Place::inside(rustix::io::dup(place.dir()).at("open", path)?, place.dir_path(), &name);
+        if let Some(leader) = self.leader_of(place, want) {
+            link(&leader, place, &name)?;
+        } else {
+            match self.fill_temporary(&temporary, want) {
+                Err(error) if there && error.raw_os_error() == Some(Errno::NOSPC.raw_os_error()) => {
+                    _ = rustix::fs::unlinkat(place.dir(), &name, AtFlags::empty());
+                    return self.write_over(place, want);
+                }
+                other => other.inspect_err(|_| {
+                    _ = rustix::fs::unlinkat(place.dir(), &name, AtFlags::empty());
+                })?,
+            }
+        }
+        rustix::fs::renameat(place.dir(), &name, place.dir(), place.name()).at("restore", path)?;
+        // A rename between two names of one inode does nothing and leaves both.
+        match rustix::fs::unlinkat(place.dir(), &name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(error).at("restore", path),
+        }
+    }
+
+    fn fill_temporary(&mut self, temporary: &Place, want: &PathState) -> Result<()> {
+        let path = temporary.path();
+        if let Some(digest) = want.digest()
+            && self.hands.may_move(digest)
+        {
+            let object = Place::open(&self.store.path(digest))?;
+            if state::look_closely(&object)?.is_some_and(|(_, ident)| ident.links == 1) {
+                self.store.verify(digest)?;
+                exact::dress(&object, want)?;
+                return rustix::fs::renameat(object.dir(), object.name(), temporary.dir(), temporary.name())
+                    .at("restore", path);
+            }
+        }
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::RDWR | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(temporary.dir(), temporary.name(), flags, Mode::RUSR | Mode::WUSR)
+            .at("create", path)?;
+        if let Some(digest) = want.digest() {
+            self.store.restore(digest, &mut File::from(fd))?;
+        }
+        exact::dress(temporary, want)
+    }
+
+    fn write_over(&mut self, place: &Place, want: &PathState) -> Result<()> {
+        let flags = OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::TRUNC | OFlags::CLOEXEC;
+        let fd =
+            rustix::fs::openat(place.dir(), place.name(), flags, Mode::empty()).at("write", place.path())?;
+        match want.digest() {
+            Some(digest) => self.store.restore(digest, &mut File::from(fd)),
+            None => Ok(()),
+        }
+    }
+
+    fn dress(&mut self, step: &Step<'_>) -> Result<()> {
+        let Some(want) = &step.target.want else { return Ok(()) };
+        let place = Place::open(&step.target.path)?;
+        if let Some(now) = state::look(&place)? {
+            exact::unlock(&place, &now)?;
+        }
+        exact::dress(&place, want)?;
+        exact::set_flags(&place, want)
+    }
+}
+
+fn link(leader: &Path, place: &Place, name: &std::ffi::OsStr) -> Result<()> {
+    let leader = Place::open(leader)?;
+    rustix::fs::linkat(leader.dir(), leader.name(), place.dir(), name, AtFlags::empty())
+        .at("make the hard link", place.path())
+}
+
+/// What is in directories that shall go, and is no target itself.
+pub(crate) fn foreign(targets: &[Target]) -> Result<Vec<PathBuf>> {
+    let known: HashSet<&Path> = targets.iter().map(|t| t.path.as_path()).collect();
+    let mut all = Vec::new();
+    let mut inside: Option<&Path> = None;
+    for target in targets {
+        let goes = target.want.as_ref().is_none_or(|want| !want.is_dir());
+        if !goes || inside.is_some_and(|top| target.path.starts_with(top)) {
+            continue;
+        }
+        let Some(place) = Place::find(&target.path)? else { continue };
+        if !state::look(&place)?.is_some_and(|now| now.is_dir()) {
+            continue;
+        }
+        inside = Some(&target.path);
+        let below = crate::tree::list(&place)?;
+        all.extend(
+            below.iter().skip(1).map(|r| place.path().join(r)).filter(|p| !known.contains(p.as_path())),
+        );
+    }
+    Ok(all)
+}
+
+/// The names of one inode had one state: the one that was seen first, before a change through another name.
+pub(crate) fn agree(targets: &mut [Target]) {
+    let mut order: Vec<usize> = (0..targets.len()).collect();
+    order.sort_unstable_by_key(|i| targets[*i].order);
+    let mut groups: HashMap<(u64, u64), PathState> = HashMap::new();
+    for want in order.iter().filter_map(|i| targets[*i].want.as_ref()) {
+        let Some(group) = want.group else { continue };
+        let first = groups.entry(group).or_insert_with(|| want.clone());
+        if first.digest().is_none() && first.size() == want.size() && first.mtime == want.mtime {
+            first.set_digest(want.digest());
+            first.secret |= want.secret;
+        }
+    }
+    for want in targets.iter_mut().filter_map(|t| t.want.as_mut()) {
+        if let Some(first) = want.group.and_then(|group| groups.get(&group)) {
+            want.clone_from(first);
+        }
+    }
+}
+
+/// Targets by their paths, a directory before what is in it.
+pub(crate) fn sort(targets: &mut [Target]) {
+    targets.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+}

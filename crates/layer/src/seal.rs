@@ -1,0 +1,81 @@
+//! The end of a run: its journal becomes a layer.
+
+use crate::error::Result;
+use crate::history;
+use crate::lock;
+use crate::record::{DirTime, FORMAT, Layer, Step};
+use crate::recorder::Recorder;
+use crate::state;
+
+/// How a run ended on this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// The host's generation now; `None`: never changed.
+    pub generation: Option<u64>,
+    /// Whether this run made it.
+    pub made: bool,
+}
+
+impl Recorder {
+    /// Make the layer whole and durable. Without a change nothing is written. When this fails, the run counts as one
+    /// that never ended: the next contact puts back what it did.
+    pub fn seal(mut self, failed: bool) -> Result<Sealed> {
+        self.settle_watched()?;
+        if self.open.is_none() {
+            let head = history::head(&self.dir)?;
+            return Ok(Sealed { generation: (head > 0).then_some(head), made: false });
+        }
+        self.dirty.sync()?;
+        for digest in std::mem::take(&mut self.linked).into_values() {
+            self.separate(digest)?;
+        }
+        self.secrets.save(&self.dir)?;
+        let dirs = self.dir_times();
+        let Some(open) = self.open.take() else { return Ok(Sealed { generation: None, made: false }) };
+        let _lock = if self.detached {
+            Some(lock::take(&self.dir.join("lock"), &self.run, self.lock_wait)?)
+        } else {
+            None
+        };
+        let parent = history::head(&self.dir)?;
+        // Steps that came back to where they began, and reads that were announced as writes, are none.
+        let steps: Vec<Step> = self.steps.into_iter().filter(|s| s.before != s.after).collect();
+        let made = !steps.is_empty() || !self.opaque.is_empty();
+        if made {
+            let layer = Layer {
+                format: FORMAT,
+                generation: parent + 1,
+                parent,
+                run: self.run,
+                sealed: crate::time::now(),
+                failed,
+                interrupted: false,
+                undoes: self.undoes,
+                id: open.journal.id().to_owned(),
+                causes: self.causes,
+                steps,
+                dirs,
+                opaque: self.opaque,
+                services: self.services,
+            };
+            history::append(&self.dir, layer)?;
+        }
+        open.journal.remove()?;
+        let head = parent + u64::from(made);
+        Ok(Sealed { generation: (head > 0).then_some(head), made })
+    }
+
+    /// The directories in which names changed, and that are still there.
+    fn dir_times(&self) -> Vec<DirTime> {
+        let mut all: Vec<DirTime> = self
+            .guards
+            .iter()
+            .filter_map(|(path, guard)| {
+                let after = state::dir_time(path)?;
+                Some(DirTime { path: path.clone(), before: guard.mtime, after })
+            })
+            .collect();
+        all.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        all
+    }
+}

@@ -1,0 +1,49 @@
+//! Inodes that have names which we do not know: a link of our own keeps the way to them, so that a name that is
+//! taken away can become a name of the same inode again. `holds/DEVICE-INODE`.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use rustix::fs::{AtFlags, CWD};
+
+use super::{Store, list, make_private_dir};
+use crate::error::{At, Result};
+use crate::place::Place;
+
+impl Store {
+    fn holds(&self) -> PathBuf {
+        self.state_dir.join("holds")
+    }
+
+    pub(crate) fn held(&self, (dev, ino): (u64, u64)) -> PathBuf {
+        self.holds().join(format!("{dev:x}-{ino:x}"))
+    }
+
+    /// Where it cannot be (another file system, say) the group is lost, its contents are not.
+    pub(crate) fn hold(&self, place: &Place, inode: (u64, u64)) -> Result<()> {
+        make_private_dir(&self.holds())?;
+        let path = self.held(inode);
+        if std::fs::symlink_metadata(&path).is_ok() {
+            return Ok(());
+        }
+        _ = rustix::fs::linkat(place.dir(), place.name(), CWD, &path, AtFlags::empty());
+        Ok(())
+    }
+
+    pub(crate) fn release(&self, inode: (u64, u64)) -> Result<()> {
+        let path = self.held(inode);
+        match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).at("remove", &path),
+            _ => Ok(()),
+        }
+    }
+
+    /// Let go of what no layer speaks of.
+    pub(crate) fn release_all_but(&self, needed: &HashSet<(u64, u64)>) -> Result<()> {
+        let needed: HashSet<PathBuf> = needed.iter().map(|inode| self.held(*inode)).collect();
+        for path in list(&self.holds())?.into_iter().filter(|path| !needed.contains(path)) {
+            std::fs::remove_file(&path).at("remove", &path)?;
+        }
+        Ok(())
+    }
+}
