@@ -34,9 +34,12 @@ enum Deed {
 pub(crate) struct Judge {
     resolver: Resolver,
     said: Said,
-    /// Names that inodes got while we watched: for descriptors whose own name is gone.
-    names: HashMap<(u64, u64), PathBuf>,
+    /// A write by one name changes what is at the others; a descriptor's own name may be gone.
+    names: Names,
 }
+
+/// Names that inodes got by links while we watched.
+type Names = HashMap<(u64, u64), Vec<PathBuf>>;
 
 const AT_SYMLINK_NOFOLLOW: u32 = 0x100;
 const AT_SYMLINK_FOLLOW: u32 = 0x400;
@@ -108,7 +111,8 @@ impl Judge {
             Deed::Link(from, to) => {
                 if let Some(from) = from {
                     if let Ok(stat) = rustix::fs::statat(CWD, &from.path, AtFlags::SYMLINK_NOFOLLOW) {
-                        self.names.insert((stat.st_dev, stat.st_ino), to.path.clone());
+                        let names = self.names.entry((stat.st_dev, stat.st_ino)).or_default();
+                        names.extend([from.path.clone(), to.path.clone()]);
                     }
                     self.touch(&from, Touch::Metadata, keeper)?;
                 }
@@ -139,7 +143,12 @@ impl Judge {
             Ground::Kernel if is_question(path) => Ok(()),
             Ground::Kernel => self.finally(keeper, format!("changed the kernel's {}", path.display())),
             Ground::Usual if touch == Touch::Content => match writing_to(path) {
-                Writing::File => keeper.foresee(path, touch),
+                Writing::File(shared) => {
+                    for name in shared.and_then(|inode| self.names.get(&inode)).into_iter().flatten() {
+                        keeper.foresee(name, touch)?;
+                    }
+                    keeper.foresee(path, touch)
+                }
                 Writing::Nothing => Ok(()),
                 Writing::Device(what) => self.finally(keeper, what),
             },
@@ -213,7 +222,7 @@ fn foresee_all(path: &Path, keeper: &mut dyn Keeper) -> Result<(), layer::Error>
 /// One call being read.
 struct Reading<'a> {
     resolver: &'a mut Resolver,
-    names: &'a HashMap<(u64, u64), PathBuf>,
+    names: &'a Names,
     target: Target,
     args: &'a [u64; 6],
 }
@@ -376,8 +385,8 @@ impl Reading<'_> {
 
     /// A file whose name is gone (what was open for writing was kept when it was opened).
     fn nameless(&mut self, file: &Stat, touch: Touch) -> Deed {
-        let other = self.names.get(&(file.st_dev, file.st_ino)).filter(|path| same_file(path, file));
-        if let Some(path) = other.cloned()
+        let names = self.names.get(&(file.st_dev, file.st_ino)).into_iter().flatten();
+        if let Some(path) = names.into_iter().find(|path| same_file(path, file)).cloned()
             && let Ok(spot) = self.resolver.given(path)
         {
             return Deed::Touch(spot, touch);

@@ -61,14 +61,17 @@ impl Ground {
 
 /// What opening it for writing means.
 pub(crate) enum Writing {
-    File,
+    /// With its device and inode if other names lead to it, too.
+    File(Option<(u64, u64)>),
     /// Nothing of the host changes: a terminal, a pipe.
     Nothing,
     Device(String),
 }
 
 pub(crate) fn writing_to(path: &Path) -> Writing {
-    let Ok(stat) = rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW) else { return Writing::File };
+    let Ok(stat) = rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW) else {
+        return Writing::File(None);
+    };
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::BlockDevice => {
             Writing::Device(format!("opened the block device {} for writing", path.display()))
@@ -77,7 +80,7 @@ pub(crate) fn writing_to(path: &Path) -> Writing {
             Writing::Device(format!("opened the device {} for writing", path.display()))
         }
         FileType::CharacterDevice | FileType::Fifo | FileType::Socket => Writing::Nothing,
-        _ => Writing::File,
+        _ => Writing::File((stat.st_nlink > 1).then_some((stat.st_dev, stat.st_ino))),
     }
 }
 

@@ -410,6 +410,9 @@ fn lives_on(dir: &Path) {
     let at = |name: &str| dir.join(name);
     std::fs::rename(at("a"), at("b")).unwrap();
     append(&at("b"));
+    std::fs::hard_link(at("g"), at("h")).unwrap();
+    std::fs::rename(at("h"), at("i")).unwrap();
+    append(&at("i"));
     std::fs::hard_link(at("c"), at("d")).unwrap();
     std::fs::remove_file(at("c")).unwrap();
     append(&at("d"));
