@@ -118,7 +118,8 @@ impl Keep {
     pub fn of_text(text: &str) -> std::result::Result<Self, String> {
         let mut keep = Self::default();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-            let (number, unit) = part.split_at(part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len()));
+            let (number, unit) =
+                part.split_at(part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len()));
             let (place, factor) = match unit.trim() {
                 "generation" | "generations" => (&mut keep.generations, 1),
                 "day" | "days" => (&mut keep.days, 1),

@@ -100,7 +100,8 @@ fn cause(call: &Call) -> layer::Cause {
         task: cause.task.clone(),
         place: cause.place.clone(),
         item: cause.item.clone(),
-        no_log: call.no_log,
+        // Kept encrypted, and not shown.
+        no_log: call.no_log || call.secret,
     }
 }
 
