@@ -17,6 +17,8 @@ pub enum Error {
     Damaged { path: PathBuf, reason: String },
     #[error("{} has not enough space: {needed} bytes are needed, {free} are free", path.display())]
     Full { path: PathBuf, needed: u64, free: u64 },
+    #[error("the content {} is secret", path.display())]
+    Secret { path: PathBuf },
     #[error("there is no generation {generation} on this host, or its record was pruned")]
     NoGeneration { generation: u64 },
 }

@@ -122,7 +122,7 @@ pub struct Summary {
 #[serde(rename_all = "snake_case")]
 enum Line {
     Cause(Cause),
-    Step(Step),
+    Step(Box<Step>),
     Dir(DirTime),
     Opaque(Opaque),
     End(Digest),
@@ -185,7 +185,7 @@ pub(crate) fn read_file(path: &Path) -> Result<Layer> {
     while let Some(line) = reader.next_line()? {
         match line {
             Line::Cause(cause) => layer.causes.push(cause),
-            Line::Step(step) => layer.steps.push(step),
+            Line::Step(step) => layer.steps.push(*step),
             Line::Dir(dir) => layer.dirs.push(dir),
             Line::Opaque(opaque) => layer.opaque.push(opaque),
             Line::End(_) => break,
@@ -202,7 +202,7 @@ fn encode(layer: Layer) -> serde_json::Result<Vec<u8>> {
     let mut bytes = serde_json::to_vec(&Summary { layer: whole, paths, uncovered })?;
     bytes.push(b'\n');
     let lines = (causes.into_iter().map(Line::Cause))
-        .chain(steps.into_iter().map(Line::Step))
+        .chain(steps.into_iter().map(|step| Line::Step(Box::new(step))))
         .chain(dirs.into_iter().map(Line::Dir))
         .chain(opaque.into_iter().map(Line::Opaque));
     for line in lines {

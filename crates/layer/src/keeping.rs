@@ -26,8 +26,9 @@ pub(crate) struct Known {
     secured: bool,
     /// Before the run.
     mtime: Time,
-    /// Other names of its inode.
+    /// Other names of its inode: before the run, if there were some.
     pub(crate) peers: Vec<PathBuf>,
+    grouped: bool,
 }
 
 /// A directory in which names change.
@@ -128,14 +129,18 @@ impl Recorder {
         let secured = keep != Keep::State || !before.is_file();
         let first_content = secured && self.known.get(path).is_some_and(|known| !known.secured);
         let mtime = before.mtime;
+        let first = !self.known.contains_key(path);
         self.know(path, false, || Known { secured, mtime, ..Known::default() });
         self.urgent |= first_content;
         if let Some(known) = self.known.get_mut(path) {
             known.secured |= secured;
         }
-        if keep == Keep::Link || !peers.is_empty() {
+        if keep == Keep::Link || first || !peers.is_empty() {
             self.note_peers(place, &before, ident, peers)?;
             self.hold(place, &before, ident)?;
+        }
+        if let Some(known) = self.known.get_mut(path).filter(|_| first) {
+            known.grouped = before.group.is_some();
         }
         let peers = self.known.get(path).map(|known| known.peers.clone()).unwrap_or_default();
         self.change(path, Some(before.clone()), &peers)?;
@@ -237,6 +242,15 @@ impl Recorder {
         ))
     }
 
+    /// The time of this directory is about to change.
+    pub(crate) fn guard_dir(&mut self, dir: &Path) -> Result<()> {
+        if let Some(place) = Place::find(&dir.join("_"))? {
+            self.guard(&place, false)?;
+            self.urgent = true;
+        }
+        Ok(())
+    }
+
     /// Names in the directory of this place change. True: a new name in it needs not be made durable by itself.
     fn guard(&mut self, place: &Place, appears: bool) -> Result<bool> {
         let dir = place.dir_path();
@@ -278,7 +292,10 @@ impl Recorder {
         if state.group.is_none() {
             return Ok(());
         }
-        let mut found: Vec<PathBuf> = hints.to_vec();
+        let same = |path: &&PathBuf| {
+            rustix::fs::lstat(path.as_path()).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == ident.inode())
+        };
+        let mut found: Vec<PathBuf> = hints.iter().filter(same).cloned().collect();
         for entry in open_dir(place).ok().into_iter().flatten().take(MANY) {
             let entry = entry.at("list", place.dir_path())?;
             let name = std::ffi::OsStr::from_bytes(entry.file_name().to_bytes());
@@ -286,7 +303,7 @@ impl Recorder {
                 found.push(place.dir_path().join(name));
             }
         }
-        if let Some(known) = self.known.get_mut(place.path()) {
+        if let Some(known) = self.known.get_mut(place.path()).filter(|known| !known.grouped) {
             let new = found.into_iter().filter(|p| p != place.path() && !known.peers.contains(p));
             let new: Vec<PathBuf> = new.collect();
             known.peers.extend(new);
@@ -362,10 +379,7 @@ impl Recorder {
             };
             after.set_digest(digest);
             // A change of owner or mode alone: the content was not kept, and needs not be compared.
-            if let Some(before) = before.filter(|b| b.is_file() && b.digest().is_none())
-                && (before.mtime, before.size()) == (after.mtime, after.size())
-                && was.is_some_and(|was| was.inode() == ident.inode())
-            {
+            if before.is_some_and(|b| b.is_file() && b.digest().is_none()) {
                 after.set_digest(None);
             }
         }

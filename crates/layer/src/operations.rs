@@ -27,6 +27,7 @@ impl Recorder {
         let temporary = temporary_name(place.name());
         self.announce_temporary(place.dir_path().join(&temporary))?;
         let mut before = self.before(&place, Keep::Link)?;
+        let time = state::dir_time(place.dir_path());
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(place.dir(), &temporary, flags, Mode::RUSR | Mode::WUSR)
             .at("create a file beside", path)?;
@@ -46,8 +47,12 @@ impl Recorder {
         };
         let result = fill();
         if result.is_err() {
-            // After a successful rename the name is gone already.
-            _ = rustix::fs::unlinkat(place.dir(), &temporary, AtFlags::empty());
+            // After a successful rename the name is gone already; else nothing has happened here.
+            if rustix::fs::unlinkat(place.dir(), &temporary, AtFlags::empty()).is_ok()
+                && let Some(time) = time
+            {
+                _ = crate::exact::set_dir_mtime(place.dir_path(), time);
+            }
         }
         result
     }
@@ -238,6 +243,7 @@ impl Recorder {
         let place = Place::open(path)?;
         if let Some(step) = self.latest.get(place.path()).map(|i| &mut self.steps[*i])
             && !step.peers.contains(&peer)
+            && step.before.as_ref().is_none_or(|before| before.group.is_none())
         {
             step.peers.push(peer);
         }
@@ -277,13 +283,22 @@ impl Recorder {
         if before.is_none() {
             make(&place, place.name()).at(doing, path)?;
         } else {
+            if before.as_ref().is_some_and(PathState::is_dir) {
+                return Err(rustix::io::Errno::ISDIR).at("replace", path);
+            }
             refuse_append_only(&place)?;
+            let time = state::dir_time(place.dir_path());
             let temporary = temporary_name(place.name());
             self.announce_temporary(place.dir_path().join(&temporary))?;
             make(&place, &temporary).at(doing, path)?;
             let renamed = rustix::fs::renameat(place.dir(), &temporary, place.dir(), place.name());
             // A rename between two names of one inode does nothing and leaves both.
             _ = rustix::fs::unlinkat(place.dir(), &temporary, AtFlags::empty());
+            if renamed.is_err()
+                && let Some(time) = time
+            {
+                _ = crate::exact::set_dir_mtime(place.dir_path(), time);
+            }
             renamed.at("replace", path)?;
         }
         self.dirty.dir(place.dir_path());

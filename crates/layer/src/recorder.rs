@@ -258,6 +258,10 @@ impl Recorder {
         if let Some(step) = self.latest.get(&path).map(|i| &mut self.steps[*i])
             && step.cause == cause
         {
+            // Until now the content was left alone, and not kept.
+            if let Some(first) = step.before.as_mut().filter(|b| b.is_file() && b.digest().is_none()) {
+                first.set_digest(before.as_ref().and_then(PathState::digest));
+            }
             step.after = after;
             step.peers.extend(peers.into_iter().filter(|p| !step.peers.contains(p)).collect::<Vec<_>>());
             return;

@@ -131,7 +131,9 @@ impl Undone {
                     self.paths.insert(path, (cause, target));
                 }
                 Some((_, known)) => {
-                    known.peers.extend(peers);
+                    if known.want.as_ref().is_none_or(|want| want.group.is_none()) {
+                        known.peers.extend(peers);
+                    }
                     learn(known.want.as_mut(), before.as_ref());
                 }
             },
@@ -170,7 +172,10 @@ fn learn(known: Option<&mut PathState>, later: Option<&PathState>) {
         known.set_digest(later.digest());
         known.secret = later.secret;
     }
-    if known.flags.is_none() {
+    // Those that are always looked at are known already.
+    let locks = |flags: Option<u32>| flags.unwrap_or(0) & state::lock_flags().bits();
+    if known.flags == Some(locks(known.flags)).filter(|f| *f != 0) && locks(later.flags) == locks(known.flags)
+    {
         known.flags = later.flags;
     }
 }

@@ -105,11 +105,11 @@ pub(crate) fn bring(targets: &[Target], store: &Store, hands: &mut dyn Hands) ->
         work.make(step)?;
     }
     work.put_times_back()?;
-    for step in steps.iter().rev() {
-        work.dress(step)?;
-    }
     for (path, state) in std::mem::take(&mut work.unlocked) {
         exact::set_flags(&Place::open(&path)?, &state)?;
+    }
+    for step in steps.iter().rev() {
+        work.dress(step)?;
     }
     for step in &steps {
         let filled = matches!(step.act, Act::Make | Act::Exchange | Act::Fill | Act::InPlace);
@@ -413,6 +413,21 @@ pub(crate) fn foreign(targets: &[Target]) -> Result<Vec<PathBuf>> {
 pub(crate) fn agree(targets: &mut [Target]) {
     let mut order: Vec<usize> = (0..targets.len()).collect();
     order.sort_unstable_by_key(|i| targets[*i].order);
+    // A name that was changed later was of the group as well, whatever inode it had then.
+    let places: HashMap<PathBuf, usize> =
+        targets.iter().enumerate().map(|(i, target)| (target.path.clone(), i)).collect();
+    for i in &order {
+        let Some(group) = targets[*i].want.as_ref().and_then(|want| want.group) else { continue };
+        let first = targets[*i].order;
+        for peer in targets[*i].peers.clone() {
+            let Some(other) = places.get(&peer).map(|other| &mut targets[*other]) else { continue };
+            let later = other.order > first;
+            let want = other.want.as_mut().filter(|want| later && !want.is_dir());
+            if let Some(want) = want {
+                want.group = Some(group);
+            }
+        }
+    }
     let mut groups: HashMap<(u64, u64), PathState> = HashMap::new();
     for want in order.iter().filter_map(|i| targets[*i].want.as_ref()) {
         let Some(group) = want.group else { continue };

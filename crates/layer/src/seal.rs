@@ -40,7 +40,8 @@ impl Recorder {
         let parent = history::head(&self.dir)?;
         // Steps that came back to where they began, and reads that were announced as writes, are none.
         let steps: Vec<Step> = self.steps.into_iter().filter(|s| s.before != s.after).collect();
-        let made = !steps.is_empty() || !self.opaque.is_empty();
+        let times = !self.undoes.is_empty() && dirs.iter().any(|dir| dir.before != dir.after);
+        let made = !steps.is_empty() || !self.opaque.is_empty() || times;
         if made {
             let layer = Layer {
                 format: FORMAT,
@@ -59,6 +60,11 @@ impl Recorder {
                 services: self.services,
             };
             history::append(&self.dir, layer)?;
+        } else {
+            // What was made went again: nothing has happened.
+            for dir in dirs.iter().filter(|dir| dir.before != dir.after) {
+                crate::exact::set_dir_mtime(&dir.path, dir.before)?;
+            }
         }
         open.journal.remove()?;
         let head = parent + u64::from(made);

@@ -90,11 +90,13 @@ impl Store {
         self.find(digest).is_some()
     }
 
-    /// Open a content after checking that it still is what its name says. Secret ones are given too: who shows them
-    /// looks at [`crate::PathState::secret`] first.
+    /// Open a content after checking that it still is what its name says. Secret ones are given to nobody.
     pub fn get(&self, digest: Digest) -> Result<Content> {
-        self.verify(digest)?;
         let (path, form) = self.found(digest)?;
+        if form == Form::Encrypted {
+            return Err(Error::Secret { path });
+        }
+        self.verify(digest)?;
         self.open(&path, form)
     }
 

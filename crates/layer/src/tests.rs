@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::*;
 
+
 struct Room {
     dir: tempfile::TempDir,
     state: PathBuf,

@@ -131,6 +131,10 @@ fn undo_with(recorder: &mut Recorder, options: &Options) -> Result<Report> {
         all => format!("undo of {} generations", all.len()),
     };
     recorder.begin(Cause { task, ..Cause::default() });
+    for (path, _) in &plan.dirs {
+        recorder.guard_dir(path)?;
+    }
+    recorder.secure()?;
     let mut hands = Undoing { recorder, before: HashMap::new() };
     report.restored = restore::bring(&targets, &store, &mut hands)?;
     for group in targets.iter().filter_map(|t| t.want.as_ref()?.group) {
@@ -272,12 +276,12 @@ impl Net {
             return;
         };
         let words = differences(known.after.as_ref(), step.before.as_ref());
+        let same_content = !words.contains(&"content");
         known.between.extend(words);
-        let untouched = known.after.as_ref().is_some_and(|a| a.is_file() && a.digest().is_none());
         let old = step.before.as_ref().and_then(PathState::digest);
         // The changes until now left the content alone: it is the one that was kept later.
-        if let Some(before) =
-            known.before.as_mut().filter(|b| untouched && b.is_file() && b.digest().is_none())
+        if let Some(before) = known.before.as_mut().filter(|b| b.is_file() && b.digest().is_none())
+            && same_content
         {
             before.set_digest(old);
         }
@@ -289,7 +293,10 @@ impl Net {
         {
             after.set_digest(last);
         }
-        known.peers.extend(step.peers);
+        // Those of the first change tell of the group that it was in then.
+        if known.before.as_ref().is_none_or(|before| before.group.is_none()) {
+            known.peers.extend(step.peers);
+        }
     }
 
     fn plan(self, state_dir: &Path, undoes: Vec<u64>) -> Result<Plan> {

@@ -35,13 +35,17 @@ struct Seen {
     /// In which order they were foreseen.
     order: usize,
     kept: bool,
+    gone_kept: bool,
 }
 
 impl Seen {
     fn enough_for(&self, touch: Touch) -> bool {
-        self.kept
-            || matches!(touch, Touch::Metadata | Touch::New)
-            || !self.before.as_ref().is_some_and(PathState::is_file)
+        match touch {
+            Touch::Metadata | Touch::New => true,
+            Touch::Content => self.kept || !self.before.as_ref().is_some_and(PathState::is_file),
+            // Not only the content: also the time of the directory.
+            Touch::NameGoes => self.gone_kept || self.before.is_none(),
+        }
     }
 }
 
@@ -71,10 +75,10 @@ impl Recorder {
         let (cause, order) = (self.cause(), self.watched.0.len());
         let seen = match self.watched.0.remove(path) {
             Some(mut seen) => {
-                if let Some(state) = &mut seen.before {
+                if let Some(state) = seen.before.as_mut().filter(|_| !seen.kept) {
                     state.set_digest(before.as_ref().and_then(PathState::digest));
                 }
-                Seen { kept: true, ..seen }
+                Seen { kept: true, gone_kept: seen.gone_kept || keep == Keep::Link, ..seen }
             }
             None => Seen {
                 place: place.path().to_owned(),
@@ -83,6 +87,7 @@ impl Recorder {
                 cause,
                 order,
                 kept: keep != Keep::State,
+                gone_kept: keep == Keep::Link,
             },
         };
         self.watched.0.insert(path.to_owned(), seen);
@@ -140,7 +145,15 @@ impl Recorder {
     fn note_new(&mut self, path: &Path) -> Result<()> {
         self.note_absent(path)?;
         let (cause, order) = (self.cause(), self.watched.0.len());
-        let seen = Seen { place: path.to_owned(), before: None, ident: None, cause, order, kept: true };
+        let seen = Seen {
+            place: path.to_owned(),
+            before: None,
+            ident: None,
+            cause,
+            order,
+            kept: true,
+            gone_kept: true,
+        };
         self.watched.0.insert(path.to_owned(), seen);
         Ok(())
     }
