@@ -43,7 +43,8 @@ impl Ground {
     }
 
     fn tree(&self) -> String {
-        let look = "find /etc /opt /srv /home /root -xdev -printf '%p %y %m %U %G %l %s ' \\( -type f -exec sha256sum {} \\; -o -printf '\\n' \\)";
+        let look = "find /etc /opt/new /home -xdev -printf '%p %y %m %U %G %l %s %t\\n' 2>/dev/null; \
+                    find /etc /opt/new /home -xdev -type f -exec sha256sum {} + 2>/dev/null; true";
         self.host.run("sh", &["-c", look]).unwrap()
     }
 }

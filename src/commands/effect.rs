@@ -184,7 +184,8 @@ impl Change<'_> {
         if is(before) != is(after) {
             all.push(format!("{} became {}", is(before), is(after)));
         }
-        if before["digest"] != after["digest"] && is(before) == "file" && is(after) == "file" {
+        let read = !before["digest"].is_null() && !after["digest"].is_null();
+        if read && before["digest"] != after["digest"] && is(before) == "file" && is(after) == "file" {
             all.push("content".to_owned());
         }
         if before["target"] != after["target"] && is(before) == is(after) {

@@ -24,6 +24,7 @@ pub mod serve;
 pub mod services;
 pub mod shadow;
 mod spawn;
+pub mod textfile;
 pub mod web;
 pub mod words;
 

@@ -30,9 +30,12 @@ pub(crate) fn store(state_dir: &Path, check: bool) -> Result<Map, Failure> {
 fn size(state_dir: &Path) -> Result<Map, Failure> {
     let size = store::size(state_dir)?;
     let mut told = Map::new();
-    for (key, value) in
-        [("generations", size.generations), ("objects", size.objects), ("bytes", size.bytes), ("records", size.layers)]
-    {
+    for (key, value) in [
+        ("generations", size.generations),
+        ("objects", size.objects),
+        ("bytes", size.bytes),
+        ("records", size.layers),
+    ] {
         told.insert(key.to_owned(), json!(value));
     }
     told.insert("pinned".to_owned(), json!(store::pinned(state_dir)?));

@@ -98,7 +98,8 @@ pub(crate) fn states(
     let mut shown = Map::new();
     for (path, mut state) in states {
         if at.is_none() || also.iter().any(|a| Path::new(a) == path) {
-            state = layer::observe(&path)?;
+            let secret = state.as_ref().is_some_and(|state| state.secret);
+            state = if secret { layer::observe_secret(state_dir, &path)? } else { layer::observe(&path)? };
         }
         if let Some(state) = state.as_ref().filter(|_| with_contents && !secret.contains(&path)) {
             contents.add(state, &path);

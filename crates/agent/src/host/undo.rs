@@ -15,12 +15,18 @@ pub(crate) struct Wish<'a> {
     /// `None`: the generation before the newest.
     pub(crate) to: Option<u64>,
     pub(crate) force: bool,
+    /// Only say what would be done.
+    pub(crate) check: bool,
     /// Empty: all.
     pub(crate) paths: &'a [String],
 }
 
 /// `theseus rollback`, as a task: what it told, and whether it changed anything.
-pub(crate) fn by_task(task: &mut Task<'_>, state_dir: &Path, wish: &Wish<'_>) -> Result<(Map, bool), Failure> {
+pub(crate) fn by_task(
+    task: &mut Task<'_>,
+    state_dir: &Path,
+    wish: &Wish<'_>,
+) -> Result<(Map, bool), Failure> {
     let head = history::head(state_dir)?;
     if head == 0 {
         return Err("there is nothing to put back: this host was never changed by this user".into());
@@ -30,7 +36,7 @@ pub(crate) fn by_task(task: &mut Task<'_>, state_dir: &Path, wish: &Wish<'_>) ->
     let options = Options { to, force: wish.force, only };
     let mut told = Map::new();
     told.insert("to".to_owned(), json!(to));
-    if task.check {
+    if wish.check {
         let plan = history::plan(state_dir, &options)?;
         told.insert("paths".to_owned(), json!(shown(&plan.paths)));
         told.insert("irreversible".to_owned(), json!(plan.irreversible));
@@ -109,7 +115,8 @@ pub(crate) fn recover_if_free(state_dir: &Path) -> Vec<String> {
     if !is_free(state_dir) {
         return Vec::new();
     }
-    recover(state_dir).unwrap_or_else(|problem| vec![format!("an unfinished run could not be put back: {problem}")])
+    recover(state_dir)
+        .unwrap_or_else(|problem| vec![format!("an unfinished run could not be put back: {problem}")])
 }
 
 /// Nobody works there now: a journal, if there is one, is of a run that ended.

@@ -45,7 +45,7 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
         "show" => told::show(&state_dir, generation.unwrap_or_default())?,
         "states" => told::states(&state_dir, generation, &paths, args.bool("contents"))?,
         "undo" => {
-            let wish = undo::Wish { to: generation, force: args.bool("force"), paths: &paths };
+            let wish = undo::Wish { to: generation, force: args.bool("force"), check: task.check || args.bool("check"), paths: &paths };
             let (values, done) = undo::by_task(task, &state_dir, &wish)?;
             changed = done;
             values

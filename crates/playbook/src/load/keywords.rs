@@ -177,7 +177,7 @@ impl Reader<'_> {
             "become_flags" => keywords.become_flags = self.plain(entry),
             "become_exe" => keywords.become_exe = self.plain(entry),
             "connection" => keywords.connection = self.plain(entry),
-            "remote_user" | "user" => keywords.remote_user = self.plain(entry),
+            "remote_user" => keywords.remote_user = self.plain(entry),
             "port" => keywords.port = self.integer(entry),
             "check_mode" => keywords.check_mode = self.boolean(entry),
             "diff" => keywords.diff = self.boolean(entry),

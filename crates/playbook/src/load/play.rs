@@ -106,6 +106,10 @@ impl Reader<'_> {
         };
         let hosts = self.hosts(hosts);
         let mut keywords = self.keywords(entries, VarsKind::RoleParams);
+        // The old word for it, of plays only: in a task it is the module, in a role a parameter.
+        if let Some(user) = entries.iter().find(|entry| entry.name == "user") {
+            keywords.remote_user = self.plain(user);
+        }
         keywords.when = import.when.clone();
         for tag in &import.tags {
             if !keywords.tags.contains(tag) {
