@@ -212,7 +212,8 @@ fn put_back(state_dir: &Path, left: &mut Left) -> Result<Interrupted> {
     if !record.exists() {
         set_aside(&record, begin, &undone, &causes, &targets, &store)?;
     }
-    for dir in dirs_aside(&record)? {
+    let explicit: HashSet<&Path> = targets.iter().map(|target| target.path.as_path()).collect();
+    for dir in dirs_aside(&record)?.into_iter().filter(|dir| !explicit.contains(dir.path.as_path())) {
         undone.dirs.entry(dir.path).or_insert(dir.before);
     }
     restore::sort(&mut targets);

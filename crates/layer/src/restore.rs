@@ -106,7 +106,9 @@ pub(crate) fn bring(targets: &[Target], store: &Store, hands: &mut dyn Hands) ->
     }
     work.put_times_back()?;
     for (path, state) in std::mem::take(&mut work.unlocked) {
-        exact::set_flags(&Place::open(&path)?, &state)?;
+        if let Some(place) = Place::find(&path)? {
+            exact::set_flags(&place, &state)?;
+        }
     }
     for step in steps.iter().rev() {
         work.dress(step)?;
@@ -228,13 +230,26 @@ impl Work<'_> {
         let Some(state) = state::look(&dir)? else { return Ok(()) };
         let time = self.times.entry(dir.path().to_owned()).or_insert((state.mtime, false));
         time.1 |= matches!(act, Act::Make | Act::Remove);
+        self.unlock_for_a_while(&dir, state)
+    }
+
+    /// An immutable file gets no other name.
+    fn unlock_leader(&mut self, leader: &Path) -> Result<()> {
+        let place = Place::open(leader)?;
+        match state::look(&place)? {
+            Some(state) => self.unlock_for_a_while(&place, state),
+            None => Ok(()),
+        }
+    }
+
+    fn unlock_for_a_while(&mut self, place: &Place, state: PathState) -> Result<()> {
         if state.flags.is_none() {
             return Ok(());
         }
-        self.hands.announce(&dir, Keep::State, &[])?;
+        self.hands.announce(place, Keep::State, &[])?;
         self.hands.secure()?;
-        if exact::unlock(&dir, &state)? {
-            self.unlocked.push((dir.path().to_owned(), state));
+        if exact::unlock(place, &state)? {
+            self.unlocked.push((place.path().to_owned(), state));
         }
         Ok(())
     }
@@ -290,6 +305,7 @@ impl Work<'_> {
         let (dir, name) = (place.dir(), place.name());
         let device = |kind, device| rustix::fs::mknodat(dir, name, kind, Mode::RUSR | Mode::WUSR, device);
         if let Some(leader) = self.leader_of(place, want) {
+            self.unlock_leader(&leader)?;
             return link(&leader, place, place.name());
         }
         let made = match &want.kind {
@@ -317,6 +333,7 @@ impl Work<'_> {
         let temporary =
             Place::inside(rustix::io::dup(place.dir()).at("open", path)?, place.dir_path(), &name);
         if let Some(leader) = self.leader_of(place, want) {
+            self.unlock_leader(&leader)?;
             link(&leader, place, &name)?;
         } else {
             match self.fill_temporary(&temporary, want) {
