@@ -34,7 +34,15 @@ impl Recorder {
         &self.run
     }
 
-    /// Services that run otherwise than before this run: an undo puts that back. They alone make no layer.
+    /// Services are about to be started or stopped on purpose: what comes of it is in [`Recorder::services`].
+    pub fn acts_on_services(&mut self) -> Result<()> {
+        self.open()?;
+        self.services_count = true;
+        Ok(())
+    }
+
+    /// Services that run otherwise than before this run: an undo puts that back. They alone make a layer only if it was
+    /// on purpose.
     pub fn services(&mut self, changes: Vec<ServiceChange>) {
         self.services = changes;
     }

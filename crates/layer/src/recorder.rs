@@ -51,6 +51,7 @@ pub struct Recorder {
     pub(crate) dirty: Dirty,
     blocked: Option<String>,
     pub(crate) services: Vec<ServiceChange>,
+    pub(crate) services_count: bool,
 }
 
 pub(crate) struct Open {
@@ -97,6 +98,7 @@ impl Recorder {
             dirty: Dirty::default(),
             blocked: None,
             services: Vec::new(),
+            services_count: false,
         }
     }
 

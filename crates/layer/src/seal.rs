@@ -41,7 +41,8 @@ impl Recorder {
         // Steps that came back to where they began, and reads that were announced as writes, are none.
         let steps: Vec<Step> = self.steps.into_iter().filter(|s| s.before != s.after).collect();
         let times = !self.undoes.is_empty() && dirs.iter().any(|dir| dir.before != dir.after);
-        let made = !steps.is_empty() || !self.opaque.is_empty() || times;
+        let services = self.services_count && !self.services.is_empty();
+        let made = !steps.is_empty() || !self.opaque.is_empty() || services || times;
         if made {
             let layer = Layer {
                 format: FORMAT,

@@ -36,8 +36,7 @@ pub(crate) struct Bystanders {
 impl Bystanders {
     /// Only root's runs can ask those daemons, and only where systemd runs.
     pub(crate) fn look() -> Option<Self> {
-        let there = rustix::process::geteuid().is_root() && Path::new("/run/systemd/system").is_dir();
-        there.then(|| Self { stamps: stamps(), known: collect() })
+        super::services::are_noted().then(|| Self { stamps: stamps(), known: collect() })
     }
 
     /// After a task: what changed and was not recorded by the task itself goes into the layer.

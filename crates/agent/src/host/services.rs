@@ -18,6 +18,11 @@ const SPARED: &[&str] =
 /// How long systemd may take for one of our wishes.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// Whether this run notes which services run: root's do, where systemd is.
+pub(crate) fn are_noted() -> bool {
+    rustix::process::geteuid().is_root() && Path::new("/run/systemd/system").is_dir()
+}
+
 /// Every active unit with the number of its start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Running(BTreeMap<String, String>);
@@ -25,6 +30,9 @@ pub(crate) struct Running(BTreeMap<String, String>);
 impl Running {
     /// From systemd's own links: no process is started, no question asked. Without systemd: nothing.
     pub(crate) fn look() -> Self {
+        if !are_noted() {
+            return Self::default();
+        }
         let Ok(entries) = std::fs::read_dir("/run/systemd/units") else { return Self::default() };
         let found = entries.flatten().filter_map(|entry| {
             let name = entry.file_name();

@@ -143,13 +143,18 @@ impl Contents {
 
     fn add(&mut self, state: &PathState, path: &Path) {
         let layer::Kind::File { digest: Some(digest), size } = state.kind else { return };
-        if size > CONTENT || self.size > CONTENTS || self.known.contains_key(&digest.to_string()) {
+        if state.secret
+            || is_private(path)
+            || size > CONTENT
+            || self.size > CONTENTS
+            || self.known.contains_key(&digest.to_string())
+        {
             return;
         }
         let Some(text) = self.find(digest, path).and_then(|bytes| String::from_utf8(bytes).ok()) else {
             return;
         };
-        if !text.contains('\0') {
+        if !text.contains('\0') && !text.contains("PRIVATE KEY-----") {
             self.size += text.len();
             self.known.insert(digest.to_string(), text);
         }
@@ -164,4 +169,13 @@ impl Contents {
         std::fs::File::open(path).ok()?.take(CONTENT + 1).read_to_end(&mut bytes).ok()?;
         (Digest::of(&bytes) == digest).then_some(bytes)
     }
+}
+
+/// Files whose whole content is a secret.
+fn is_private(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let starts = |all: &[&str]| all.iter().any(|start| name.starts_with(start));
+    (path.starts_with("/etc") && starts(&["shadow", "gshadow", "opasswd"]))
+        || path.starts_with("/etc/ssl/private")
+        || starts(&[".pgpass", ".netrc", ".vault_pass"])
 }

@@ -47,6 +47,12 @@ impl Around {
         }
     }
 
+    /// What an undo changed is in its own layer.
+    pub(super) fn undone(&mut self) {
+        self.bystanders = Bystanders::look();
+        self.services = Running::look();
+    }
+
     /// After a task.
     pub(super) fn settle(&mut self, recorder: &mut Recorder, mark: usize, result: &mut Map, shared: &Shared) {
         let recorded = recorder.touched_since(mark);

@@ -80,7 +80,9 @@ impl Executor {
         let mut result =
             if begun { self.result(call) } else { failure("the task was interrupted before it began") };
         self.shared.end();
-        if begun && !call.check {
+        if call.module == "layers" {
+            self.around.undone();
+        } else if begun && !call.check {
             self.around.settle(&mut self.recorder, mark, &mut result, &self.shared);
         }
         let failed = result.get("failed").is_some_and(|f| f == true);

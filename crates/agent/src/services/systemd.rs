@@ -58,6 +58,11 @@ impl Wish {
 
     fn act(&self, task: &mut Task<'_>, more: &[&str]) -> Result<Output, Failure> {
         let run = self.run(task, more);
+        // Which units run is noted before and after the run, and what systemd writes for it as well.
+        if self.scope == "system" && crate::host::services::are_noted() {
+            task.recorder.acts_on_services()?;
+            return Ok(run.output()?);
+        }
         children::order(task, run)
     }
 }
