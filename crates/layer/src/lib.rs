@@ -46,6 +46,7 @@ mod watched;
 
 pub use digest::{Digest, Hasher};
 pub use error::{Error, Result};
+pub use noticed::observe_secret;
 pub use operations::Adopted;
 pub use record::{Cause, DirTime, Layer, Opaque, Run, ServiceChange, Step};
 pub use recorder::Recorder;

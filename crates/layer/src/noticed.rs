@@ -3,11 +3,13 @@
 
 use std::path::Path;
 
+use crate::differ;
 use crate::error::Result;
 use crate::place::Place;
 use crate::record::ServiceChange;
 use crate::recorder::Recorder;
 use crate::state::{self, PathState};
+use crate::store::Store;
 
 impl Recorder {
     /// This path was already changed by somebody we asked. `before`: what was there, with its content if it was a file.
@@ -46,4 +48,15 @@ impl Recorder {
     pub fn services(&mut self, changes: Vec<ServiceChange>) {
         self.services = changes;
     }
+}
+
+/// As [`state::observe`], with the content's digest keyed as those of secret contents are.
+pub fn observe_secret(state_dir: &Path, path: &Path) -> Result<Option<PathState>> {
+    let Some(mut state) = state::observe(path)? else { return Ok(None) };
+    if state.is_file() {
+        let digest = differ::digest_of(&Place::open(path)?, true, &Store::new(state_dir))?;
+        state.set_digest(Some(digest));
+        state.secret = true;
+    }
+    Ok(Some(state))
 }
