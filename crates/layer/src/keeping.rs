@@ -113,11 +113,9 @@ impl Recorder {
         if keep != Keep::Link {
             self.separate_inode(ident.inode())?;
         }
-        if before.is_dir()
-            && !self.known.contains_key(path)
-            && let Some(guard) = self.guards.get(path)
-        {
-            before.mtime = guard.mtime;
+        if before.is_dir() && !self.latest.contains_key(path) {
+            let first = self.known.get(path).map(|known| known.mtime);
+            before.mtime = first.or(self.guards.get(path).map(|guard| guard.mtime)).unwrap_or(before.mtime);
         }
         if before.is_file() {
             self.keep_content(place, keep, &mut before)?;

@@ -164,6 +164,11 @@ fn lead(steps: &mut [Step<'_>], store: &Store) -> Result<HashMap<(u64, u64), Pat
             fill.push(i);
             continue;
         }
+        // It had an inode of its own, and its content is known: it gets one again.
+        if want.group.is_none() && ident.links > 1 && want.digest().is_some() {
+            fill.push(i);
+            continue;
+        }
         let led = want.group.is_some_and(|group| {
             let leader = leaders.entry(group).or_insert_with(|| step.target.path.clone());
             *leader != step.target.path && inode(leader) != Some(ident.inode())

@@ -348,8 +348,12 @@ impl Net {
             plan.conflicts.push(Conflict { path: path.clone(), what: vec!["made since"], kept: None });
             plan.in_the_way.push(Target::gone(path));
         }
+        let explicit: HashSet<&Path> = plan.targets.iter().map(|target| target.path.as_path()).collect();
         for (path, change) in self.dirs {
-            if !change.between && state::dir_time(&path) == Some(change.after) {
+            if !explicit.contains(path.as_path())
+                && !change.between
+                && state::dir_time(&path) == Some(change.after)
+            {
                 plan.dirs.push((path, change.before));
             }
         }
