@@ -22,6 +22,7 @@ const IFLA_LINKINFO: u16 = 18;
 const IFLA_NET_NS_FD: u16 = 28;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
+const IFLA_ADDRESS: u16 = 1;
 const VETH_INFO_PEER: u16 = 1;
 const IFF_UP: u32 = 1;
 const RTA_DST: u16 = 1;
@@ -89,6 +90,14 @@ impl Netlink {
         if let Some(master) = master {
             message.number(IFLA_MASTER, master);
         }
+        self.call(message)
+    }
+
+    /// Gives an interface that is down another hardware address.
+    pub(crate) fn set_hardware(&self, name: &str, address: [u8; 6]) -> io::Result<()> {
+        let mut message = Message::link(RTM_NEWLINK, 0, 0, 0);
+        message.text(IFLA_IFNAME, name);
+        message.attribute(IFLA_ADDRESS, &address);
         self.call(message)
     }
 

@@ -194,6 +194,9 @@ pub(crate) fn join_switch(switch: BorrowedFd<'_>, pool: &PoolRecord, number: u32
     there.set_up(&port, Some(bridge))?;
     let here = Netlink::open()?;
     here.set_up("lo", None)?;
+    // Of the address itself: who remembers an earlier host of this address does not speak to nobody.
+    let [a, b, c, d] = address(pool, number).octets();
+    here.set_hardware("eth0", [0x02, 0x74, a, b, c, d])?;
     here.add_address(index_of("eth0")?, address(pool, number), PREFIX)?;
     here.set_up("eth0", None)?;
     here.add_default_route(gateway(pool))

@@ -120,6 +120,9 @@ fn undo_with(recorder: &mut Recorder, options: &Options) -> Result<Report> {
         return Ok(report);
     }
     report.services = plan.services;
+    // An undo of this undo puts them back again.
+    let reversed = |c: &ServiceChange| ServiceChange { unit: c.unit.clone(), before: c.after, after: c.before };
+    recorder.services(report.services.iter().map(reversed).collect());
     let store = Store::new(&recorder.dir);
     let mut targets = plan.targets;
     targets.extend(plan.in_the_way);

@@ -138,6 +138,10 @@ fn users_of(paths: &[PathBuf], running: &Running) -> Vec<String> {
 }
 
 fn systemctl(verb: &str, unit: Option<&str>, word: &str, done: &mut Vec<String>, failed: &mut Vec<String>) {
+    // A unit that failed too often does not start before this.
+    if let Some(unit) = unit.filter(|_| matches!(verb, "start" | "restart" | "reload-or-restart")) {
+        _ = Run::new("systemctl").arg("reset-failed").arg(unit).timeout(PATIENCE).output();
+    }
     let run = Run::new("systemctl").arg(verb).args(unit).timeout(PATIENCE);
     let said = unit.map_or_else(|| word.to_owned(), |unit| format!("{word} {unit}"));
     match run.output() {
