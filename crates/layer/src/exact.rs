@@ -60,7 +60,7 @@ pub(crate) fn set_mtime(place: &Place, time: Time) -> Result<()> {
 
 /// Give a directory its time, whatever its flags forbid.
 pub(crate) fn set_dir_mtime(path: &std::path::Path, time: Time) -> Result<()> {
-    let Some(place) = Place::find(path)? else { return Ok(()) };
+    let Some(place) = Place::recorded(path)? else { return Ok(()) };
     let Some(now) = state::look(&place)?.filter(|now| now.is_dir() && now.mtime != time) else {
         return Ok(());
     };

@@ -48,6 +48,26 @@ impl Place {
         }
     }
 
+    /// A path as a record gives it: without links in its directory part. `None` when that is not there, or when there
+    /// is a link now, which leads elsewhere.
+    pub(crate) fn recorded(path: &Path) -> Result<Option<Self>> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Self::find(path) };
+        match rustix::fs::openat2(CWD, parent, DIRECTORY, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+            Ok(dir) => Ok(Some(Self { path: path.to_owned(), name: name.to_owned(), dir })),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            Err(Errno::NOSYS | Errno::PERM | Errno::AGAIN) => {
+                let there = Self::find(path)?;
+                Ok(there.filter(|place| place.path == path))
+            }
+            Err(error) => Err(error).at("open the directory of", path),
+        }
+    }
+
+    /// As [`Place::recorded`]; it must be there.
+    pub(crate) fn open_recorded(path: &Path) -> Result<Self> {
+        Self::recorded(path)?.ok_or(Errno::NOTDIR).at("open the directory of", path)
+    }
+
     /// A name inside a directory that is open already.
     pub(crate) fn inside(dir: OwnedFd, parent: &Path, name: &OsStr) -> Self {
         Self { dir, name: name.to_owned(), path: parent.join(name) }

@@ -147,13 +147,13 @@ impl Undone {
         }
         let booted = boot_time();
         for (dir, names) in &self.listings {
-            let Some(place) = Place::find(&dir.join("_"))? else { continue };
+            let Some(place) = Place::recorded(&dir.join("_"))? else { continue };
             for name in tree::names(&place)? {
                 let path = dir.join(&name);
                 if names.contains(Path::new(&name)) || self.paths.contains_key(&path) {
                     continue;
                 }
-                let Some(place) = Place::find(&path)? else { continue };
+                let Some(place) = Place::recorded(&path)? else { continue };
                 let born = state::look_closely(&place)?.and_then(|(_, ident)| ident.born);
                 if born.is_none_or(|born| born >= begin.at && born.0 < booted) {
                     let target = Target::gone(path.clone());
@@ -276,7 +276,7 @@ fn set_aside(
 ) -> Result<()> {
     let mut steps = Vec::with_capacity(targets.len());
     for (i, target) in targets.iter().enumerate() {
-        let after = match Place::find(&target.path)? {
+        let after = match Place::recorded(&target.path)? {
             Some(place) => aside(&place, target.want.as_ref(), store)?,
             None => None,
         };

@@ -87,7 +87,7 @@ struct Work<'a> {
 pub(crate) fn bring(targets: &[Target], store: &Store, hands: &mut dyn Hands) -> Result<Vec<PathBuf>> {
     let mut steps = Vec::with_capacity(targets.len());
     for target in targets {
-        let now = match Place::find(&target.path)? {
+        let now = match Place::recorded(&target.path)? {
             Some(place) => look_beside(&place, target.want.as_ref(), store)?,
             None => None,
         };
@@ -106,7 +106,7 @@ pub(crate) fn bring(targets: &[Target], store: &Store, hands: &mut dyn Hands) ->
     }
     work.put_times_back()?;
     for (path, state) in std::mem::take(&mut work.unlocked) {
-        if let Some(place) = Place::find(&path)? {
+        if let Some(place) = Place::recorded(&path)? {
             exact::set_flags(&place, &state)?;
         }
     }
@@ -213,7 +213,7 @@ impl Work<'_> {
                 Act::Dress => Keep::State,
                 _ => Keep::Link,
             };
-            match Place::find(&step.target.path)? {
+            match Place::recorded(&step.target.path)? {
                 Some(place) => self.hands.announce(&place, keep, &step.target.peers)?,
                 None => self.hands.announce_absent(&step.target.path)?,
             }
@@ -231,7 +231,7 @@ impl Work<'_> {
 
     /// Nothing forbids to change names here. What this takes away is put back at the end.
     fn unlock_dir(&mut self, place: &Place, act: Act) -> Result<()> {
-        let dir = Place::open(place.dir_path())?;
+        let dir = Place::open_recorded(place.dir_path())?;
         let Some(state) = state::look(&dir)? else { return Ok(()) };
         let time = self.times.entry(dir.path().to_owned()).or_insert((state.mtime, false));
         time.1 |= matches!(act, Act::Make | Act::Remove);
@@ -264,7 +264,7 @@ impl Work<'_> {
         else {
             return Ok(());
         };
-        let Some(place) = Place::find(&step.target.path)? else { return Ok(()) };
+        let Some(place) = Place::recorded(&step.target.path)? else { return Ok(()) };
         self.unlock_dir(&place, step.act)?;
         exact::unlock(&place, now)?;
         let flags = if now.is_dir() { AtFlags::REMOVEDIR } else { AtFlags::empty() };
@@ -279,12 +279,12 @@ impl Work<'_> {
         let path = &step.target.path;
         match step.act {
             Act::Make | Act::Exchange => {
-                let place = Place::open(path)?;
+                let place = Place::open_recorded(path)?;
                 self.unlock_dir(&place, step.act)?;
                 self.make_new(&place, want)?;
             }
             Act::Fill => {
-                let place = Place::open(path)?;
+                let place = Place::open_recorded(path)?;
                 self.unlock_dir(&place, step.act)?;
                 if let Some((now, _)) = &step.now {
                     exact::unlock(&place, now)?;
@@ -292,7 +292,7 @@ impl Work<'_> {
                 self.fill(&place, want, step.now.is_some())?;
             }
             Act::InPlace => {
-                let place = Place::open(path)?;
+                let place = Place::open_recorded(path)?;
                 if let Some((now, _)) = &step.now {
                     exact::unlock(&place, now)?;
                 }
@@ -393,7 +393,7 @@ impl Work<'_> {
 
     fn dress(&mut self, step: &Step<'_>) -> Result<()> {
         let Some(want) = &step.target.want else { return Ok(()) };
-        let place = Place::open(&step.target.path)?;
+        let place = Place::open_recorded(&step.target.path)?;
         if let Some(now) = state::look(&place)? {
             exact::unlock(&place, &now)?;
         }
@@ -418,7 +418,7 @@ pub(crate) fn foreign(targets: &[Target]) -> Result<Vec<PathBuf>> {
         if !goes || inside.is_some_and(|top| target.path.starts_with(top)) {
             continue;
         }
-        let Some(place) = Place::find(&target.path)? else { continue };
+        let Some(place) = Place::recorded(&target.path)? else { continue };
         if !state::look(&place)?.is_some_and(|now| now.is_dir()) {
             continue;
         }

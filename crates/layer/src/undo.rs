@@ -121,7 +121,8 @@ fn undo_with(recorder: &mut Recorder, options: &Options) -> Result<Report> {
     }
     report.services = plan.services;
     // An undo of this undo puts them back again.
-    let reversed = |c: &ServiceChange| ServiceChange { unit: c.unit.clone(), before: c.after, after: c.before };
+    let reversed =
+        |c: &ServiceChange| ServiceChange { unit: c.unit.clone(), before: c.after, after: c.before };
     recorder.services(report.services.iter().map(reversed).collect());
     let store = Store::new(&recorder.dir);
     let mut targets = plan.targets;
@@ -161,7 +162,7 @@ fn check_contents(targets: &[Target], store: &Store) -> Result<()> {
         let Some(want) = target.want.as_ref() else { continue };
         let Some(digest) = want.digest() else { continue };
         let now =
-            Place::find(&target.path)?.map(|place| look_beside(&place, Some(want), store)).transpose()?;
+            Place::recorded(&target.path)?.map(|place| look_beside(&place, Some(want), store)).transpose()?;
         if now.flatten().is_some_and(|(now, _)| now.digest() == Some(digest)) {
             continue;
         }
@@ -198,7 +199,7 @@ impl Hands for Undoing<'_> {
     fn changed(&mut self, path: &Path, digest: Option<Digest>) -> Result<()> {
         let before = self.before.get(path).cloned().flatten();
         self.recorder.dirty.file(path);
-        let Some(place) = Place::find(path)? else {
+        let Some(place) = Place::recorded(path)? else {
             self.recorder.step(path.to_owned(), before, None);
             return Ok(());
         };
@@ -312,6 +313,8 @@ impl Net {
         };
         let mut as_left: HashSet<(u64, u64)> = HashSet::new();
         let mut suspects = Vec::new();
+        // Files whose content the layers left alone.
+        let mut blind: HashSet<PathBuf> = HashSet::new();
         for (path, mut change) in self.paths {
             // Its time changed before anything else of it did.
             if let (Some(before), Some(dir)) = (&mut change.before, self.dirs.get(&path))
@@ -319,7 +322,7 @@ impl Net {
             {
                 before.mtime = dir.before;
             }
-            let place = Place::find(&path)?;
+            let place = Place::recorded(&path)?;
             let look = |other: Option<&PathState>| match &place {
                 Some(place) => look_beside(place, other, &store),
                 None => Ok(None),
@@ -340,6 +343,9 @@ impl Net {
                     suspects.push((Conflict { path: path.clone(), what, kept: None }, inode));
                 }
             }
+            if change.after.as_ref().is_some_and(|after| after.is_file() && after.digest().is_none()) {
+                blind.insert(path.clone());
+            }
             plan.paths.push(path.clone());
             plan.targets.push(Target { path, want: change.before, peers: change.peers, order: change.order });
         }
@@ -347,6 +353,20 @@ impl Net {
         let by_others = |inode: &Option<(u64, u64)>| inode.is_none_or(|inode| !as_left.contains(&inode));
         plan.conflicts.extend(suspects.into_iter().filter(|(_, inode)| by_others(inode)).map(|(c, _)| c));
         restore::agree(&mut plan.targets);
+        for target in plan.targets.iter().filter(|target| blind.contains(&target.path)) {
+            let Some(want) = target.want.as_ref().filter(|want| want.digest().is_some()) else { continue };
+            let Some(place) = Place::recorded(&target.path)? else { continue };
+            let now = look_beside(&place, Some(want), &store)?;
+            let differs =
+                now.is_some_and(|(now, _)| differences(Some(&now), Some(want)).contains(&"content"));
+            if differs && !plan.conflicts.iter().any(|conflict| conflict.path == target.path) {
+                plan.conflicts.push(Conflict {
+                    path: target.path.clone(),
+                    what: vec!["content"],
+                    kept: None,
+                });
+            }
+        }
         for path in restore::foreign(&plan.targets)? {
             plan.conflicts.push(Conflict { path: path.clone(), what: vec!["made since"], kept: None });
             plan.in_the_way.push(Target::gone(path));

@@ -122,7 +122,7 @@ impl Recorder {
     }
 
     fn settle(&mut self, seen: Seen) -> Result<()> {
-        let Some(place) = Place::find(&seen.place)? else {
+        let Some(place) = Place::recorded(&seen.place)? else {
             if seen.before.is_some() {
                 self.step_of(seen.cause, seen.place, seen.before, None);
             }
