@@ -10,4 +10,5 @@ mod inventory;
 mod lab;
 mod layers;
 mod vault;
+mod witness;
 mod wrong;
