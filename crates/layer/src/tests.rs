@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use crate::*;
 
+mod property;
+mod snapshot;
 
 struct Room {
     dir: tempfile::TempDir,

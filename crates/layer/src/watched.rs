@@ -104,7 +104,10 @@ impl Recorder {
             };
             self.foresee(&end(from), Touch::NameGoes)?;
             let new = end(to);
-            if !self.watched.0.contains_key(&new) {
+            // What is there already makes the rename fail, or goes the other way.
+            if std::fs::symlink_metadata(&new).is_ok() {
+                self.foresee(&new, Touch::NameGoes)?;
+            } else if !self.watched.0.contains_key(&new) {
                 self.note_new(&new)?;
             }
         }
