@@ -131,6 +131,7 @@ impl World {
         self.trace.push(format!("raw {kind}: {done:?}"));
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind of change")]
     /// Fails where the change cannot be made; that is fine, what was told does not need to happen.
     fn raw_of(&mut self, kind: usize, told: &mut Told<'_>) -> Option<String> {
         use Touch::{Content, Metadata, NameGoes, New};
