@@ -192,6 +192,26 @@ fn after_a_crash_the_next_contact_puts_back() {
     assert_eq!(ground.tree(), before);
 }
 
+#[test]
+fn only_so_much_history_is_kept() {
+    if !lab_is_possible("only_so_much_history_is_kept") {
+        return;
+    }
+    let site = "- hosts: all\n  gather_facts: false\n  tasks:\n    - copy: {dest: /etc/count, content: \"{{ number }}\\n\"}\n";
+    let ground = Ground::small("keep", site);
+    ground.project.write("theseus.yml", "history:\n  keep: 3 generations\n");
+    for number in 1..=5 {
+        ground.apply(&["-e", &format!("number={number}")]).fine();
+    }
+    let store = ground.project.run(&["store", "one"]).fine();
+    assert!(store.contains("one: 3 generations"), "{store}");
+    // Back as far as the history goes, and no further.
+    ground.project.run(&["rollback", "one", "--to", "2"]).fine();
+    assert_eq!(ground.host.read("/etc/count").unwrap(), b"2\n");
+    assert_eq!(ground.project.run(&["rollback", "one", "--to", "1"]).code, 2);
+    assert_eq!(ground.project.run(&["store", "one", "--prune", "forever"]).code, 5);
+}
+
 /// With a real systemd: what ran runs again, what was started is stopped, users go.
 #[test]
 fn services_and_users_are_put_back() {

@@ -68,6 +68,7 @@ fn run_info(settings: &Settings, own: &Own, base: &Base) -> RunInfo {
         unwatched: own.no_witness,
         undo_when_lost: settings.undo_on_failure,
         guard_seconds: own.guard.or(base.definition.guard_seconds).unwrap_or(GUARD),
+        keep: base.definition.keep,
         ..stage::run_info(settings, base)
     }
 }

@@ -1,7 +1,7 @@
 //! `theseus store HOST`: what a host keeps for undoing.
 
 use catalog::{Json, Map};
-use playbook::definition::Keep;
+use playbook::definition::{Keep, keep_of};
 use serde_json::json;
 
 use crate::arguments::Store;
@@ -40,11 +40,8 @@ fn arguments(asked: &Store, base: &Base) -> Result<Json, Problem> {
         return Ok(json!({"ask": ask, "generation": generation}));
     }
     let Some(policy) = &asked.prune else { return Ok(json!({"ask": "store", "check": asked.check})) };
-    let keep = if policy.is_empty() {
-        base.definition.keep
-    } else {
-        Keep::of_text(policy).map_err(Problem::Options)?
-    };
+    let keep =
+        if policy.is_empty() { base.definition.keep } else { keep_of(policy).map_err(Problem::Options)? };
     if keep == Keep::default() {
         let hint = "say how much to keep: --prune '20 generations, 30 days, 5 GiB', or history: {keep: …} in theseus.yml";
         return Err(Problem::Options(hint.to_owned()));

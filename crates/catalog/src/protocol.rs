@@ -113,6 +113,20 @@ pub struct RunInfo {
     /// connects anew within so many seconds. 0: no guard.
     #[serde(default)]
     pub guard_seconds: u64,
+    /// How much of the host's history is kept after this run; nothing said: all.
+    #[serde(default)]
+    pub keep: Keep,
+}
+
+/// Bounds on a host's history: the oldest generations go when one of them is passed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keep {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generations: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub days: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
 }
 
 /// How a run ended on a host.

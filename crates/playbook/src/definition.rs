@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use catalog::arguments::nearest;
+pub use catalog::protocol::Keep;
 
 use crate::diagnostic::Result;
 use crate::vault::Vault;
@@ -22,14 +23,6 @@ pub struct Definition {
     pub health: Option<Node>,
     /// `history: {keep: 20 generations, 30 days, 5 GiB}`
     pub keep: Keep,
-}
-
-/// How much of a host's history is kept. `None`: no such bound.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Keep {
-    pub generations: Option<u64>,
-    pub days: Option<u64>,
-    pub bytes: Option<u64>,
 }
 
 impl Definition {
@@ -110,29 +103,26 @@ fn tasks(node: &Node) -> Result<Node> {
 
 fn keep(node: &Node) -> Result<Keep> {
     let text = node.scalar_text().unwrap_or_default();
-    Keep::of_text(&text).map_err(|reason| node.error(reason))
+    keep_of(&text).map_err(|reason| node.error(reason))
 }
 
-impl Keep {
-    /// `20 generations, 30 days, 5 GiB`
-    pub fn of_text(text: &str) -> std::result::Result<Self, String> {
-        let mut keep = Self::default();
-        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-            let (number, unit) =
-                part.split_at(part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len()));
-            let (place, factor) = match unit.trim() {
-                "generation" | "generations" => (&mut keep.generations, 1),
-                "day" | "days" => (&mut keep.days, 1),
-                "MiB" => (&mut keep.bytes, 1 << 20),
-                "GiB" => (&mut keep.bytes, 1 << 30),
-                "TiB" => (&mut keep.bytes, 1 << 40),
-                _ => return Err(wrong_keep(part)),
-            };
-            let number = number.parse::<u64>().ok().and_then(|n| n.checked_mul(factor));
-            *place = Some(number.ok_or_else(|| wrong_keep(part))?);
-        }
-        Ok(keep)
+/// `20 generations, 30 days, 5 GiB`
+pub fn keep_of(text: &str) -> std::result::Result<Keep, String> {
+    let mut keep = Keep::default();
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let (number, unit) = part.split_at(part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len()));
+        let (place, factor) = match unit.trim() {
+            "generation" | "generations" => (&mut keep.generations, 1),
+            "day" | "days" => (&mut keep.days, 1),
+            "MiB" => (&mut keep.bytes, 1 << 20),
+            "GiB" => (&mut keep.bytes, 1 << 30),
+            "TiB" => (&mut keep.bytes, 1 << 40),
+            _ => return Err(wrong_keep(part)),
+        };
+        let number = number.parse::<u64>().ok().and_then(|n| n.checked_mul(factor));
+        *place = Some(number.ok_or_else(|| wrong_keep(part))?);
     }
+    Ok(keep)
 }
 
 fn wrong_keep(part: &str) -> String {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use catalog::Map;
+use catalog::protocol::Keep;
 use layer::store::{self, Policy};
 use serde_json::json;
 
@@ -10,6 +11,11 @@ use crate::module::Failure;
 
 pub(crate) fn policy(generations: Option<u64>, days: Option<u64>, bytes: Option<u64>) -> Policy {
     Policy { generations, days: days.map(|days| u32::try_from(days).unwrap_or(u32::MAX)), bytes }
+}
+
+/// After a run.
+pub(crate) fn tidy(state_dir: &Path, keep: Keep) -> layer::Result<()> {
+    store::prune(state_dir, policy(keep.generations, keep.days, keep.bytes)).map(drop)
 }
 
 /// Its size; `check`: every object is read and compared with its digest.

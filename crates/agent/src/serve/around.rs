@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use catalog::Map;
-use catalog::protocol::{RunInfo, Sealed, Undone};
+use catalog::protocol::{Keep, RunInfo, Sealed, Undone};
 use layer::{Recorder, history};
 use serde_json::json;
 
@@ -13,12 +13,13 @@ use super::shared::Shared;
 use crate::host::bystanders::Bystanders;
 use crate::host::guard::{self, Guard};
 use crate::host::services::Running;
-use crate::host::undo;
+use crate::host::{housekeeping, undo};
 
 pub(super) struct Around {
     state_dir: PathBuf,
     run: layer::Run,
     guard_seconds: u64,
+    keep: Keep,
     begun: bool,
     bystanders: Option<Bystanders>,
     services: Running,
@@ -32,6 +33,7 @@ impl Around {
             state_dir,
             run: layer_run(run),
             guard_seconds: if root && !run.check { run.guard_seconds } else { 0 },
+            keep: run.keep,
             begun: false,
             bystanders: None,
             services: Running::default(),
@@ -95,6 +97,10 @@ impl Around {
             if !sealed.made {
                 guard::disarm(&self.state_dir);
             }
+        }
+        if sealed.made && self.keep != Keep::default() {
+            // What cannot be removed now is removed after the next run.
+            _ = housekeeping::tidy(&self.state_dir, self.keep);
         }
         Ok(end)
     }
