@@ -8,6 +8,7 @@ mod setup;
 mod shell;
 mod tally;
 mod test;
+mod trials;
 
 use std::process::ExitCode;
 
@@ -21,6 +22,7 @@ cargo xtask COMMAND
   conformance [NAME…] [--keep]  the playbooks of tests/conformance with the real ansible-core and with Theseus, compared
       --oracle-only             only the real ansible-core: remember its results, or compare it with what is remembered
       --fresh                   do not use remembered results of the real ansible-core
+  trials [BATTERY…]             crashes, power cuts and I/O errors at every step of a run; `trials help` tells more
   lint                          format, clippy, rooms, file lengths, documents, licences, advisories
   bench [NAME…]                 what is in bench/
   demo                          theseus tour
@@ -48,6 +50,7 @@ fn run(command: &str, arguments: &[String]) -> Result<ExitCode> {
             let tally = conformance::run(&conformance::Options::parse(arguments)?)?;
             Ok(tally.conclude())
         }
+        "trials" => Ok(trials::run(arguments)?.conclude()),
         "lint" => lint::run(),
         "bench" => bench::run(arguments),
         "demo" => bench::demo(),

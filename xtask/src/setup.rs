@@ -31,6 +31,7 @@ const PACKAGES: &[&str] = &[
     "sudo",
     "systemd-sysv",
     "unzip",
+    "xfsprogs",
     "xz-utils",
     "zip",
 ];

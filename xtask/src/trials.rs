@@ -1,0 +1,58 @@
+//! The crash and fault battery: builds and runs `crates/trials`, and counts what it says.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use anyhow::{Context, Result};
+
+use crate::shell;
+use crate::tally::Tally;
+
+pub(crate) fn run(arguments: &[String]) -> Result<Tally> {
+    let mut command = shell::cargo();
+    command.args(["run", "--quiet", "--package", "theseus-trials", "--"]).args(arguments);
+    let mut child = command.stdout(Stdio::piped()).spawn().context("the trials")?;
+    let stdout = child.stdout.take().context("the trials have no output")?;
+    let mut tally = Tally::default();
+    for line in BufReader::new(stdout).lines() {
+        let line = line?;
+        println!("{line}");
+        count(&line, &mut tally);
+    }
+    let status = child.wait()?;
+    if !status.success() && tally.failed.is_empty() {
+        tally.failed.push(format!("the trials ended with {status}"));
+    }
+    Ok(tally)
+}
+
+fn count(line: &str, tally: &mut Tally) {
+    if line.starts_with("ok ") {
+        tally.passed += 1;
+    } else if let Some(rest) = line.strip_prefix("FAILED ") {
+        tally.failed.push(rest.split(':').next().unwrap_or(rest).to_owned());
+    } else if let Some(rest) = line.strip_prefix("SKIPPED ") {
+        tally.skipped.push(rest.to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::count;
+    use crate::tally::Tally;
+
+    #[test]
+    fn each_trial_is_counted_once() {
+        let mut tally = Tally::default();
+        for line in [
+            "ok trials kill writes: 25 points",
+            "FAILED trials loss shell: 1 violations; x",
+            "    [loss …]",
+            "SKIPPED trials power xfs: no mkfs.xfs",
+        ] {
+            count(line, &mut tally);
+        }
+        assert_eq!((tally.passed, tally.skipped.len()), (1, 1));
+        assert_eq!(tally.failed, ["trials loss shell"]);
+    }
+}
