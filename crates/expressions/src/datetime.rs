@@ -196,7 +196,7 @@ impl Object for DateTime {
         &self,
         name: &str,
         args: &[Value],
-        _: &[(Arc<str>, Value)],
+        named: &[(Arc<str>, Value)],
     ) -> Option<Result<Value, Error>> {
         Some(match name {
             "strftime" => match args.first().and_then(Value::as_str) {
@@ -210,8 +210,19 @@ impl Object for DateTime {
             "toordinal" => Ok(Value::from(
                 i64::try_from(self.micros().div_euclid(86_400_000_000)).unwrap_or(0) + 719_163,
             )),
-            "date" => Ok(Value::from(self.strftime("%Y-%m-%d"))),
+            "date" => Ok(Value::object(Date(self.at.date()))),
             "time" => Ok(Value::from(self.strftime("%H:%M:%S"))),
+            "ctime" => Ok(Value::from(self.strftime("%a %b %e %H:%M:%S %Y"))),
+            "isocalendar" => Ok(isocalendar(self.at.date())),
+            "timetuple" => {
+                let at = self.at;
+                let parts = [at.month(), at.day(), at.hour(), at.minute(), at.second(), self.weekday()];
+                let mut all = vec![i64::from(at.year())];
+                all.extend(parts.map(i64::from));
+                all.extend([i64::from(at.day_of_year()), -1]);
+                Ok(Value::tuple(all.into_iter().map(Value::Int).collect()))
+            }
+            "replace" => self.replaced(named),
             _ => return None,
         })
     }
@@ -257,6 +268,133 @@ impl Object for DateTime {
     fn as_any(&self) -> &dyn Any {
         self
     }
+}
+
+fn isocalendar(date: civil::Date) -> Value {
+    let iso = date.iso_week_date();
+    let parts =
+        [i64::from(iso.year()), i64::from(iso.week()), i64::from(iso.weekday().to_monday_one_offset())];
+    Value::tuple(parts.into_iter().map(Value::Int).collect())
+}
+
+impl DateTime {
+    fn replaced(&self, named: &[(Arc<str>, Value)]) -> Result<Value, Error> {
+        let mut with = self.at.with();
+        for (name, value) in named {
+            let number = crate::methods::integer(value)?;
+            let wrong = |_| Error::new(format!("{name} is out of range"));
+            let small = i8::try_from(number).map_err(wrong);
+            with = match &**name {
+                "year" => with.year(i16::try_from(number).map_err(wrong)?),
+                "month" => with.month(small?),
+                "day" => with.day(small?),
+                "hour" => with.hour(small?),
+                "minute" => with.minute(small?),
+                "second" => with.second(small?),
+                other => {
+                    return Err(Error::new(format!(
+                        "replace() got an unexpected keyword argument '{other}'"
+                    )));
+                }
+            };
+        }
+        let at = with.build().map_err(|_| Error::new("day is out of range for month"))?;
+        Ok(Value::object(DateTime { at, offset: self.offset }))
+    }
+}
+
+/// A `date`.
+struct Date(civil::Date);
+
+impl Date {
+    fn at_midnight(&self) -> DateTime {
+        DateTime { at: self.0.to_datetime(civil::Time::midnight()), offset: None }
+    }
+}
+
+impl Object for Date {
+    fn type_name(&self) -> &str {
+        "date"
+    }
+    fn get(&self, name: &Value) -> Result<Option<Value>, Error> {
+        match name.as_str() {
+            Some("year" | "month" | "day") => self.at_midnight().get(name),
+            _ => Ok(None),
+        }
+    }
+    fn call_method(
+        &self,
+        name: &str,
+        args: &[Value],
+        named: &[(Arc<str>, Value)],
+    ) -> Option<Result<Value, Error>> {
+        match name {
+            "isoformat" => Some(self.render().map(Value::from)),
+            "strftime" | "ctime" | "isocalendar" | "timetuple" | "weekday" | "isoweekday" | "toordinal" => {
+                self.at_midnight().call_method(name, args, named)
+            }
+            _ => None,
+        }
+    }
+    fn render(&self) -> Result<String, Error> {
+        Ok(self.at_midnight().strftime("%Y-%m-%d"))
+    }
+    fn repr(&self) -> Result<String, Error> {
+        Ok(format!("datetime.date({}, {}, {})", self.0.year(), self.0.month(), self.0.day()))
+    }
+    fn is_data(&self) -> bool {
+        true
+    }
+    fn json(&self) -> Option<serde_json::Value> {
+        self.render().ok().map(Into::into)
+    }
+    fn compare(&self, other: &Value) -> Option<Ordering> {
+        other.as_object::<Date>().map(|other| self.0.cmp(&other.0))
+    }
+    fn arithmetic(&self, op: char, other: &Value, _: bool) -> Option<Result<Value, Error>> {
+        let micros = self.at_midnight().micros();
+        if let Some(span) = other.as_object::<Span>() {
+            let moved = if op == '-' { micros - span.0 } else { micros + span.0 };
+            return Some(self.at_midnight().moved_to(moved).map(|moved| {
+                moved.as_object::<DateTime>().map_or(Value::None, |at| Value::object(Date(at.at.date())))
+            }));
+        }
+        let other = other.as_object::<Date>().filter(|_| op == '-')?;
+        Some(Ok(Value::object(Span(micros - other.at_midnight().micros()))))
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// What a plain scalar of YAML 1.1 like `2024-02-29` or `2024-02-29 10:00:00` means: a date or a time.
+pub(crate) fn yaml_timestamp(text: &str) -> Option<Value> {
+    let bytes = text.as_bytes();
+    let digit = |place: usize| bytes.get(place).is_some_and(u8::is_ascii_digit);
+    if !(0..4).all(digit) || bytes.get(4) != Some(&b'-') {
+        return None;
+    }
+    if bytes.len() == 10 {
+        return strptime(text, "%Y-%m-%d").ok().map(|date| Value::object(Date(date.at.date())));
+    }
+    let at = text.find(['T', 't', ' '])?;
+    let (day, rest) = text.split_at(at);
+    let clock = rest[1..].trim_start();
+    let end = clock.find(['Z', '+', '-', ' ']).unwrap_or(clock.len());
+    let (clock, zone) = clock.split_at(end);
+    let format = if clock.contains('.') { "%Y-%m-%d %H:%M:%S.%f" } else { "%Y-%m-%d %H:%M:%S" };
+    let mut found = strptime(&format!("{day} {clock}"), format).ok()?;
+    let zone = zone.trim();
+    if !zone.is_empty() {
+        let hours_only = zone.len() == 3 || zone.len() == 2;
+        let full = if hours_only && zone != "Z" { format!("{zone}:00") } else { zone.to_owned() };
+        let (offset, rest) = self::zone(&full)?;
+        if !rest.is_empty() {
+            return None;
+        }
+        found.offset = offset;
+    }
+    Some(Value::object(found))
 }
 
 const DAY: i128 = 86_400_000_000;

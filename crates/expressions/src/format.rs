@@ -18,6 +18,10 @@ struct Spec {
     grouping: Option<char>,
     precision: Option<usize>,
     kind: Option<char>,
+    /// `0` in front of the width.
+    zero: bool,
+    /// A sign was asked for.
+    signed: bool,
 }
 
 fn number(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<Option<usize>, Error> {
@@ -43,6 +47,8 @@ fn parse_spec(text: &str) -> Result<Spec, Error> {
         grouping: None,
         precision: None,
         kind: None,
+        zero: false,
+        signed: false,
     };
     let mut start = text.chars();
     let (first, second) = (start.next(), start.next());
@@ -58,11 +64,15 @@ fn parse_spec(text: &str) -> Result<Spec, Error> {
     }
     if let Some(sign) = chars.next_if(|c| matches!(c, '+' | '-' | ' ')) {
         spec.sign = sign;
+        spec.signed = true;
     }
+    // `z` keeps zero from being negative; no float that a template meets needs it.
+    chars.next_if_eq(&'z');
     spec.alternate = chars.next_if_eq(&'#').is_some();
+    // `0` fills behind the sign; for text it only fills.
     if chars.next_if_eq(&'0').is_some() && spec.align.is_none() {
         spec.fill = '0';
-        spec.align = Some('=');
+        spec.zero = true;
     }
     spec.width = number(&mut chars)?.unwrap_or(0);
     spec.grouping = chars.next_if(|c| matches!(c, ',' | '_'));
@@ -91,7 +101,6 @@ pub(crate) fn format_value(value: &Value, spec: &str) -> Result<String, Error> {
     match value {
         Value::Str(s) => format_string(s.as_str(), &parsed),
         Value::Float(f) => format_float(*f, &parsed),
-        Value::Bool(_) if parsed.kind.is_none() => format_string(&value.python_str()?, &parsed),
         _ => match value.as_big() {
             Some(integer) => format_integer(&integer, &parsed),
             None => {
@@ -108,7 +117,7 @@ fn pad(text: String, spec: &Spec, default: char) -> String {
         return text;
     }
     let fill = |count: usize| std::iter::repeat_n(spec.fill, count).collect::<String>();
-    match spec.align.unwrap_or(default) {
+    match spec.align.unwrap_or(if spec.zero && default == '>' { '=' } else { default }) {
         '<' => text + &fill(missing),
         '^' => fill(missing / 2) + &text + &fill(missing - missing / 2),
         '=' => {
@@ -126,6 +135,9 @@ fn unknown(kind: char, name: &str) -> Error {
 fn format_string(text: &str, spec: &Spec) -> Result<String, Error> {
     if let Some(kind) = spec.kind.filter(|kind| *kind != 's') {
         return Err(unknown(kind, "str"));
+    }
+    if spec.signed || spec.grouping.is_some() || spec.align == Some('=') || spec.alternate {
+        return Err(Error::new("Sign, '=', '#' and grouping not allowed in string format specifier"));
     }
     let text = match spec.precision {
         Some(precision) => text.chars().take(precision).collect(),
@@ -170,6 +182,9 @@ fn radix_digits(integer: &BigInt, kind: char, alternate: bool) -> String {
 
 fn format_integer(integer: &BigInt, spec: &Spec) -> Result<String, Error> {
     let kind = spec.kind.unwrap_or('d');
+    if spec.precision.is_some() && !matches!(kind, 'e' | 'E' | 'f' | 'F' | 'g' | 'G' | '%') {
+        return Err(Error::new("Precision not allowed in integer format specifier"));
+    }
     let digits = match kind {
         'd' | 'n' | 'x' | 'X' | 'o' | 'b' => radix_digits(integer, kind, spec.alternate),
         'c' => {
@@ -276,6 +291,8 @@ pub(crate) fn percent(format: &str, args: &Value) -> Result<String, Error> {
             grouping: None,
             precision: None,
             kind: None,
+            zero: false,
+            signed: false,
         };
         percent_flags(&mut chars, &mut spec);
         let mut argument = || next.next().ok_or_else(|| Error::new("not enough arguments for format string"));
@@ -305,7 +322,7 @@ pub(crate) fn percent(format: &str, args: &Value) -> Result<String, Error> {
         out.push_str(&percent_one(&value, kind, &mut spec)?);
     }
     let leftover = next.next().is_some();
-    if leftover && !used_mapping && !matches!(args, Value::Dict(_)) {
+    if leftover && !used_mapping && !matches!(args, Value::Dict(_) | Value::List(_)) {
         return Err(Error::new("not all arguments converted during string formatting"));
     }
     Ok(out)
@@ -404,8 +421,8 @@ fn percent_one(value: &Value, kind: char, spec: &mut Spec) -> Result<String, Err
             spec.fill = ' ';
             let text = match value {
                 Value::Str(s) if s.as_str().chars().count() == 1 => s.as_str().to_owned(),
-                Value::Int(code) => {
-                    let c = u32::try_from(*code).ok().and_then(char::from_u32);
+                Value::Int(_) | Value::Bool(_) => {
+                    let c = value.as_i64().and_then(|code| u32::try_from(code).ok()).and_then(char::from_u32);
                     c.ok_or_else(|| Error::new("%c arg not in range(0x110000)"))?.to_string()
                 }
                 _ => return Err(Error::new("%c requires int or char")),
@@ -517,6 +534,11 @@ fn field_value(
         *automatic += 1;
         positional(*automatic - 1)?
     } else if let Ok(index) = first.parse::<usize>() {
+        if *automatic > 0 {
+            return Err(Error::new(
+                "cannot switch from automatic field numbering to manual field specification",
+            ));
+        }
         positional(index)?
     } else {
         named(first)?.ok_or_else(|| Error::new(format!("'{first}'")))?
@@ -528,7 +550,7 @@ fn field_value(
             let kind = value.type_name().to_owned();
             value = match &value {
                 Value::Object(object) => object.get(&Value::str(attribute))?,
-                _ => None,
+                other => crate::methods::number_attribute(other, attribute),
             }
             .ok_or_else(|| Error::new(format!("'{kind}' object has no attribute '{attribute}'")))?;
             path = &tail[end..];

@@ -9,7 +9,8 @@ use crate::value::Value;
 const N: usize = 624;
 const M: usize = 397;
 
-pub(crate) struct Twister {
+/// Python's generator of random numbers.
+pub struct Twister {
     state: [u32; N],
     index: usize,
 }
@@ -19,20 +20,27 @@ impl Twister {
     pub(crate) fn new(seed: Option<&Value>) -> Result<Self, Error> {
         let magnitude = match seed {
             None | Some(Value::None) => BigInt::from_bytes_le(num_bigint::Sign::Plus, &random_bytes::<32>()?),
-            Some(Value::Str(text)) => {
-                let mut bytes = text.as_str().as_bytes().to_vec();
-                bytes.extend(Sha512::digest(text.as_str()));
-                BigInt::from_bytes_be(num_bigint::Sign::Plus, &bytes)
-            }
+            Some(Value::Str(text)) => return Ok(Self::from_text(text.as_str())),
             Some(other) => other.as_big().ok_or_else(|| {
                 Error::new(format!("a seed must be a string or an integer, not {}", other.type_name()))
             })?,
         };
+        Ok(Self::by_magnitude(&magnitude))
+    }
+
+    /// `random.Random(text)`.
+    pub fn from_text(text: &str) -> Self {
+        let mut bytes = text.as_bytes().to_vec();
+        bytes.extend(Sha512::digest(text));
+        Self::by_magnitude(&BigInt::from_bytes_be(num_bigint::Sign::Plus, &bytes))
+    }
+
+    fn by_magnitude(magnitude: &BigInt) -> Self {
         let mut key = magnitude.magnitude().to_u32_digits();
         if key.is_empty() {
             key.push(0);
         }
-        Ok(Self::by_array(&key))
+        Self::by_array(&key)
     }
 
     fn by_number(seed: u32) -> Self {
@@ -109,7 +117,8 @@ impl Twister {
         }
     }
 
-    pub(crate) fn below_len(&mut self, len: usize) -> usize {
+    /// A place in something of this length, which is not 0.
+    pub fn below_len(&mut self, len: usize) -> usize {
         usize::try_from(self.below(len as u64)).unwrap_or(0)
     }
 }

@@ -28,9 +28,6 @@ pub(crate) fn write(value: &Value, options: &Options) -> Result<String, Error> {
     };
     if options.explicit_start {
         emitter.indicator("---", true, false, false);
-        if matches!(value, Value::Dict(_) | Value::List(_)) && !emitter.in_flow(value)? && value.truth()? {
-            emitter.line();
-        }
     }
     emitter.node(value, None, false)?;
     if emitter.column > 0 {

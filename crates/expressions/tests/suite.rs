@@ -3,18 +3,44 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use expressions::{Context, Dict, Engine, Error, List, Options, Origin, PendingWhat, Str, Value};
+use expressions::{Context, Dict, Engine, Error, List, Options, Origin, PendingWhat, Resolve, Str, Value};
 use serde_json::Value as Json;
 
 struct Recorded {
     variables: Value,
 }
 
+/// Renders what stands in a variable when it is used.
+struct Rendering(Arc<Recorded>);
+
+impl Resolve for Rendering {
+    fn resolve(&self, raw: &Value) -> Result<Value, Error> {
+        match raw {
+            Value::Str(text) => Engine::new().render(text, &*self.0),
+            other => Ok(lazy(other, &self.0)),
+        }
+    }
+}
+
+fn lazy(value: &Value, recorded: &Arc<Recorded>) -> Value {
+    let resolver: Arc<dyn Resolve> = Arc::new(Rendering(Arc::clone(recorded)));
+    match value {
+        Value::List(list) => Value::from(Arc::new(List::lazy(list.raw_items(), resolver))),
+        Value::Dict(dict) => Value::from(Arc::new(Dict::lazy(dict.raw_items(), resolver))),
+        other => other.clone(),
+    }
+}
+
 impl Context for Recorded {
     fn variable(&self, name: &str) -> Result<Option<Value>, Error> {
-        match &self.variables {
-            Value::Dict(all) => all.get(name),
-            _ => Ok(None),
+        let Value::Dict(all) = &self.variables else { return Ok(None) };
+        let again = Arc::new(Recorded { variables: self.variables.clone() });
+        match all.get(name)? {
+            Some(Value::Str(text)) if text.is_template() => {
+                Rendering(again).resolve(&Value::Str(text)).map(Some)
+            }
+            Some(value) => Ok(Some(lazy(&value, &again))),
+            None => Ok(None),
         }
     }
     fn names(&self) -> Vec<String> {
@@ -38,8 +64,11 @@ impl Context for Recorded {
                 Ok(vec![Value::from(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())])
             }
             "list" => Ok(args.to_vec()),
-            "items" => Ok(args.iter().flat_map(|items| items.as_list().unwrap_or_default()).collect()),
-            other => Err(Error::new(format!("no lookup {other}"))),
+            "items" => Ok(args
+                .iter()
+                .flat_map(|item| item.as_list().unwrap_or_else(|| vec![item.clone()]))
+                .collect()),
+            other => Err(Error::syntax(format!("no lookup {other}"))),
         }
     }
     fn template_source(&self, name: &str) -> Result<Option<(PathBuf, String)>, Error> {
@@ -70,7 +99,8 @@ fn keep_big(text: &str) -> String {
             continue;
         }
         if !digits.is_empty() {
-            let big = digits.len() > 18 && digits.bytes().all(|b| b.is_ascii_digit());
+            let whole = digits.strip_prefix('-').unwrap_or(&digits);
+            let big = whole.len() > 18 && whole.bytes().all(|b| b.is_ascii_digit());
             out.push_str(&if big { format!("{{\"__big__\": \"{digits}\"}}") } else { digits.clone() });
             digits.clear();
         }
@@ -106,6 +136,7 @@ fn value_of(json: &Json, trusted: bool) -> Value {
 fn plain(value: &Value) -> String {
     match value {
         _ if value.is_omit() => "'__omit__'".to_owned(),
+        Value::Float(f) if !f.is_finite() => format!("'<float>{}'", value.python_repr().expect("a float")),
         Value::Object(object) if object.type_name() == "datetime" => {
             format!("'<datetime>{}'", object.render().expect("a date"))
         }
@@ -116,6 +147,7 @@ fn plain(value: &Value) -> String {
             let items = value.iterate().expect("a list");
             format!("[{}]", items.iter().map(plain).collect::<Vec<_>>().join(", "))
         }
+        Value::Bytes(_) => plain(&Value::from(format!("<bytes>{}", value.python_repr().expect("a repr")))),
         Value::Dict(dict) => {
             let items = dict.items().expect("a dict");
             let entry =
@@ -127,6 +159,43 @@ fn plain(value: &Value) -> String {
         }),
         other => other.python_repr().expect("a repr"),
     }
+}
+
+/// Is this how the case ended with Ansible: the same value, or an error of the same kind?
+fn same(got: &Result<Value, Error>, wanted: &Json, sets: bool) -> bool {
+    let failed = wanted.get("__err__").and_then(Json::as_str);
+    match (got, failed) {
+        (Err(error), Some("undefined")) => error.is_undefined(),
+        (Err(_), Some(_)) => true,
+        // The templater alone has no task whose argument could be omitted.
+        (Ok(got), Some("error")) => got.is_omit(),
+        (Ok(got), None) => {
+            let wanted = value_of(wanted, false);
+            plain(got) == plain(&wanted) || sets && same_set(got, &wanted)
+        }
+        _ => false,
+    }
+}
+
+/// The order of Python's sets of strings changes with every start of Python.
+fn same_set(got: &Value, wanted: &Value) -> bool {
+    let parts = |value: &Value| {
+        let mut parts: Vec<String> = value.as_list()?.iter().map(plain).collect();
+        parts.sort();
+        Some(parts)
+    };
+    let texts = wanted.as_list().is_some_and(|items| items.iter().any(|item| item.as_str().is_some()));
+    texts && parts(got) == parts(wanted)
+}
+
+/// The templates of a family that still give something else than with Ansible, so that none is added unseen.
+fn known_differences(file: &str) -> std::collections::HashSet<String> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/families/differs.json");
+    let text = std::fs::read_to_string(path).expect("the list of differences");
+    let all: Json = serde_json::from_str(&text).expect("JSON");
+    let name = file.trim_start_matches("families/").trim_end_matches(".json");
+    let texts = |item: &Json| item.as_str().map(str::to_owned);
+    all[name].as_array().map(|items| items.iter().filter_map(texts).collect()).unwrap_or_default()
 }
 
 fn compare(file: &str) {
@@ -144,24 +213,43 @@ fn compare(file: &str) {
         );
     }
     let context = Recorded { variables };
+    let family = file.starts_with("families/");
+    let known = known_differences(file);
     let engine = Engine::new();
     let cases = json["cases"].as_array().expect("cases");
     let mut wrong = Vec::new();
     for case in cases {
         let template = case["t"].as_str().expect("a template");
         let got = engine.render(&Str::trusted(template, origin()), &context);
-        let fails = case["r"].get("__err__").is_some();
-        match (&got, fails) {
-            (Err(_), true) => {}
-            (Ok(got), false) if plain(got) == plain(&value_of(&case["r"], false)) => {}
-            (got, _) => {
-                let got = got.as_ref().map_or_else(|error| format!("ERROR {error}"), plain);
-                let wanted = if fails { "an error".to_owned() } else { plain(&value_of(&case["r"], false)) };
-                wrong.push(format!("{template}\n   wanted {wanted}\n   got    {got}"));
+        let got = got.and_then(|value| if value.is_omit() || !family { Ok(value) } else { value.resolved() });
+        let sets = ["union(", "intersect(", "difference("].iter().any(|filter| template.contains(filter));
+        // Those two were recorded without the collection that has the filter.
+        if !family && template.contains("json_query(") {
+            continue;
+        }
+        let differs = !same(&got, &case["r"], sets);
+        if known.contains(template) {
+            if !differs {
+                wrong.push(format!("{template}\n   is the same now: take it out of differs.json"));
             }
+            continue;
+        }
+        if differs {
+            let failed = case["r"].get("__err__").and_then(Json::as_str);
+            let got = got.as_ref().map_or_else(|error| format!("{:?} {error}", error.kind), plain);
+            let wanted = failed
+                .map_or_else(|| plain(&value_of(&case["r"], false)), |kind| format!("an error: {kind}"));
+            println!("DIFFERS {}", Json::from(template));
+            wrong.push(format!("{template}\n   wanted {wanted}\n   got    {got}"));
         }
     }
-    println!("{file}: {} of {} the same", cases.len() - wrong.len(), cases.len());
+    let differing = wrong.len() + known.len();
+    println!(
+        "{file}: {} of {} the same, {} known to differ",
+        cases.len() - differing,
+        cases.len(),
+        known.len()
+    );
     assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
 }
 
@@ -173,6 +261,26 @@ fn the_three_hundred() {
 #[test]
 fn our_own_recordings() {
     compare("recorded.json");
+}
+
+/// One test for each family that `tests/record.py` has recorded.
+macro_rules! families {
+    ($($name:ident)*) => { $(
+        #[test]
+        fn $name() {
+            compare(concat!("families/", stringify!($name), ".json"));
+        }
+    )* };
+}
+
+mod family {
+    use super::compare;
+
+    families! {
+        arithmetic comparison strings formatting slices containers filters_numbers filters_text filters_paths
+        filters_lists filters_objects filters_data filters_regex tests versions undefined statements dates
+        ipaddr networks address_tests general utils jmespath
+    }
 }
 
 fn variables(entries: Vec<(&str, Value)>) -> Recorded {

@@ -273,6 +273,13 @@ impl Run<'_> {
                 return Ok(undefined.clone());
             }
         }
+        if filter.bare && !(args.positional.is_empty() && args.named.is_empty()) {
+            return Err(Error::new("this filter takes no arguments"));
+        }
+        if filter.text_only && !matches!(value, Value::Str(_)) {
+            let kind = value.type_name();
+            return Err(Error::new(format!("this filter takes text, not a value of type '{kind}'")));
+        }
         lifted((filter.function)(self, &value, args))
     }
 

@@ -167,7 +167,13 @@ fn lookup(run: &Run<'_>, mut args: Args, query: bool) -> Result<Value, Error> {
         name.strip_prefix("ansible.builtin.").or(name.strip_prefix("ansible.legacy.")).unwrap_or(name);
     let results = match run.context.lookup(short, &args.positional, &args.named) {
         Ok(results) => results,
-        Err(error) if error.is_pending().is_some() || error.is_undefined() => return Err(error),
+        Err(error)
+            if error.is_pending().is_some()
+                || error.is_undefined()
+                || error.kind == crate::ErrorKind::Syntax =>
+        {
+            return Err(error);
+        }
         Err(error) => match errors.as_deref() {
             Some(mode @ ("warn" | "ignore")) => {
                 if mode == "warn" {

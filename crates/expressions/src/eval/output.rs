@@ -52,6 +52,10 @@ impl Output {
         if value.is_omit() {
             return Ok(());
         }
+        if let Value::Bytes(bytes) = value {
+            self.text.push_str(&String::from_utf8_lossy(bytes));
+            return Ok(());
+        }
         match value.write_str(&mut self.text, Style::Final) {
             Err(error) if error.is_undefined() => {
                 if let Value::Undefined(missing) = Value::from_undefined_error(error) {

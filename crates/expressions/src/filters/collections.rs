@@ -14,8 +14,10 @@ pub(super) fn find(name: &str) -> Option<Function> {
     Some(match name {
         "union" => |_, value, args| {
             let mut all = value.elements()?;
-            all.extend(other(&args)?);
-            Ok(Value::list(distinct(all)?))
+            let more = other(&args)?;
+            check_sets(value, &args, &all, &more)?;
+            all.extend(more);
+            Ok(Value::list(set_order(distinct(all)?)))
         },
         "intersect" => |_, value, args| sets(value, &args, |here, there| here && there, false),
         "difference" => |_, value, args| sets(value, &args, |here, there| here && !there, false),
@@ -72,6 +74,7 @@ fn other(args: &Args) -> Result<Vec<Value>, Error> {
 
 fn sets(value: &Value, args: &Args, keep: fn(bool, bool) -> bool, both: bool) -> Result<Value, Error> {
     let (here, there) = (value.elements()?, other(args)?);
+    check_sets(value, args, &here, &there)?;
     let (mut in_here, mut in_there) = (Seen::default(), Seen::default());
     here.iter().try_for_each(|item| in_here.add(item).map(|_| ()))?;
     there.iter().try_for_each(|item| in_there.add(item).map(|_| ()))?;
@@ -81,7 +84,78 @@ fn sets(value: &Value, args: &Args, keep: fn(bool, bool) -> bool, both: bool) ->
             kept.push(item);
         }
     }
-    Ok(Value::list(distinct(kept)?))
+    Ok(Value::list(set_order(distinct(kept)?)))
+}
+
+/// Only lists are taken element by element when something in them cannot be hashed.
+fn check_sets(value: &Value, args: &Args, here: &[Value], there: &[Value]) -> Result<(), Error> {
+    let lists = matches!(value, Value::List(_)) && matches!(args.first(), Some(Value::List(_)));
+    if lists {
+        return Ok(());
+    }
+    here.iter().chain(there).try_for_each(Value::check_hashable)
+}
+
+/// Small whole numbers stand in Python's sets in an order that people see and rely upon: by their remainder of
+/// the size of the table. Other values keep the order in which they came, since Python's order of text changes
+/// with every start.
+fn set_order(items: Vec<Value>) -> Vec<Value> {
+    let numbers: Option<Vec<usize>> = items
+        .iter()
+        .map(|item| match item {
+            Value::Int(number) => usize::try_from(*number).ok(),
+            _ => None,
+        })
+        .collect();
+    let Some(numbers) = numbers else { return items };
+    let mut table = Table { slots: vec![None; 8], used: 0 };
+    for (place, number) in numbers.iter().enumerate() {
+        table.add(place, &numbers, *number);
+    }
+    table.slots.iter().flatten().map(|place| items[*place].clone()).collect()
+}
+
+/// The hash table of CPython's sets, for numbers that are their own hash.
+struct Table {
+    slots: Vec<Option<usize>>,
+    used: usize,
+}
+
+impl Table {
+    /// How many neighbours are tried before the search jumps.
+    const NEIGHBOURS: usize = 9;
+
+    fn add(&mut self, place: usize, numbers: &[usize], number: usize) {
+        self.put(place, number);
+        self.used += 1;
+        let mask = self.slots.len() - 1;
+        if self.used * 5 < mask * 3 {
+            return;
+        }
+        let wanted = if self.used > 50_000 { self.used * 2 } else { self.used * 4 };
+        let mut size = 8;
+        while size <= wanted {
+            size *= 2;
+        }
+        let old = std::mem::replace(&mut self.slots, vec![None; size]);
+        for place in old.into_iter().flatten() {
+            self.put(place, numbers[place]);
+        }
+    }
+
+    fn put(&mut self, place: usize, hash: usize) {
+        let mask = self.slots.len() - 1;
+        let (mut at, mut perturb) = (hash & mask, hash);
+        loop {
+            let near = if at + Self::NEIGHBOURS <= mask { Self::NEIGHBOURS } else { 0 };
+            if let Some(free) = (at..=at + near).find(|slot| self.slots[*slot].is_none()) {
+                self.slots[free] = Some(place);
+                return;
+            }
+            perturb >>= 5;
+            at = at.wrapping_mul(5).wrapping_add(1).wrapping_add(perturb) & mask;
+        }
+    }
 }
 
 fn flatten(_: &Run<'_>, value: &Value, args: Args) -> Result<Value, Error> {

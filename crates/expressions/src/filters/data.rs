@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::eval::{Args, Run};
 use crate::methods::string::{decoded, encoded};
 use crate::value::Value;
-use crate::{json_out, yaml_out};
+use crate::{json_in, json_out, yaml_out};
 
 pub(super) fn find(name: &str) -> Option<Function> {
     Some(match name {
@@ -21,7 +21,14 @@ pub(super) fn find(name: &str) -> Option<Function> {
                 .filter(|indent| !indent.is_none())
                 .map(|indent| size_or(Some(indent), 0))
                 .transpose()?;
-            let style = json_out::Style { indent, ..json_out::Style::default() };
+            if let Value::Dict(dict) = value {
+                let keys = dict.keys();
+                let texts = keys.iter().filter(|key| key.as_str().is_some()).count();
+                if texts != 0 && texts != keys.len() {
+                    return Err(Error::new("'<' not supported between instances of 'str' and 'int'"));
+                }
+            }
+            let style = json_out::Style { indent, sort_keys: true, ..json_out::Style::default() };
             let text = json_out::write(value, &style)?;
             Ok(Value::from(
                 text.replace('<', "\\u003c")
@@ -56,6 +63,20 @@ fn to_json(value: &Value, mut args: Args, indent: Option<usize>, sort: bool) -> 
         Some(given) => Some(size_or(Some(given), 0)?),
         None => indent,
     };
+    const KNOWN: [&str; 9] = [
+        "sort_keys",
+        "ensure_ascii",
+        "separators",
+        "skipkeys",
+        "check_circular",
+        "allow_nan",
+        "default",
+        "cls",
+        "vault_to_text",
+    ];
+    if let Some((name, _)) = args.named.iter().find(|(name, _)| !KNOWN.contains(&&**name)) {
+        return Err(Error::new(format!("to_json got an unexpected keyword argument '{name}'")));
+    }
     let sort_keys = truth_or(args.take("sort_keys"), sort)?;
     let ascii = truth_or(args.take("ensure_ascii"), true)?;
     let mut style = json_out::Style { indent, sort_keys, ascii, ..json_out::Style::default() };
@@ -76,9 +97,7 @@ fn from_json(_: &Run<'_>, value: &Value, _: Args) -> Result<Value, Error> {
             return Err(Error::new(format!("the JSON object must be str, bytes or bytearray, not {kind}")));
         }
     };
-    let parsed: serde_json::Value =
-        serde_json::from_str(&text).map_err(|error| Error::new(format!("this is not JSON: {error}")))?;
-    Ok(Value::from_json(&parsed))
+    json_in::read(&text)
 }
 
 fn to_yaml(value: &Value, mut args: Args, indent: usize, flow: Option<bool>) -> Result<Value, Error> {
@@ -88,6 +107,10 @@ fn to_yaml(value: &Value, mut args: Args, indent: usize, flow: Option<bool>) -> 
         None => flow,
     };
     let indent = size_or(optional(args.take("indent").or_else(|| args.positional.first().cloned())), indent)?;
+    if args.take("allow_unicode").is_some() {
+        // Ansible says it itself, and says it twice then.
+        return Err(Error::new("to_yaml got multiple values for keyword argument 'allow_unicode'"));
+    }
     let width = size_or(optional(args.take("width")), 80)?;
     let indent = if (2..10).contains(&indent) { indent } else { 2 };
     let options = yaml_out::Options {
@@ -95,7 +118,7 @@ fn to_yaml(value: &Value, mut args: Args, indent: usize, flow: Option<bool>) -> 
         width: if width <= indent * 2 { 80 } else { width },
         flow,
         sort_keys: truth_or(args.take("sort_keys"), true)?,
-        unicode: truth_or(args.take("allow_unicode"), true)?,
+        unicode: true,
         explicit_start: truth_or(args.take("explicit_start"), false)?,
         explicit_end: truth_or(args.take("explicit_end"), false)?,
         default_style: optional(args.take("default_style")).and_then(|style| style.as_str()?.chars().next()),

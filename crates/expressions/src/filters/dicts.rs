@@ -69,7 +69,7 @@ fn items2dict(_: &Run<'_>, value: &Value, args: Args) -> Result<Value, Error> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum ListMerge {
+pub(super) enum ListMerge {
     Replace,
     Keep,
     Append,
@@ -78,9 +78,9 @@ enum ListMerge {
     PrependRp,
 }
 
-fn combine(_: &Run<'_>, value: &Value, mut args: Args) -> Result<Value, Error> {
-    let recursive = truth_or(args.take("recursive"), false)?;
-    let lists = match text_or(args.take("list_merge"), "replace")?.as_str() {
+/// How lists are merged that stand under the same key.
+pub(super) fn list_merge(given: Option<Value>) -> Result<ListMerge, Error> {
+    Ok(match text_or(given, "replace")?.as_str() {
         "replace" => ListMerge::Replace,
         "keep" => ListMerge::Keep,
         "append" => ListMerge::Append,
@@ -88,7 +88,12 @@ fn combine(_: &Run<'_>, value: &Value, mut args: Args) -> Result<Value, Error> {
         "append_rp" => ListMerge::AppendRp,
         "prepend_rp" => ListMerge::PrependRp,
         other => return Err(Error::new(format!("'list_merge' cannot be '{other}'"))),
-    };
+    })
+}
+
+fn combine(_: &Run<'_>, value: &Value, mut args: Args) -> Result<Value, Error> {
+    let recursive = truth_or(args.take("recursive"), false)?;
+    let lists = list_merge(args.take("list_merge"))?;
     if let Some((name, _)) = args.named.first() {
         return Err(Error::new(format!(
             "'recursive' and 'list_merge' are the only valid keyword arguments, not '{name}'"
@@ -96,36 +101,41 @@ fn combine(_: &Run<'_>, value: &Value, mut args: Args) -> Result<Value, Error> {
     }
     let mut parts = Vec::new();
     for part in std::iter::once(value.clone()).chain(args.positional) {
-        flatten_dicts(part, &mut parts)?;
+        flatten_parts(part, &mut parts)?;
+    }
+    if parts.len() == 1 {
+        return Ok(parts.remove(0));
     }
     let mut result = Arc::new(Dict::new());
-    for (index, part) in parts.into_iter().enumerate() {
-        result = if index == 0 { part } else { merge(&result, &part, recursive, lists)? };
+    for (index, part) in parts.iter().enumerate() {
+        let Value::Dict(part) = part else {
+            let kind = part.type_name();
+            return Err(Error::new(format!(
+                "failed to combine variables, expected dicts but got a '{kind}'"
+            )));
+        };
+        result = if index == 0 { Arc::clone(part) } else { merge(&result, part, recursive, lists)? };
     }
     Ok(Value::from(result))
 }
 
-fn flatten_dicts(value: Value, out: &mut Vec<Arc<Dict>>) -> Result<(), Error> {
+/// What is to be combined; lists are taken apart, nothing counts as nothing.
+fn flatten_parts(value: Value, out: &mut Vec<Value>) -> Result<(), Error> {
     deeper()?;
     match value {
-        Value::Dict(dict) => out.push(dict),
+        Value::None => {}
         Value::List(_) | Value::Tuple(_) => {
             for part in value.elements()? {
-                flatten_dicts(part, out)?;
+                flatten_parts(part, out)?;
             }
         }
         Value::Undefined(missing) => return Err(missing.error()),
-        other => {
-            let kind = other.type_name();
-            return Err(Error::new(format!(
-                "failed to combine variables, expected dicts but got a '{kind}'"
-            )));
-        }
+        other => out.push(other),
     }
     Ok(())
 }
 
-fn merge(low: &Dict, high: &Dict, recursive: bool, lists: ListMerge) -> Result<Arc<Dict>, Error> {
+pub(super) fn merge(low: &Dict, high: &Dict, recursive: bool, lists: ListMerge) -> Result<Arc<Dict>, Error> {
     deeper()?;
     let result = Dict { entries: low.entries.read().clone().into(), resolver: low.resolver.clone() };
     for (key, value) in high.items()? {

@@ -57,6 +57,9 @@ impl Object for Group {
 }
 
 fn map(run: &Run<'_>, value: &Value, mut args: Args) -> Result<Value, Error> {
+    if !value.truth()? {
+        return Ok(Value::list(Vec::new()));
+    }
     let items = value.elements()?;
     if args.positional.is_empty() && args.named.iter().any(|(name, _)| &**name == "attribute") {
         let [path, default] = args.bind("map", ["attribute", "default"])?;
@@ -96,7 +99,8 @@ fn choose(
     };
     let test = if args.positional.is_empty() { None } else { Some(text_of(&args.positional.remove(0))?) };
     let mut kept = Vec::new();
-    for item in value.elements()? {
+    let items = if value.truth()? { value.elements()? } else { Vec::new() };
+    for item in items {
         let subject = attribute(&item, path.as_ref())?;
         let holds = match &test {
             Some(test) => run.test_by_name(test, &subject, args.clone())?,

@@ -106,6 +106,9 @@ fn random(_: &Run<'_>, value: &Value, args: Args) -> Result<Value, Error> {
     if start.or(step).is_some() {
         return Err(Error::new("start and step can only be used with integer values"));
     }
+    if matches!(value, Value::Dict(_)) {
+        return Err(Error::new("a dict has no element at random; take its keys or items"));
+    }
     let items = value.elements()?;
     if items.is_empty() {
         return Err(Error::new("Cannot choose from an empty sequence"));
@@ -116,7 +119,7 @@ fn random(_: &Run<'_>, value: &Value, args: Args) -> Result<Value, Error> {
 fn shuffle(_: &Run<'_>, value: &Value, args: Args) -> Result<Value, Error> {
     let [seed] = args.bind("shuffle", ["seed"])?;
     let mut random = Twister::new(seed.as_ref())?;
-    let mut items = value.elements()?;
+    let Ok(mut items) = value.elements() else { return Ok(value.clone()) };
     for last in (1..items.len()).rev() {
         items.swap(last, random.below_len(last + 1));
     }
@@ -141,7 +144,8 @@ fn strftime(_: &Run<'_>, value: &Value, args: Args) -> Result<Value, Error> {
     let Value::Str(format) = value else {
         return Err(Error::new(format!("strftime needs a format, not '{}'", value.type_name())));
     };
-    Ok(Value::from(moment.strftime(format.as_str())))
+    // C's `strftime` does not know `%f`.
+    Ok(Value::from(moment.strftime(&format.as_str().replace("%f", "%%f"))))
 }
 
 fn to_datetime(_: &Run<'_>, value: &Value, args: Args) -> Result<Value, Error> {

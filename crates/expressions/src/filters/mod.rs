@@ -1,7 +1,9 @@
 //! Filters: Jinja's and Ansible's own.
 
+mod addresses;
 mod collections;
 mod comment;
+mod community;
 mod crypto;
 mod data;
 mod dicts;
@@ -19,6 +21,7 @@ use crate::error::Error;
 use crate::eval::{Args, Run};
 use crate::value::Value;
 
+pub(crate) use addresses::testing as addresses_testing;
 pub(crate) use misc::to_bool;
 
 pub(crate) type Function = fn(&Run<'_>, &Value, Args) -> Result<Value, Error>;
@@ -28,7 +31,36 @@ pub(crate) struct Filter {
     pub(crate) function: Function,
     /// Something undefined is given to the filter, instead of around it.
     pub(crate) takes_undefined: bool,
+    /// It takes no arguments.
+    pub(crate) bare: bool,
+    /// It takes text, and makes no text of other values.
+    pub(crate) text_only: bool,
 }
+
+const TEXT_ONLY: [&str; 4] = ["indent", "wordwrap", "comment", "urldecode"];
+
+const BARE: [&str; 20] = [
+    "first",
+    "last",
+    "length",
+    "count",
+    "list",
+    "upper",
+    "lower",
+    "capitalize",
+    "title",
+    "string",
+    "safe",
+    "escape",
+    "e",
+    "forceescape",
+    "striptags",
+    "wordcount",
+    "pprint",
+    "reverse",
+    "abs",
+    "type_debug",
+];
 
 /// The name without the collection of the built-in ones.
 pub(crate) fn short_name(name: &str) -> &str {
@@ -36,6 +68,9 @@ pub(crate) fn short_name(name: &str) -> &str {
 }
 
 pub(crate) fn find(name: &str) -> Option<Filter> {
+    if let Some(function) = of_collection(name) {
+        return Some(Filter { function, takes_undefined: false, bare: false, text_only: false });
+    }
     let name = short_name(name);
     let takes_undefined = matches!(name, "default" | "d" | "mandatory" | "type_debug");
     let shelves: [fn(&str) -> Option<Function>; 13] = [
@@ -53,12 +88,31 @@ pub(crate) fn find(name: &str) -> Option<Filter> {
         urls::find,
         crypto::find,
     ];
-    let function = shelves.iter().find_map(|shelf| shelf(name))?;
-    Some(Filter { function, takes_undefined })
+    // Before there were collections their filters had no other names.
+    let old =
+        || addresses::find(name).or_else(|| community::general(name)).or_else(|| community::utils(name));
+    let function = shelves.iter().find_map(|shelf| shelf(name)).or_else(old)?;
+    Some(Filter {
+        function,
+        takes_undefined,
+        bare: BARE.contains(&name),
+        text_only: TEXT_ONLY.contains(&name),
+    })
+}
+
+/// Filters with the name of their collection.
+fn of_collection(name: &str) -> Option<Function> {
+    let (collection, name) = name.rsplit_once('.')?;
+    match collection {
+        "community.general" => community::general(name),
+        "ansible.utils" => addresses::find(name).or_else(|| community::utils(name)),
+        "ansible.netcommon" => addresses::find(name),
+        _ => None,
+    }
 }
 
 /// The text of a value, as filters of text take it.
-fn text_of(value: &Value) -> Result<String, Error> {
+pub(crate) fn text_of(value: &Value) -> Result<String, Error> {
     match value {
         Value::Bytes(bytes) => Ok(String::from_utf8_lossy(bytes).into_owned()),
         other => other.python_str(),

@@ -164,7 +164,14 @@ fn log(_: &Run<'_>, value: &Value, args: Args) -> Result<Value, Error> {
 fn filesize(run: &Run<'_>, value: &Value, args: Args) -> Result<Value, Error> {
     let [binary] = args.bind("filesizeformat", ["binary"])?;
     let binary = truth_or(binary, false)?;
-    let bytes = float(run, value, Args::default())?.as_f64().unwrap_or(0.0);
+    let bytes = match value {
+        Value::Str(_) => {
+            let nothing = Args { positional: vec![Value::None], named: Vec::new() };
+            float(run, value, nothing)?.as_f64()
+        }
+        other => other.as_f64(),
+    };
+    let bytes = bytes.ok_or_else(|| Error::new(format!("could not convert {value:?} to a number")))?;
     let base = if binary { 1024.0 } else { 1000.0 };
     let units = if binary {
         ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"]
@@ -181,7 +188,8 @@ fn filesize(run: &Run<'_>, value: &Value, args: Args) -> Result<Value, Error> {
     for (index, name) in units.iter().enumerate() {
         unit *= base;
         if bytes < unit || index + 1 == units.len() {
-            return Ok(Value::from(format!("{:.1} {name}", base * bytes / unit)));
+            let size = format!("{:.1}", base * bytes / unit).to_lowercase();
+            return Ok(Value::from(format!("{size} {name}")));
         }
     }
     Ok(Value::from(bytes))
@@ -202,11 +210,7 @@ fn human_readable(_: &Run<'_>, value: &Value, args: Args) -> Result<Value, Error
     let [bits, unit] = args.bind("human_readable", ["isbits", "unit"])?;
     let bits = truth_or(bits, false)?;
     let unit = text_or(unit, "")?.to_uppercase();
-    let size = match value {
-        Value::Str(text) => text.as_str().trim().parse().ok(),
-        other => other.as_f64(),
-    };
-    let size: f64 = size.ok_or_else(|| Error::new("human_readable() can't interpret the value"))?;
+    let size: f64 = value.as_f64().ok_or_else(|| Error::new("human_readable() can't interpret the value"))?;
     let (base, letter) = if bits { ("bits", "b") } else { ("Bytes", "B") };
     let chosen = SIZES.iter().find(
         |(name, limit)| {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Function, text_of, text_or};
+use super::{Function, text_or};
 use crate::error::Error;
 use crate::eval::{Args, Run};
 use crate::value::Value;
@@ -38,6 +38,18 @@ pub(super) fn find(name: &str) -> Option<Function> {
         },
         _ => return None,
     })
+}
+
+/// A path is text, nothing else.
+fn text_of(value: &Value) -> Result<String, Error> {
+    match value {
+        Value::Str(_) | Value::Bytes(_) => super::text_of(value),
+        Value::Undefined(missing) => Err(missing.error()),
+        other => {
+            let kind = other.type_name();
+            Err(Error::new(format!("expected str, bytes or os.PathLike object, not {kind}")))
+        }
+    }
 }
 
 fn split(path: &str) -> (&str, &str) {
@@ -120,6 +132,9 @@ fn relpath(_: &Run<'_>, value: &Value, args: Args) -> Result<Value, Error> {
 }
 
 fn commonpath(_: &Run<'_>, value: &Value, _: Args) -> Result<Value, Error> {
+    if !matches!(value, Value::List(_) | Value::Tuple(_)) {
+        return Err(Error::new("|commonpath expects sequence, got a single value"));
+    }
     let paths = value.elements()?.iter().map(text_of).collect::<Result<Vec<_>, _>>()?;
     let rooted = paths.iter().filter(|path| path.starts_with('/')).count();
     if paths.is_empty() || (rooted != 0 && rooted != paths.len()) {

@@ -39,6 +39,9 @@ fn replace(_: &Run<'_>, value: &Value, args: Args) -> Result<Value, Error> {
     Ok(Value::from(text))
 }
 
+const SEARCH_ARGUMENTS: &str = "regex_search takes the pattern, then groups to give back ('\\1', '\\g<name>'), and the named arguments \
+     'ignorecase' and 'multiline'";
+
 fn search(_: &Run<'_>, value: &Value, mut args: Args) -> Result<Value, Error> {
     let flags = flags(args.take("ignorecase"), args.take("multiline"))?;
     if args.positional.is_empty() {
@@ -54,7 +57,7 @@ fn search(_: &Run<'_>, value: &Value, mut args: Args) -> Result<Value, Error> {
         let number = group.strip_prefix('\\').filter(|rest| rest.parse::<usize>().is_ok());
         match name.or(number) {
             Some(name) => groups.push(name.to_owned()),
-            None => return Err(Error::new("Unknown argument")),
+            None => return Err(Error::new(format!("Unknown argument '{group}': {SEARCH_ARGUMENTS}"))),
         }
     }
     let regex = regex::compile(&pattern, flags, Anchor::Anywhere)?;

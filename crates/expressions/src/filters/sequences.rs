@@ -4,7 +4,7 @@ use super::{Function, needed, size_or, text_or, truth_or};
 use crate::error::Error;
 use crate::eval::{Args, Run};
 use crate::methods::list::sorted;
-use crate::value::{Operator, Value, apply, as_missing};
+use crate::value::{Operator, Value, apply};
 
 pub(super) fn find(name: &str) -> Option<Function> {
     Some(match name {
@@ -193,7 +193,7 @@ fn slice(_: &Run<'_>, value: &Value, args: Args) -> Result<Value, Error> {
         let width = each + usize::from(column < extra);
         let mut part = items[at..at + width].to_vec();
         at += width;
-        if let Some(fill) = fill.as_ref().filter(|fill| !fill.is_none() && column >= extra && extra > 0) {
+        if let Some(fill) = fill.as_ref().filter(|fill| !fill.is_none() && column >= extra) {
             part.push(fill.clone());
         }
         columns.push(Value::list(part));
@@ -202,16 +202,11 @@ fn slice(_: &Run<'_>, value: &Value, args: Args) -> Result<Value, Error> {
 }
 
 fn groupby(_: &Run<'_>, value: &Value, args: Args) -> Result<Value, Error> {
-    let [path, default, case] = args.bind("groupby", ["attribute", "default", "case_sensitive"])?;
+    // Ansible's undefined values do not take the default of this filter.
+    let [path, _default, case] = args.bind("groupby", ["attribute", "default", "case_sensitive"])?;
     let path = needed(path, "groupby", "attribute")?;
     let case = truth_or(case, false)?;
-    let raw = |item: &Value| -> Result<Value, Error> {
-        let found = attribute(item, Some(&path))?;
-        match &default {
-            Some(default) if as_missing(&found).is_some() => Ok(default.clone()),
-            _ => found.defined(),
-        }
-    };
+    let raw = |item: &Value| attribute(item, Some(&path))?.defined();
     let items = sorted(value.elements()?, false, |item| Ok(folded(&raw(item)?, case)))?;
     let mut groups: Vec<(Value, Value, Vec<Value>)> = Vec::new();
     for item in items {

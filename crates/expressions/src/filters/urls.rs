@@ -69,6 +69,9 @@ fn urlencode(_: &Run<'_>, value: &Value, _: Args) -> Result<Value, Error> {
 fn urlsplit(_: &Run<'_>, value: &Value, args: Args) -> Result<Value, Error> {
     let [query] = args.bind("urlsplit", ["query"])?;
     let query = text_or(query, "")?;
+    if !matches!(value, Value::Str(_) | Value::Bytes(_)) {
+        return Err(Error::new(format!("a URL must be text, not '{}'", value.type_name())));
+    }
     let url = text_of(value)?;
     let (rest, fragment) = url.split_once('#').unwrap_or((&url, ""));
     let (rest, search) = rest.split_once('?').unwrap_or((rest, ""));

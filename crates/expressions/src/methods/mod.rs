@@ -26,6 +26,22 @@ pub(crate) fn call(owner: &Value, name: &str, args: &Args) -> Option<Result<Valu
     }
 }
 
+/// `value.real` and its kin.
+pub(crate) fn number_attribute(value: &Value, name: &str) -> Option<Value> {
+    let plain = || match value {
+        Value::Bool(b) => Value::Int(i64::from(*b)),
+        other => other.clone(),
+    };
+    match (value, name) {
+        (Value::Int(_) | Value::Big(_) | Value::Bool(_), "real" | "numerator") => Some(plain()),
+        (Value::Int(_) | Value::Big(_) | Value::Bool(_), "imag") => Some(Value::Int(0)),
+        (Value::Int(_) | Value::Big(_) | Value::Bool(_), "denominator") => Some(Value::Int(1)),
+        (Value::Float(_), "real") => Some(plain()),
+        (Value::Float(_), "imag") => Some(Value::Float(0.0)),
+        _ => None,
+    }
+}
+
 /// `value.name` as a callable, if it is a method.
 pub(crate) fn bound(value: &Value, name: &str) -> Option<Value> {
     let known: &[&str] = match value {

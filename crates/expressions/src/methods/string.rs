@@ -57,6 +57,9 @@ pub(super) const NAMES: [&str; 46] = [
 
 pub(super) fn call(s: &str, name: &str, args: &Args) -> Option<Result<Value, Error>> {
     if let Some(simple) = simple(s, name) {
+        if !args.positional.is_empty() || !args.named.is_empty() {
+            return Some(Err(Error::new(format!("str.{name}() takes no arguments"))));
+        }
         return Some(Ok(simple));
     }
     Some(match name {

@@ -55,7 +55,7 @@ pub(super) fn find(name: &str) -> Option<Function> {
         "any" => |_, value, _| quantified(value, true),
         "nan" | "isnan" => |_, value, _| match value {
             other if is_number(other) => Ok(other.as_f64().is_some_and(f64::is_nan)),
-            other => Err(Error::new(format!("must be real number, not {}", other.type_name()))),
+            _ => Ok(false),
         },
         "subset" | "issubset" => |_, value, args| within(value, argument(&args, "subset")?),
         "superset" | "issuperset" => |_, value, args| within(argument(&args, "superset")?, value),
@@ -127,7 +127,9 @@ fn quantified(value: &Value, wanted: bool) -> Result<bool, Error> {
 
 fn within(small: &Value, large: &Value) -> Result<bool, Error> {
     let large = Value::list(large.elements()?);
+    large.iterate()?.iter().try_for_each(Value::check_hashable)?;
     for item in small.elements()? {
+        item.check_hashable()?;
         if !large.contains(&item)? {
             return Ok(false);
         }

@@ -12,10 +12,10 @@ pub(super) fn find(name: &str) -> Option<Function> {
         "exists" => |_, value, _| path(value, Path::exists),
         "directory" | "is_dir" => |_, value, _| path(value, Path::is_dir),
         "file" | "is_file" => |_, value, _| path(value, Path::is_file),
-        "link" | "is_link" => |_, value, _| path(value, Path::is_symlink),
+        "link" | "is_link" => |_, value, _| named(value, Path::is_symlink),
         "link_exists" => |_, value, _| path(value, |path| path.symlink_metadata().is_ok()),
-        "mount" | "is_mount" => |_, value, _| path(value, is_mount),
-        "abs" | "is_abs" => |_, value, _| path(value, Path::is_absolute),
+        "mount" | "is_mount" => |_, value, _| named(value, is_mount),
+        "abs" | "is_abs" => |_, value, _| named(value, Path::is_absolute),
         "same_file" | "is_same_file" => |_, value, args| {
             let other = argument(&args, "same_file")?.python_str()?;
             let id = |path: &Path| path.metadata().map(|meta| (meta.dev(), meta.ino()));
@@ -39,11 +39,21 @@ pub(super) fn find(name: &str) -> Option<Function> {
     })
 }
 
+/// As `path`, where Python takes no open file.
+fn named(value: &Value, test: impl Fn(&Path) -> bool) -> Result<bool, Error> {
+    match value {
+        Value::Str(_) => path(value, test),
+        other => Err(Error::new(format!("a path must be a string, not '{}'", other.type_name()))),
+    }
+}
+
 fn path(value: &Value, test: impl Fn(&Path) -> bool) -> Result<bool, Error> {
-    let Value::Str(name) = value else {
-        return Err(Error::new(format!("a path must be a string, not '{}'", value.type_name())));
-    };
-    Ok(test(Path::new(name.as_str())))
+    match value {
+        Value::Str(name) => Ok(test(Path::new(name.as_str()))),
+        // Python takes a number as an open file.
+        Value::Int(_) | Value::Bool(_) => Ok(false),
+        other => Err(Error::new(format!("a path must be a string, not '{}'", other.type_name()))),
+    }
 }
 
 fn is_mount(path: &Path) -> bool {
@@ -63,8 +73,9 @@ fn schemes(args: &crate::eval::Args) -> Result<Option<Vec<String>>, Error> {
 
 /// Any text is an address of some kind, unless its scheme must be one of these.
 fn uri(value: &Value, schemes: Option<&[String]>, network: bool) -> Result<bool, Error> {
-    let text = value.python_str()?;
-    let (scheme, rest) = text.split_once(':').unwrap_or(("", &text));
+    let Value::Str(text) = value else { return Ok(false) };
+    let text = text.as_str();
+    let (scheme, rest) = text.split_once(':').unwrap_or(("", text));
     let scheme = scheme.to_lowercase();
     let known = schemes.is_none_or(|schemes| schemes.contains(&scheme));
     let host = rest.strip_prefix("//").is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));

@@ -1,5 +1,6 @@
 //! Tests (`is …`): Jinja's and Ansible's own.
 
+mod addresses;
 mod basic;
 mod files;
 mod results;
@@ -8,6 +9,8 @@ mod versions;
 use crate::error::Error;
 use crate::eval::{Args, Run};
 use crate::value::Value;
+
+pub(crate) use versions::compare_loose as loose_order;
 
 pub(crate) type Function = fn(&Run<'_>, &Value, Args) -> Result<bool, Error>;
 
@@ -18,6 +21,11 @@ pub(crate) struct Test {
 }
 
 pub(crate) fn find(name: &str) -> Option<Test> {
+    if let Some((collection, name)) = name.rsplit_once('.')
+        && collection == "ansible.utils"
+    {
+        return addresses::find(name);
+    }
     let name = crate::filters::short_name(name);
     let takes_undefined = matches!(name, "defined" | "undefined");
     let shelves: [fn(&str) -> Option<Function>; 4] =
@@ -27,6 +35,9 @@ pub(crate) fn find(name: &str) -> Option<Test> {
 }
 
 fn argument<'a>(args: &'a Args, test: &str) -> Result<&'a Value, Error> {
+    if args.positional.len() + args.named.len() > 1 {
+        return Err(Error::new(format!("the test '{test}' takes one argument only")));
+    }
     args.positional
         .first()
         .or_else(|| args.named.first().map(|(_, value)| value))

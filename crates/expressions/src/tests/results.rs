@@ -11,8 +11,8 @@ pub(super) fn find(name: &str) -> Option<Function> {
         "success" | "succeeded" | "successful" => |_, value, _| flag(value, "failed").map(|failed| !failed),
         "changed" | "change" => |_, value, _| changed(value),
         "skipped" | "skip" => |_, value, _| flag(value, "skipped"),
-        "started" => |_, value, _| flag(value, "started"),
-        "finished" => |_, value, _| flag(value, "finished"),
+        "started" => |_, value, _| flag_or(value, "started", true),
+        "finished" => |_, value, _| flag_or(value, "finished", true),
         "unreachable" => |_, value, _| flag(value, "unreachable"),
         "reachable" => |_, value, _| flag(value, "unreachable").map(|unreachable| !unreachable),
         "timedout" => |_, value, _| {
@@ -42,8 +42,12 @@ fn field(value: &Value, name: &str) -> Result<Option<Value>, Error> {
 }
 
 fn flag(value: &Value, name: &str) -> Result<bool, Error> {
+    flag_or(value, name, false)
+}
+
+fn flag_or(value: &Value, name: &str, otherwise: bool) -> Result<bool, Error> {
     match field(value, name)? {
-        None => Ok(false),
+        None => Ok(otherwise),
         Some(Value::Str(text)) => to_bool(&Value::Str(text)),
         Some(other) => other.truth(),
     }

@@ -74,7 +74,7 @@ fn loose_parts(version: &str) -> Vec<String> {
     parts
 }
 
-fn compare_loose(a: &str, b: &str) -> Result<Ordering, Error> {
+pub(crate) fn compare_loose(a: &str, b: &str) -> Result<Ordering, Error> {
     let (a, b) = (loose_parts(a), loose_parts(b));
     for (a, b) in a.iter().zip(&b) {
         let numbers = (a.parse::<u128>(), b.parse::<u128>());

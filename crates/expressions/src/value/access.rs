@@ -28,6 +28,9 @@ impl Value {
         }
         let found = match self {
             Value::Undefined(_) => return Ok(self.clone()),
+            Value::Int(_) | Value::Big(_) | Value::Float(_) | Value::Bool(_) => {
+                Ok(crate::methods::number_attribute(self, name))
+            }
             Value::Dict(dict) => dict.get(name),
             Value::Object(object) => object.get(&Value::str(name)),
             _ => Ok(None),
@@ -44,6 +47,7 @@ impl Value {
         let index = key.as_i64();
         let found = match self {
             Value::Undefined(_) => Ok(Some(self.clone())),
+            Value::Dict(_) if matches!(key, Value::List(_) | Value::Dict(_)) => Ok(None),
             Value::Dict(dict) => {
                 key.check_hashable()?;
                 dict.get_value(key)

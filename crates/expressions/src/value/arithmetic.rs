@@ -125,20 +125,37 @@ fn integers(op: Operator, x: &BigInt, y: &BigInt) -> Result<Value, Error> {
 
 /// True division rounds once, also for integers that a float cannot hold.
 fn divide(x: &BigInt, y: &BigInt) -> Result<Value, Error> {
-    let (Some(a), Some(b)) = (x.to_f64(), y.to_f64()) else {
-        return Err(Error::new("integer division result too large for a float"));
-    };
-    if a.is_finite() && b.is_finite() {
+    const EXACT: u64 = 53;
+    if x.bits() <= EXACT
+        && y.bits() <= EXACT
+        && let (Some(a), Some(b)) = (x.to_f64(), y.to_f64())
+    {
         return Ok(Value::Float(a / b));
     }
-    let quotient = x.div_floor(y).to_f64().filter(|q| q.is_finite());
-    quotient.map(Value::Float).ok_or_else(|| Error::new("integer division result too large for a float"))
+    // A quotient of 66 or more bits, its last bit set if something is left: rounding it once is exact.
+    let shift = i64::try_from(y.bits()).unwrap_or(i64::MAX) - i64::try_from(x.bits()).unwrap_or(0) + 66;
+    let (numerator, denominator) =
+        if shift >= 0 { (x << shift, y.clone()) } else { (x.clone(), y << -shift) };
+    let negative = (numerator.sign() == num_bigint::Sign::Minus) != (y.sign() == num_bigint::Sign::Minus);
+    let (quotient, rest) = numerator.magnitude().div_rem(denominator.magnitude());
+    let sticky = if rest.is_zero() { quotient } else { quotient | num_bigint::BigUint::from(1_u8) };
+    let scaled = sticky.to_f64().unwrap_or(f64::INFINITY);
+    let half = i32::try_from(-shift / 2).unwrap_or(0);
+    let other = i32::try_from(-shift).unwrap_or(0) - half;
+    let result = scaled * 2_f64.powi(half) * 2_f64.powi(other);
+    if result.is_infinite() {
+        return Err(Error::new("integer division result too large for a float"));
+    }
+    Ok(Value::Float(if negative { -result } else { result }))
 }
 
 fn power(x: &BigInt, y: &BigInt) -> Result<Value, Error> {
     if y.sign() == num_bigint::Sign::Minus {
         let (Some(x), Some(y)) = (x.to_f64(), y.to_f64()) else { return Err(too_large()) };
         return floats(Operator::Pow, x, y);
+    }
+    if x.bits() <= 1 && *x >= BigInt::zero() && !y.is_zero() {
+        return Ok(Value::big(x.clone()));
     }
     let exponent = y.to_u32().ok_or_else(too_large)?;
     if x.bits() > 1 {
@@ -158,7 +175,10 @@ fn check_bits(bits: u64) -> Result<(), Error> {
 fn floats(op: Operator, x: f64, y: f64) -> Result<Value, Error> {
     let floor_mod = |x: f64, y: f64| {
         let rest = x % y;
-        if rest != 0.0 && (rest < 0.0) != (y < 0.0) { rest + y } else { rest }
+        if rest == 0.0 {
+            return 0.0_f64.copysign(y);
+        }
+        if (rest < 0.0) != (y < 0.0) { rest + y } else { rest }
     };
     let error = match op {
         Operator::Div if y == 0.0 => "float division by zero",
@@ -176,9 +196,17 @@ fn floats(op: Operator, x: f64, y: f64) -> Result<Value, Error> {
         Operator::Sub => x - y,
         Operator::Mul => x * y,
         Operator::Div => x / y,
-        Operator::FloorDiv => ((x - floor_mod(x, y)) / y).round(),
+        Operator::FloorDiv => match ((x - floor_mod(x, y)) / y).round() {
+            0.0 => 0.0_f64.copysign(x / y),
+            quotient => quotient,
+        },
         Operator::Mod => floor_mod(x, y),
-        Operator::Pow => x.powf(y),
+        Operator::Pow => match x.powf(y) {
+            power if power.is_infinite() && x.is_finite() && y.is_finite() => {
+                return Err(Error::new("(34, 'Numerical result out of range')"));
+            }
+            power => power,
+        },
     }))
 }
 

@@ -96,6 +96,10 @@ impl Value {
     pub fn big(number: BigInt) -> Self {
         i64::try_from(&number).map_or_else(|_| Self::Big(Arc::new(number)), Self::Int)
     }
+    /// A plain scalar of YAML 1.1 that is a date or a time, as Python reads it. `None`: it is neither.
+    pub fn yaml_timestamp(text: &str) -> Option<Self> {
+        crate::datetime::yaml_timestamp(text)
+    }
     pub fn is_undefined(&self) -> bool {
         matches!(self, Self::Undefined(_))
     }

@@ -6,7 +6,6 @@ mod glob;
 mod lists;
 mod password;
 mod tables;
-mod twister;
 mod variables;
 
 use std::sync::Arc;

@@ -5,11 +5,10 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use expressions::{Error, Origin, Str, Value};
+use expressions::{Error, Origin, Str, Twister, Value};
 use parking_lot::Mutex;
 
 use super::Call;
-use super::twister::Twister;
 use crate::search;
 
 /// Two hosts that want the same file get the same password.
@@ -224,7 +223,7 @@ impl Options {
         (0..self.length.min(100_000))
             .map(|_| {
                 let index = match &mut seeded {
-                    Some(random) => random.below(candidates.len()),
+                    Some(random) => random.below_len(candidates.len()),
                     None => random_below(candidates.len())?,
                 };
                 Ok(candidates[index])

@@ -1,7 +1,7 @@
 //! Lookups and loops, with the results that ansible-core 2.19 gives.
 
 use super::glob;
-use super::twister::Twister;
+use expressions::Twister;
 
 #[test]
 fn patterns() {
@@ -25,7 +25,7 @@ fn patterns() {
 #[test]
 fn seeded_numbers_are_those_of_python() {
     let mut random = Twister::from_text("seed");
-    let numbers: Vec<usize> = (0..12).map(|_| random.below(10)).collect();
+    let numbers: Vec<usize> = (0..12).map(|_| random.below_len(10)).collect();
     assert_eq!(numbers, PYTHON);
 }
 
