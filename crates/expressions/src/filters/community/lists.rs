@@ -60,11 +60,7 @@ fn list(value: &Value) -> Result<Vec<Value>, Error> {
 /// Two lists to one.
 type Step = fn(Vec<Value>, Vec<Value>) -> Result<Vec<Value>, Error>;
 
-fn fold(
-    value: &Value,
-    mut args: Args,
-    step: Step,
-) -> Result<Value, Error> {
+fn fold(value: &Value, mut args: Args, step: Step) -> Result<Value, Error> {
     let flatten = truth_or(args.take("flatten"), false)?;
     let mut lists = Vec::new();
     for part in std::iter::once(value).chain(&args.positional) {
