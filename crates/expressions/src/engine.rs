@@ -35,6 +35,8 @@ pub struct Options {
     pub extension_do: bool,
     /// `break` and `continue`.
     pub extension_loopcontrols: bool,
+    /// The filters of collections are installed, as most people have them; false: only those of ansible-core.
+    pub collections: bool,
 }
 
 impl Default for Options {
@@ -54,6 +56,7 @@ impl Default for Options {
             lenient: false,
             extension_do: false,
             extension_loopcontrols: false,
+            collections: true,
         }
     }
 }

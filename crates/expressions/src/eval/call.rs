@@ -254,8 +254,10 @@ impl Run<'_> {
     /// A filter of a template: something undefined goes through most of them as it is.
     pub(crate) fn filter_call(&self, call: &FilterCall, value: Value, args: Args) -> Result<Value, Error> {
         match &call.filter {
-            Some(filter) => self.apply_filter(*filter, value, args),
-            None => self.foreign_filter(&call.name, &value, &args),
+            Some(filter) if self.options.collections || !filter.collection => {
+                self.apply_filter(*filter, value, args)
+            }
+            _ => self.foreign_filter(&call.name, &value, &args),
         }
     }
 
@@ -294,8 +296,10 @@ impl Run<'_> {
     /// A filter by name (`map('upper')`).
     pub(crate) fn filter_by_name(&self, name: &str, value: Value, args: Args) -> Result<Value, Error> {
         match filters::find(name) {
-            Some(filter) => self.apply_filter(filter, value, args),
-            None => self.foreign_filter(name, &value, &args),
+            Some(filter) if self.options.collections || !filter.collection => {
+                self.apply_filter(filter, value, args)
+            }
+            _ => self.foreign_filter(name, &value, &args),
         }
     }
 

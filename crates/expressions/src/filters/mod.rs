@@ -35,6 +35,8 @@ pub(crate) struct Filter {
     pub(crate) bare: bool,
     /// It takes text, and makes no text of other values.
     pub(crate) text_only: bool,
+    /// It belongs to a collection that has to be installed.
+    pub(crate) collection: bool,
 }
 
 const TEXT_ONLY: [&str; 4] = ["indent", "wordwrap", "comment", "urldecode"];
@@ -69,7 +71,13 @@ pub(crate) fn short_name(name: &str) -> &str {
 
 pub(crate) fn find(name: &str) -> Option<Filter> {
     if let Some(function) = of_collection(name) {
-        return Some(Filter { function, takes_undefined: false, bare: false, text_only: false });
+        return Some(Filter {
+            function,
+            takes_undefined: false,
+            bare: false,
+            text_only: false,
+            collection: true,
+        });
     }
     let name = short_name(name);
     let takes_undefined = matches!(name, "default" | "d" | "mandatory" | "type_debug");
@@ -91,9 +99,10 @@ pub(crate) fn find(name: &str) -> Option<Filter> {
     // Before there were collections their filters had no other names.
     let old =
         || addresses::find(name).or_else(|| community::general(name)).or_else(|| community::utils(name));
-    let function = shelves.iter().find_map(|shelf| shelf(name)).or_else(old)?;
+    let core = shelves.iter().find_map(|shelf| shelf(name));
     Some(Filter {
-        function,
+        collection: core.is_none(),
+        function: core.or_else(old)?,
         takes_undefined,
         bare: BARE.contains(&name),
         text_only: TEXT_ONLY.contains(&name),
