@@ -30,6 +30,11 @@ impl Dirty {
         self.dirs.insert(path.to_owned());
     }
 
+    #[cfg(test)]
+    pub(crate) fn has_dir(&self, path: &Path) -> bool {
+        self.dirs.contains(path)
+    }
+
     /// Everything noted until now reaches the disk. A failure is final: what could not be written is lost, and a
     /// second attempt would succeed without having written it.
     pub(crate) fn sync(&mut self) -> Result<()> {

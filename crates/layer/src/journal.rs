@@ -188,7 +188,10 @@ pub(crate) fn read(path: &Path) -> Result<Option<Left>> {
     let (mut entries, damaged) = decode(&bytes);
     if entries.is_empty() {
         if damaged.is_some() {
-            let reason = "its beginning cannot be read".to_owned();
+            let reason =
+                "its beginning cannot be read: nobody knows what that run changed; look at it, then move \
+                          it away to go on"
+                    .to_owned();
             return Err(Error::Damaged { path: path.to_owned(), reason });
         }
         remove(path)?;
@@ -244,6 +247,23 @@ fn link(chain: Digest, json: &[u8]) -> Digest {
 pub(crate) fn boot_id() -> String {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     text.trim().to_owned()
+}
+
+/// As if the kernel had been started anew since.
+#[cfg(test)]
+pub(crate) fn pretend_power_cut(path: &Path) {
+    let (entries, _) = decode(&std::fs::read(path).expect("a journal"));
+    let (mut bytes, mut chain) = (Vec::new(), start());
+    for mut entry in entries {
+        if let Entry::Begin(begin) = &mut entry {
+            begin.boot = "before".to_owned();
+        }
+        let json = serde_json::to_vec(&entry).expect("as it was read");
+        chain = link(chain, &json);
+        bytes.extend(json);
+        bytes.extend_from_slice(format!("\t{}\n", &chain.to_string()[..16]).as_bytes());
+    }
+    std::fs::write(path, bytes).expect("our own file");
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What a recorder keeps before a change, and what it notes after it.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use rustix::fs::{Dir, Mode, OFlags};
 use crate::digest::Digest;
 use crate::error::{At, Result};
 use crate::journal::Entry;
-use crate::place::Place;
+use crate::place::{Place, temporary_of};
 use crate::recorder::{Keep, Recorder};
 use crate::state::{self, Ident, PathState, Time};
 use crate::store::Kept;
@@ -154,8 +155,10 @@ impl Recorder {
     }
 
     /// Under this name something is made that will be renamed.
-    pub(crate) fn announce_temporary(&mut self, path: PathBuf) -> Result<()> {
-        self.note(&Entry::Temporary { path })
+    pub(crate) fn temporary_beside(&mut self, place: &Place) -> Result<OsString> {
+        let name = temporary_of(self.open()?.journal.id(), place.path());
+        self.note(&Entry::Temporary { path: place.dir_path().join(&name) })?;
+        Ok(name)
     }
 
     /// Nothing is at this path; something will be (below a directory that is moved there).

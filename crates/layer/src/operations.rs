@@ -10,7 +10,7 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use crate::content::pour;
 use crate::digest::Digest;
 use crate::error::{At, Error, Result};
-use crate::place::{Place, temporary_name};
+use crate::place::Place;
 use crate::recorder::{Keep, Recorder};
 use crate::state::{self, Attributes, PathState, Time};
 
@@ -24,8 +24,7 @@ impl Recorder {
             return Err(rustix::io::Errno::ISDIR).at("write", path);
         }
         refuse_append_only(&place)?;
-        let temporary = temporary_name(place.name());
-        self.announce_temporary(place.dir_path().join(&temporary))?;
+        let temporary = self.temporary_beside(&place)?;
         let mut before = self.before(&place, Keep::Link)?;
         let time = state::dir_time(place.dir_path());
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
@@ -288,8 +287,7 @@ impl Recorder {
             }
             refuse_append_only(&place)?;
             let time = state::dir_time(place.dir_path());
-            let temporary = temporary_name(place.name());
-            self.announce_temporary(place.dir_path().join(&temporary))?;
+            let temporary = self.temporary_beside(&place)?;
             make(&place, &temporary).at(doing, path)?;
             let renamed = rustix::fs::renameat(place.dir(), &temporary, place.dir(), place.name());
             // A rename between two names of one inode does nothing and leaves both.
@@ -386,7 +384,7 @@ fn dress(file: &File, old: Option<&PathState>, wanted: &Attributes, path: &Path)
         }
     }
     if let Some(old) = old {
-        state::copy_xattrs(file, &old.xattrs);
+        state::copy_xattrs(file, &old.xattrs).at("keep the extended attributes of", path)?;
     }
     let mode = wanted.mode.or(old.map(|o| o.mode)).unwrap_or_else(|| 0o666 & !umask());
     rustix::fs::fchmod(file, Mode::from_raw_mode(mode)).at("change the mode of", path)?;

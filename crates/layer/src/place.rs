@@ -175,17 +175,27 @@ fn parts(path: &Path) -> Vec<OsString> {
         .collect()
 }
 
+/// The name of the file that a run makes to be renamed to this place. It follows from the journal's id, so that a
+/// recovery knows it even if nobody could write it down.
+pub(crate) fn temporary_of(id: &str, place: &Path) -> OsString {
+    let digest = crate::Digest::of(&[id.as_bytes(), b"\0", place.as_os_str().as_bytes()].concat());
+    hidden(place.file_name().unwrap_or_default(), digest)
+}
+
 /// A name that nothing has, for a file that will be renamed.
 pub(crate) fn temporary_name(name: &OsStr) -> OsString {
     use std::sync::atomic::{AtomicU64, Ordering};
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let time = crate::state::Time::now();
     let salt = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed), time.0, time.1);
-    let digest = crate::Digest::of(format!("{salt:?}").as_bytes()).to_string();
+    hidden(name, crate::Digest::of(format!("{salt:?}").as_bytes()))
+}
+
+fn hidden(name: &OsStr, digest: crate::Digest) -> OsString {
     let mut temporary = OsString::from(".");
     // The whole must stay under 255 bytes.
     temporary.push(OsStr::from_bytes(&name.as_bytes()[..name.len().min(200)]));
     temporary.push(".theseus-");
-    temporary.push(&digest[..16]);
+    temporary.push(&digest.to_string()[..16]);
     temporary
 }

@@ -7,13 +7,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::AtFlags;
+
 use crate::digest::Digest;
 use crate::durable::Dirty;
 use crate::error::{At, Error, Result};
 use crate::exact;
 use crate::history;
 use crate::journal::{self, Entry, Left};
-use crate::place::Place;
+use crate::place::{Place, temporary_of};
 use crate::record::{Cause, DirTime, FORMAT, Layer, Opaque, Run, Step};
 use crate::recorder::Keep;
 use crate::restore::{self, Hands, Target};
@@ -142,9 +144,6 @@ impl Undone {
 
     /// After a power cut: names that appeared in a directory, and whose entries were lost.
     fn add_appeared(&mut self, begin: &journal::Begin) -> Result<()> {
-        if begin.boot == journal::boot_id() {
-            return Ok(());
-        }
         let booted = boot_time();
         for (dir, names) in &self.listings {
             let Some(place) = Place::recorded(&dir.join("_"))? else { continue };
@@ -191,7 +190,10 @@ fn put_back(state_dir: &Path, left: &mut Left) -> Result<Interrupted> {
     let Left { begin, damaged, .. } = left;
     let store = Store::new(state_dir);
     let mut undone = Undone::of(entries);
-    undone.add_appeared(begin)?;
+    if begin.boot != journal::boot_id() {
+        undone.add_appeared(begin)?;
+        store.remove_lost(begin.at)?;
+    }
     let taken = changed_by_others(state_dir, begin.base)?;
     let mut interrupted = Interrupted {
         run: begin.run.clone(),
@@ -205,6 +207,7 @@ fn put_back(state_dir: &Path, left: &mut Left) -> Result<Interrupted> {
     let (causes, mut targets): (Vec<usize>, Vec<Target>) = own.into_iter().unzip();
     restore::agree(&mut targets);
     remove_temporaries(&undone.temporaries)?;
+    remove_temporaries_beside(&targets, &begin.id)?;
     for path in restore::foreign(&targets)? {
         targets.push(Target::gone(path));
     }
@@ -217,7 +220,12 @@ fn put_back(state_dir: &Path, left: &mut Left) -> Result<Interrupted> {
         undone.dirs.entry(dir.path).or_insert(dir.before);
     }
     restore::sort(&mut targets);
-    let mut hands = Recovering { linked: undone.linked, uses: uses(&targets), dirty: Dirty::default() };
+    let mut hands = Recovering {
+        id: begin.id.clone(),
+        linked: undone.linked,
+        uses: uses(&targets),
+        dirty: Dirty::default(),
+    };
     interrupted.restored = restore::bring(&targets, &store, &mut hands)?;
     for (path, time) in &undone.dirs {
         exact::set_dir_mtime(path, *time)?;
@@ -255,6 +263,20 @@ fn remove_temporaries(paths: &[PathBuf]) -> Result<()> {
                 return Err(e).at("remove", path);
             }
             _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Those of the run, and those of a recovery that was itself interrupted.
+fn remove_temporaries_beside(targets: &[Target], id: &str) -> Result<()> {
+    for target in targets {
+        let Some(place) = Place::recorded(&target.path)? else { continue };
+        let name = temporary_of(id, place.path());
+        // Looked at first: a read-only file system would refuse even where there is nothing.
+        if rustix::fs::statat(place.dir(), &name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
+            rustix::fs::unlinkat(place.dir(), &name, AtFlags::empty())
+                .at("remove", &place.dir_path().join(&name))?;
         }
     }
     Ok(())
@@ -354,6 +376,7 @@ fn remove_unfinished(state_dir: &Path) -> Result<()> {
 }
 
 struct Recovering {
+    id: String,
     linked: HashSet<Digest>,
     uses: HashMap<Digest, usize>,
     dirty: Dirty,
@@ -369,8 +392,11 @@ impl Hands for Recovering {
     fn secure(&mut self) -> Result<()> {
         Ok(())
     }
-    fn temporary(&mut self, _: PathBuf) -> Result<()> {
-        Ok(())
+    fn id(&self) -> &str {
+        &self.id
+    }
+    fn may_write_over(&self) -> bool {
+        true
     }
     fn changed(&mut self, path: &Path, _: Option<Digest>) -> Result<()> {
         self.dirty.file(path);

@@ -14,7 +14,7 @@ use crate::differ::{differences, look_beside};
 use crate::digest::Digest;
 use crate::error::{At, Result};
 use crate::exact;
-use crate::place::{Place, temporary_name};
+use crate::place::{Place, temporary_of};
 use crate::recorder::Keep;
 use crate::state::{self, Ident, Kind, PathState, Time};
 use crate::store::Store;
@@ -45,7 +45,11 @@ pub(crate) trait Hands {
     fn announce_absent(&mut self, path: &Path) -> Result<()>;
     /// All that was announced is durable.
     fn secure(&mut self) -> Result<()>;
-    fn temporary(&mut self, path: PathBuf) -> Result<()>;
+    /// Of the journal by which a temporary file is found again.
+    fn id(&self) -> &str;
+    /// Whether a file may be written over when there is no room for a new one. Not where the old one could be kept by
+    /// a link to it.
+    fn may_write_over(&self) -> bool;
     /// It has changed. `digest`: of its new content.
     fn changed(&mut self, path: &Path, digest: Option<Digest>) -> Result<()>;
     /// Whether this object may be moved out of the store, instead of copied.
@@ -289,7 +293,7 @@ impl Work<'_> {
                 if let Some((now, _)) = &step.now {
                     exact::unlock(&place, now)?;
                 }
-                self.fill(&place, want, step.now.is_some())?;
+                self.fill(&place, want, step.now.as_ref())?;
             }
             Act::InPlace => {
                 let place = Place::open_recorded(path)?;
@@ -314,7 +318,7 @@ impl Work<'_> {
             return link(&leader, place, place.name());
         }
         let made = match &want.kind {
-            Kind::File { .. } => return self.fill(place, want, false),
+            Kind::File { .. } => return self.fill(place, want, None),
             Kind::Dir => rustix::fs::mkdirat(dir, name, Mode::RWXU),
             Kind::Symlink { target } => rustix::fs::symlinkat(target, dir, name),
             Kind::Fifo => device(FileType::Fifo, 0),
@@ -331,10 +335,14 @@ impl Work<'_> {
     }
 
     /// A file with this content, whole before it has its name.
-    fn fill(&mut self, place: &Place, want: &PathState, there: bool) -> Result<()> {
+    fn fill(&mut self, place: &Place, want: &PathState, now: Option<&(PathState, Ident)>) -> Result<()> {
         let path = place.path();
-        let name = temporary_name(place.name());
-        self.hands.temporary(place.dir_path().join(&name))?;
+        if self.let_go(want, now)? || self.move_back(place, want)? {
+            return Ok(());
+        }
+        // Another name of the inode may be in the store.
+        let own = now.is_some_and(|(_, ident)| ident.links == 1) && self.hands.may_write_over();
+        let name = temporary_of(self.hands.id(), path);
         let temporary =
             Place::inside(rustix::io::dup(place.dir()).at("open", path)?, place.dir_path(), &name);
         if let Some(leader) = self.leader_of(place, want) {
@@ -342,7 +350,7 @@ impl Work<'_> {
             link(&leader, place, &name)?;
         } else {
             match self.fill_temporary(&temporary, want) {
-                Err(error) if there && error.raw_os_error() == Some(Errno::NOSPC.raw_os_error()) => {
+                Err(error) if own && error.raw_os_error() == Some(Errno::NOSPC.raw_os_error()) => {
                     _ = rustix::fs::unlinkat(place.dir(), &name, AtFlags::empty());
                     return self.write_over(place, want);
                 }
@@ -359,19 +367,38 @@ impl Work<'_> {
         }
     }
 
+    /// It is as it was but for a second name, in the store: that one goes.
+    fn let_go(&mut self, want: &PathState, now: Option<&(PathState, Ident)>) -> Result<bool> {
+        let (Some(digest), Some((now, ident))) = (want.digest(), now) else { return Ok(false) };
+        let object = self.store.path(digest);
+        let only = want.group.is_none() && ident.links == 2 && inode(&object) == Some(ident.inode());
+        if !only || now.digest() != Some(digest) || !self.hands.may_move(digest) {
+            return Ok(false);
+        }
+        std::fs::remove_file(&object).at("remove", &object)?;
+        Ok(true)
+    }
+
+    /// The object itself becomes the file, in one step: at no time is the content under a name that nobody knows.
+    fn move_back(&mut self, place: &Place, want: &PathState) -> Result<bool> {
+        let Some(digest) = want.digest() else { return Ok(false) };
+        if self.leader_of(place, want).is_some() || !self.hands.may_move(digest) {
+            return Ok(false);
+        }
+        let object = Place::open(&self.store.path(digest))?;
+        if state::look_closely(&object)?.is_none_or(|(_, ident)| ident.links != 1) {
+            return Ok(false);
+        }
+        self.store.verify(digest)?;
+        exact::dress(&object, want)?;
+        match rustix::fs::renameat(object.dir(), object.name(), place.dir(), place.name()) {
+            Err(Errno::XDEV) => Ok(false),
+            other => other.map(|()| true).at("restore", place.path()),
+        }
+    }
+
     fn fill_temporary(&mut self, temporary: &Place, want: &PathState) -> Result<()> {
         let path = temporary.path();
-        if let Some(digest) = want.digest()
-            && self.hands.may_move(digest)
-        {
-            let object = Place::open(&self.store.path(digest))?;
-            if state::look_closely(&object)?.is_some_and(|(_, ident)| ident.links == 1) {
-                self.store.verify(digest)?;
-                exact::dress(&object, want)?;
-                return rustix::fs::renameat(object.dir(), object.name(), temporary.dir(), temporary.name())
-                    .at("restore", path);
-            }
-        }
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::RDWR | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(temporary.dir(), temporary.name(), flags, Mode::RUSR | Mode::WUSR)
             .at("create", path)?;

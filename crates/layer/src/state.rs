@@ -271,12 +271,21 @@ fn read_xattrs(path: &Path) -> BTreeMap<String, String> {
 }
 
 /// Give a new file the extended attributes of the one it replaces, as far as the file system and our rights go.
-pub(crate) fn copy_xattrs(to: &File, xattrs: &BTreeMap<String, String>) {
-    for (name, value) in xattrs {
-        if let Some(value) = unhex(value) {
-            _ = rustix::fs::fsetxattr(to, name.as_str(), &value, rustix::fs::XattrFlags::empty());
+pub(crate) fn copy_xattrs(to: &File, xattrs: &BTreeMap<String, String>) -> rustix::io::Result<()> {
+    use rustix::io::Errno;
+    // These two sign the old content.
+    for (name, value) in
+        xattrs.iter().filter(|(name, _)| !matches!(name.as_str(), "security.ima" | "security.evm"))
+    {
+        let Some(value) = unhex(value) else { continue };
+        let roots = name.starts_with("security.") || name.starts_with("trusted.");
+        match rustix::fs::fsetxattr(to, name.as_str(), &value, rustix::fs::XattrFlags::empty()) {
+            Err(Errno::NOTSUP) => {}
+            Err(Errno::PERM | Errno::ACCESS) if roots && !rustix::process::geteuid().is_root() => {}
+            other => other?,
         }
     }
+    Ok(())
 }
 
 /// Where a descriptor can be used as a path.

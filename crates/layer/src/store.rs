@@ -315,6 +315,24 @@ impl Store {
         Ok(())
     }
 
+    /// After a power cut: objects that came since then and whose content did not reach the disk. They were files that
+    /// the run had written itself, and would be taken for what they are not.
+    pub(crate) fn remove_lost(&self, since: crate::state::Time) -> Result<()> {
+        let mut lost = Vec::new();
+        self.each(|digest, form, path| {
+            let changed = std::fs::symlink_metadata(path).at("look at", path)?.ctime();
+            if form == Form::Plain && changed >= since.0 && !self.is_good(digest, path)? {
+                lost.push(path.to_owned());
+            }
+            Ok(())
+        })?;
+        lost.iter().try_for_each(|path| std::fs::remove_file(path).at("remove", path))
+    }
+
+    fn is_good(&self, digest: Digest, path: &Path) -> Result<bool> {
+        Ok(Digest::of_reader(File::open(path).at("open", path)?).at("read", path)? == digest)
+    }
+
     /// Objects that were being made when their maker died.
     pub(crate) fn remove_leftovers(&self) -> Result<()> {
         for path in list(&self.dir)? {

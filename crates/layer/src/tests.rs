@@ -9,6 +9,7 @@ use crate::*;
 
 mod property;
 mod snapshot;
+mod trouble;
 
 struct Room {
     dir: tempfile::TempDir,

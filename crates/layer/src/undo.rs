@@ -139,7 +139,8 @@ fn undo_with(recorder: &mut Recorder, options: &Options) -> Result<Report> {
         recorder.guard_dir(path)?;
     }
     recorder.secure()?;
-    let mut hands = Undoing { recorder, before: HashMap::new() };
+    let id = recorder.open()?.journal.id().to_owned();
+    let mut hands = Undoing { recorder, id, before: HashMap::new() };
     report.restored = restore::bring(&targets, &store, &mut hands)?;
     for group in targets.iter().filter_map(|t| t.want.as_ref()?.group) {
         if !hands.recorder.held.contains(&group) {
@@ -177,6 +178,7 @@ fn check_contents(targets: &[Target], store: &Store) -> Result<()> {
 
 struct Undoing<'a> {
     recorder: &'a mut Recorder,
+    id: String,
     before: HashMap<PathBuf, Option<PathState>>,
 }
 
@@ -193,8 +195,11 @@ impl Hands for Undoing<'_> {
     fn secure(&mut self) -> Result<()> {
         self.recorder.secure()
     }
-    fn temporary(&mut self, path: PathBuf) -> Result<()> {
-        self.recorder.announce_temporary(path)
+    fn id(&self) -> &str {
+        &self.id
+    }
+    fn may_write_over(&self) -> bool {
+        false
     }
     fn changed(&mut self, path: &Path, digest: Option<Digest>) -> Result<()> {
         let before = self.before.get(path).cloned().flatten();

@@ -132,6 +132,10 @@ impl Recorder {
             return Ok(());
         };
         let (after, ident) = self.look_after(&place, seen.before.as_ref(), seen.ident)?;
+        // A name that came and went must not come back after a power cut.
+        if seen.before.is_none() || seen.gone_kept {
+            self.dirty.dir(place.dir_path());
+        }
         if seen.before == after {
             return Ok(());
         }

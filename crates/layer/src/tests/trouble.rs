@@ -1,0 +1,211 @@
+//! Killed recoveries, full disks, power cuts: what the trials found once, made small.
+
+use std::collections::BTreeMap;
+use std::mem::MaybeUninit;
+
+use rustix::fs::inotify;
+
+use super::*;
+use crate::history::Options;
+use crate::place::temporary_of;
+
+/// The names that come and go in a directory meanwhile.
+fn names_during(dir: &Path, act: impl FnOnce()) -> Vec<String> {
+    let watch = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+    let wanted = inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
+    inotify::add_watch(&watch, dir, wanted).unwrap();
+    act();
+    let mut buffer = [MaybeUninit::uninit(); 4096];
+    let mut reader = inotify::Reader::new(&watch, &mut buffer);
+    let mut all = Vec::new();
+    while let Ok(event) = reader.next() {
+        all.extend(event.file_name().map(|name| name.to_str().unwrap().to_owned()));
+    }
+    all
+}
+
+fn undo_all(state: &Path, to: u64) -> Result<history::Report> {
+    history::undo(state, &Options { to, ..Options::default() }, Run::default())
+}
+
+#[test]
+fn a_recovery_moves_a_content_back_in_one_step() {
+    let room = Room::new();
+    std::fs::write(room.path("a"), "old").unwrap();
+    let mut recorder = room.recorder();
+    recorder.remove(&room.path("a")).unwrap();
+    drop(recorder);
+    let names = names_during(&room.path(""), || _ = history::recover(&room.state).unwrap());
+    assert_eq!(names, ["a"], "killed between two steps, it would be under a name that nobody knows");
+    assert_eq!(text(&room.path("a")), "old");
+}
+
+#[test]
+fn a_recovery_removes_what_one_before_it_was_making() {
+    let room = Room::new();
+    std::fs::write(room.path("a"), "old").unwrap();
+    let mut recorder = room.recorder();
+    // Nothing in its journal tells of a temporary file.
+    recorder.remove(&room.path("a")).unwrap();
+    let id = recorder.open().unwrap().journal.id().to_owned();
+    drop(recorder);
+    let temporary = room.path("a").with_file_name(temporary_of(&id, &room.path("a")));
+    std::fs::write(&temporary, "half").unwrap();
+    history::recover(&room.state).unwrap();
+    assert!(!temporary.exists() && text(&room.path("a")) == "old");
+}
+
+#[test]
+fn the_temporary_names_of_an_undo_follow_from_its_journal() {
+    let room = Room::new();
+    std::fs::write(room.path("a"), "old").unwrap();
+    let mut recorder = room.recorder();
+    recorder.write(&room.path("a"), &b"new"[..], &Attributes::default()).unwrap();
+    recorder.seal(false).unwrap();
+    let names = names_during(&room.path(""), || _ = undo_all(&room.state, 0).unwrap());
+    let id = history::read(&room.state, 2).unwrap().id;
+    assert_eq!(names, [temporary_of(&id, &room.path("a")).to_str().unwrap(), "a"]);
+}
+
+/// However few inodes are free: an undo that cannot make a new file fails, and never writes over what was just kept.
+#[test]
+fn an_undo_on_a_full_disk_is_all_or_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |program: &str, arguments: &[&str]| {
+        std::process::Command::new(program)
+            .args(arguments)
+            .arg(dir.path())
+            .output()
+            .is_ok_and(|o| o.status.success())
+    };
+    let mount = ["-t", "tmpfs", "-o", "size=8m,nr_inodes=64", "none"];
+    if !rustix::process::geteuid().is_root() || !run("mount", &mount) {
+        println!("SKIPPED an_undo_on_a_full_disk_is_all_or_nothing: needs the right to mount");
+        return;
+    }
+    let outcome = std::panic::catch_unwind(|| (0..14).map(|free| undo_with_free(dir.path(), free)).collect());
+    run("umount", &[]);
+    let done: Vec<bool> = outcome.unwrap();
+    assert!(done.contains(&true) && done.contains(&false), "both happened: {done:?}");
+}
+
+fn undo_with_free(fs: &Path, free: usize) -> bool {
+    let top = std::fs::canonicalize(fs).unwrap().join("top");
+    std::fs::create_dir(&top).unwrap();
+    let (a, state) = (top.join("a"), top.join("state"));
+    std::fs::write(&a, "old").unwrap();
+    let mut recorder = Recorder::new(state.clone(), Run::default());
+    recorder.write(&a, &b"new"[..], &Attributes::default()).unwrap();
+    recorder.seal(false).unwrap();
+    std::fs::create_dir(top.join("fill")).unwrap();
+    let fill = |i: usize| top.join(format!("fill/{i}"));
+    let made = (0..).find(|i| std::fs::write(fill(*i), "").is_err()).unwrap();
+    (made - free..made).for_each(|i| std::fs::remove_file(fill(i)).unwrap());
+    let done = undo_all(&state, 0).is_ok();
+    std::fs::remove_dir_all(top.join("fill")).unwrap();
+    history::recover(&state).unwrap();
+    let now = if done { "old" } else { "new" };
+    assert_eq!(text(&a), now, "{free} free");
+    if done {
+        undo_all(&state, 1).unwrap();
+        assert_eq!(text(&a), "new", "what the undo kept is whole; {free} free");
+    }
+    assert!(store::check(&state).unwrap().is_good());
+    std::fs::remove_dir_all(top).unwrap();
+    done
+}
+
+#[test]
+fn an_attribute_that_cannot_be_kept_is_an_error() {
+    let file = tempfile::tempfile().unwrap();
+    let copy = |name: &str| state::copy_xattrs(&file, &BTreeMap::from([(name.to_owned(), "31".to_owned())]));
+    assert!(copy(&format!("user.{}", "l".repeat(300))).is_err());
+    // The file system has none of this kind.
+    copy("nonsense.a").unwrap();
+    copy("security.ima").unwrap();
+}
+
+#[test]
+fn after_a_power_cut_a_lost_content_is_not_kept() {
+    let room = Room::new();
+    let a = room.path("a");
+    std::fs::write(&a, "old").unwrap();
+    let mut recorder = room.recorder();
+    recorder.write(&a, &b"first"[..], &Attributes::default()).unwrap();
+    recorder.write(&a, &b"second"[..], &Attributes::default()).unwrap();
+    drop(recorder);
+    let store = store::Store::new(&room.state);
+    let lost = Digest::of(b"first");
+    std::fs::write(store.path(lost), [0; 5]).unwrap();
+    journal::pretend_power_cut(&room.state.join("journal"));
+    history::recover(&room.state).unwrap();
+    assert_eq!(text(&a), "old");
+    assert!(store::check(&room.state).unwrap().is_good());
+    assert!(!store.has(lost));
+}
+
+/// A name that comes and goes, in a directory of its own.
+fn come_and_go(recorder: &mut Recorder, path: &Path) {
+    recorder.foresee(path, Touch::New).unwrap();
+    std::fs::write(path, "x").unwrap();
+    recorder.foresee(path, Touch::NameGoes).unwrap();
+    std::fs::remove_file(path).unwrap();
+    recorder.settle_watched().unwrap();
+}
+
+#[test]
+fn names_that_came_and_went_are_made_durable() {
+    let room = Room::new();
+    std::fs::create_dir(room.path("d")).unwrap();
+    let mut recorder = room.recorder();
+    come_and_go(&mut recorder, &room.path("d/x"));
+    assert!(recorder.dirty.has_dir(&room.path("d")));
+}
+
+#[test]
+fn redo_gives_directories_their_times_again() {
+    let room = Room::new();
+    std::fs::create_dir(room.path("d")).unwrap();
+    let mut recorder = room.recorder();
+    come_and_go(&mut recorder, &room.path("d/x"));
+    recorder.write(&room.path("a"), &b"a"[..], &Attributes::default()).unwrap();
+    recorder.seal(false).unwrap();
+    let after = observe(&room.path("d")).unwrap();
+    undo_all(&room.state, 0).unwrap();
+    assert_ne!(observe(&room.path("d")).unwrap(), after);
+    undo_all(&room.state, 1).unwrap();
+    assert_eq!(observe(&room.path("d")).unwrap(), after);
+}
+
+/// What the witness tells when a name made in the run is written: every name of the inode that it knows.
+#[test]
+fn a_file_that_is_written_through_a_new_name_is_put_back() {
+    let room = Room::new();
+    let (a, x) = (room.path("a"), room.path("x"));
+    std::fs::write(&a, "old").unwrap();
+    let before = observe(&a).unwrap();
+    let mut recorder = room.recorder();
+    recorder.foresee(&a, Touch::Metadata).unwrap();
+    recorder.foresee(&x, Touch::New).unwrap();
+    std::fs::hard_link(&a, &x).unwrap();
+    [&a, &x].into_iter().for_each(|name| recorder.foresee(name, Touch::Content).unwrap());
+    std::fs::write(&x, "new").unwrap();
+    recorder.settle_watched().unwrap();
+    recorder.seal(false).unwrap();
+    assert_eq!(undo_all(&room.state, 0).unwrap().conflicts, []);
+    assert!(observe(&a).unwrap() == before && !x.exists());
+}
+
+#[test]
+fn a_journal_without_a_beginning_says_what_to_do() {
+    let room = Room::new();
+    let mut recorder = room.recorder();
+    recorder.write(&room.path("a"), &b"a"[..], &Attributes::default()).unwrap();
+    drop(recorder);
+    let journal = room.state.join("journal");
+    let mut bytes = std::fs::read(&journal).unwrap();
+    bytes[3] ^= 1;
+    std::fs::write(&journal, bytes).unwrap();
+    let error = history::recover(&room.state).unwrap_err().to_string();
+    assert!(error.contains("look at it, then move it away"), "{error}");
+}
