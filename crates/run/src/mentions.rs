@@ -13,6 +13,9 @@ const TELLING: &[&str] =
 const IN_CONDITIONS: &[&str] =
     &["inventory_hostname", "groups", "group_names", "ansible_hostname", "ansible_fqdn", "ansible_host"];
 
+/// Arguments that are expressions without braces: of `assert` and `debug`.
+const EXPRESSIONS: &[&str] = &["that", "var"];
+
 #[derive(Default)]
 pub(crate) struct Mentions {
     /// By the task's address: tasks live as long as the run.
@@ -52,11 +55,11 @@ fn mentions(engine: &Engine, task: &Task) -> bool {
     }
     let loops = task.loop_.iter().map(|l| &l.items);
     let vars = task.keywords.vars.iter().flat_map(|layer| layer.vars.values());
-    task.args
-        .values()
-        .chain(loops)
-        .chain(vars)
-        .any(|value| names(engine, value, false).iter().any(|n| TELLING.contains(&n.as_str())))
+    let tells = |value: &Value, expression: bool| {
+        names(engine, value, expression).iter().any(|n| TELLING.contains(&n.as_str()))
+    };
+    task.args.iter().any(|(name, value)| tells(value, EXPRESSIONS.contains(&name.as_ref())))
+        || loops.chain(vars).any(|value| tells(value, false))
 }
 
 /// The variables that a value's templates mention.
