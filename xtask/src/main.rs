@@ -18,7 +18,7 @@ const USAGE: &str = "\
 cargo xtask COMMAND
 
   setup                         install what the tests need (as root: Debian packages; the real ansible-core in a virtual environment)
-  test                          setup, build, all tests, the conformance suite; ends with `N passed, N failed, N skipped`
+  test                          setup, build, all tests, the trials, the conformance suite; ends with `N passed, N failed, N skipped`
   conformance [NAME…] [--keep]  the playbooks of tests/conformance with the real ansible-core and with Theseus, compared
       --oracle-only             only the real ansible-core: remember its results, or compare it with what is remembered
       --fresh                   do not use remembered results of the real ansible-core

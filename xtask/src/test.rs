@@ -1,4 +1,4 @@
-//! All tests of the workspace, then the conformance suite, then one closing line.
+//! All tests of the workspace, the trials of crashes, then the conformance suite, then one closing line.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
@@ -7,12 +7,13 @@ use std::process::{ExitCode, Stdio};
 use anyhow::{Context, Result};
 
 use crate::tally::Tally;
-use crate::{conformance, setup, shell};
+use crate::{conformance, setup, shell, trials};
 
 pub(crate) fn run() -> Result<ExitCode> {
     setup::run()?;
     shell::run(shell::cargo().args(["build", "--workspace", "--all-targets"]))?;
     let mut tally = cargo_test()?;
+    tally.add(trials::run(&[])?);
     tally.add(conformance::run(&conformance::Options::default())?);
     Ok(tally.conclude())
 }

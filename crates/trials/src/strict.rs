@@ -32,7 +32,7 @@ pub(crate) struct Strict {
     /// Every class of sync that the subject itself made.
     pub(crate) classes: BTreeSet<String>,
     pub(crate) left_out: usize,
-    /// Stricter still: each directory of the store is durable by its own sync alone.
+    /// Stricter still, as POSIX is: names in a directory of the store are durable by its own sync alone.
     pub(crate) each_directory: bool,
 }
 
@@ -96,12 +96,9 @@ impl Strict {
             }
             return;
         }
-        let path = path.clone();
         if metadata.is_dir() {
+            let path = path.clone();
             self.names.insert(path.clone(), entries(&path));
-        }
-        if call.number != libc::SYS_fdatasync {
-            self.name_is_durable(&path);
         }
     }
 
@@ -123,19 +120,6 @@ impl Strict {
                 && let Ok(bytes) = fs::read(&path)
             {
                 self.synced.insert(metadata.ino(), bytes);
-            }
-        }
-    }
-
-    /// A synced file or directory is found again, by its own name and those above it.
-    fn name_is_durable(&mut self, path: &Path) {
-        let state = self.ground.state();
-        for path in path.ancestors().take_while(|path| path.starts_with(&state)) {
-            let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return };
-            let Ok(metadata) = fs::symlink_metadata(path) else { continue };
-            self.names.entry(dir.to_owned()).or_default().insert(name.to_owned(), metadata.ino());
-            if metadata.is_dir() {
-                self.names.entry(path.to_owned()).or_default();
             }
         }
     }
@@ -165,12 +149,25 @@ impl Strict {
         if !known {
             return if state.exists() { fs::remove_dir_all(state) } else { Ok(()) };
         }
-        let mut dirs: Vec<&PathBuf> = self.names.keys().filter(|dir| dir.starts_with(state)).collect();
+        let named = |dir: &Path| {
+            let names = dir.parent().and_then(|parent| self.names.get(parent));
+            names.zip(dir.file_name()).is_some_and(|(names, name)| names.contains_key(name))
+        };
+        // Without its own name, a directory is lost with all that is in it.
+        let found = |dir: &Path| dir.ancestors().take_while(|dir| dir.starts_with(state)).all(named);
+        let mut dirs: Vec<&PathBuf> =
+            self.names.keys().filter(|dir| dir.starts_with(state) && found(dir)).collect();
         dirs.sort();
         for dir in dirs {
             fs::create_dir_all(dir)?;
             fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
             self.names_back(dir)?;
+        }
+        // Those that were never synced themselves have no names at all.
+        for dir in directories(state).iter().rev().filter(|dir| !self.names.contains_key(*dir)) {
+            fs::remove_dir_all(dir)?;
+            fs::create_dir(dir)?;
+            fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
         }
         Ok(())
     }
