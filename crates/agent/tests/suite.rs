@@ -4,6 +4,7 @@
 mod becoming;
 mod files;
 mod host;
+mod recorded;
 mod serving;
 mod system;
 mod watched;

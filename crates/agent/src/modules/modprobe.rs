@@ -26,7 +26,9 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     let loaded = is_loaded(&name);
     let present = state == "present";
     let mut changed = loaded != present;
-    if changed && !task.check {
+    if changed && task.check && present {
+        would_load(task, &name, &params)?;
+    } else if changed && !task.check {
         load_or_unload(task, &name, &params, present)?;
     }
     changed |= match args.str("persistent") {
@@ -56,6 +58,14 @@ fn is_loaded(name: &str) -> bool {
             .map(|f| kernel_name(f.to_string_lossy().split(".ko").next().unwrap_or("")))
     };
     builtin.unwrap_or_default().lines().any(|line| file(line).as_deref() == Some(&wanted))
+}
+
+/// A module that does not exist is found out in check mode, too.
+fn would_load(task: &Task<'_>, name: &str, params: &str) -> Result<(), Failure> {
+    let words = crate::words::split(params)?;
+    let mut argv = vec!["modprobe", "-n", "--first-time", name];
+    argv.extend(words.iter().map(String::as_str));
+    children::expect(children::ask(task, &argv)?).map(drop)
 }
 
 fn load_or_unload(task: &mut Task<'_>, name: &str, params: &str, present: bool) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use catalog::{Arg, Args, ModuleSpec};
+use serde_json::json;
 
 use crate::files;
 use crate::module::{Failure, Module, Outcome, Task};
@@ -65,7 +66,7 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
         file.write(task, &after, Some(0o644))?;
     }
     let outcome = Outcome::changed(changed).with("msg", line).with_some("backup_file", backup);
-    Ok(outcome.diff(file.diff(&after)))
+    Ok(outcome.diff(json!({"before": file.text(), "after": after})))
 }
 
 fn is_unlimited(value: &str) -> bool {

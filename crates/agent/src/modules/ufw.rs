@@ -197,7 +197,10 @@ impl Firewall {
 
     fn rule(&mut self, task: &mut Task<'_>, args: &Args, before: &Seen) -> Result<bool, Failure> {
         if args.str("direction").is_some_and(|d| !matches!(d, "in" | "out")) {
-            return Err("For rules, direction must be one of \"in\" and \"out\", or direction must not be specified.".into());
+            return Err(
+                "For rules, direction must be one of \"in\" and \"out\", or direction must not be specified."
+                    .into(),
+            );
         }
         if !args.bool("route") && args.has("interface_in") && args.has("interface_out") {
             return Err("Only route rules can combine interface_in and interface_out".into());

@@ -1,0 +1,54 @@
+//! What the reference's own modules returned and left behind, recorded; ours must do the same. Here for modules
+//! of collections, which ansible-core alone does not have.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+
+use catalog::Json;
+use serde::Deserialize;
+
+use crate::host::Host;
+
+#[derive(Deserialize)]
+struct Recording {
+    tasks: Vec<Recorded>,
+    /// Mode and content of every file in the end.
+    files: BTreeMap<String, (String, String)>,
+}
+
+#[derive(Deserialize)]
+struct Recorded {
+    task: String,
+    module: String,
+    args: Json,
+    check: bool,
+    result: Json,
+}
+
+#[test]
+fn modules_of_collections_do_as_recorded() {
+    let recording: Recording = serde_json::from_str(include_str!("recorded/files.json")).unwrap();
+    let mut host = Host::new();
+    for dir in ["repos", "sudoers.d"] {
+        std::fs::create_dir(host.path(dir)).unwrap();
+    }
+    for recorded in recording.tasks {
+        let Recorded { task, module, args, check, result } = recorded;
+        let got = match (module.as_str(), args.get("content"), args.get("dest").and_then(Json::as_str)) {
+            // What an action of the controller does, done here.
+            ("ansible.builtin.copy", Some(Json::String(text)), Some(dest)) => {
+                host.put(dest.trim_start_matches("W/"), text);
+                continue;
+            }
+            _ if check => host.check(&module, args.clone()),
+            _ => host.run(&module, args.clone()),
+        };
+        host.compare(&got, &result, &format!("{module} ({task})"), &args);
+    }
+    for (name, (mode, content)) in recording.files {
+        let meta = std::fs::metadata(host.path(&name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert_eq!(format!("{:04o}", meta.mode() & 0o7777), mode, "{name}");
+        assert_eq!(host.get(&name), content, "{name}");
+    }
+    host.bye();
+}
