@@ -25,6 +25,10 @@ impl Recorder {
             let head = history::head(&self.dir)?;
             return Ok(Sealed { generation: (head > 0).then_some(head), made: false });
         }
+        if let Some(open) = &self.open {
+            // Kept by a link: the content may be one that this very run wrote.
+            self.linked.values().for_each(|digest| self.dirty.file(&open.store.path(*digest)));
+        }
         self.dirty.sync()?;
         for digest in std::mem::take(&mut self.linked).into_values() {
             self.separate(digest)?;
