@@ -6,7 +6,7 @@ use catalog::{Json, Map};
 use serde_json::json;
 
 use crate::arguments::Diff;
-use crate::commands::effect::{self, Change, Question};
+use crate::commands::effect::{self, Change, Question, is_secret};
 use crate::report::{self, Output, Style};
 use crate::setup::{Base, Problem};
 
@@ -88,7 +88,8 @@ fn print(asked: &Diff, left: &Map, right: &Map, style: Style) -> bool {
             continue;
         }
         found = true;
-        let change = Change { host: &asked.after, path: &path, before, after, cause: None, secret: false };
+        let secret = is_secret(before) || is_secret(after);
+        let change = Change { host: &asked.after, path: &path, before, after, cause: None, secret };
         if style.output == Output::Json {
             report::json_line(change.json());
         } else {

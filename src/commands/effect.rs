@@ -243,6 +243,11 @@ fn text(value: &Json) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
+/// Whether a state's content is one that nobody shows.
+pub(crate) fn is_secret(state: &Json) -> bool {
+    state["secret"] == true
+}
+
 /// The path of a step: text, or bytes that are none.
 pub(crate) fn path_of(value: &Json) -> String {
     match value["hex"].as_str() {

@@ -4,7 +4,7 @@ use catalog::{Json, Map};
 use serde_json::json;
 
 use crate::arguments::Show;
-use crate::commands::effect::{self, Change, Question, path_of};
+use crate::commands::effect::{self, Change, Question, is_secret, path_of};
 use crate::report::{self, Output, Style};
 
 pub(crate) fn show(asked: &Show, style: Style, command: &str) -> u8 {
@@ -52,7 +52,7 @@ fn print(host: &str, answer: &Map, names: bool, style: Style) {
             before: &step["before"],
             after: &step["after"],
             cause: Some(words(cause)),
-            secret: cause["no_log"] == true || step["secret"] == true,
+            secret: cause["no_log"] == true || is_secret(&step["before"]) || is_secret(&step["after"]),
         };
         if style.output == Output::Json {
             report::json_line(change.json());

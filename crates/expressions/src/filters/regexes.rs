@@ -100,7 +100,11 @@ pub(super) fn escape(_: &Run<'_>, value: &Value, args: Args) -> Result<Value, Er
     let special: &str = match text_or(kind, "python")?.as_str() {
         "python" => "()[]{}?*+-|^$\\.&~# \t\n\r\x0b\x0c",
         "posix_basic" => "].[*^$\\",
-        other => return Err(Error::new(format!("Regex type ({other}) not yet implemented"))),
+        other => {
+            return Err(Error::new(format!(
+                "Regex type ({other}) is not known: there are python and posix_basic"
+            )));
+        }
     };
     let mut out = String::new();
     for c in text_of(value)?.chars() {
