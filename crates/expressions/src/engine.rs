@@ -1,10 +1,11 @@
 //! The engine: templates and expressions in, values out. Compiled templates are kept by their text.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+use indexmap::{Equivalent, IndexMap};
 use parking_lot::RwLock;
 
 use crate::ast::{Expr, Template};
@@ -65,7 +66,7 @@ impl Default for Options {
 const KEPT: usize = 4096;
 const SHELVES: usize = 16;
 
-type Shelf<K, T> = RwLock<HashMap<K, Arc<T>>>;
+type Shelf<K, T> = RwLock<IndexMap<K, Arc<T>, RandomState>>;
 
 /// Compiled things by their text, on several shelves so that threads seldom meet.
 struct Cache<K, T> {
@@ -73,14 +74,18 @@ struct Cache<K, T> {
     hasher: RandomState,
 }
 
-impl<K: std::hash::Hash + Eq, T> Cache<K, T> {
+impl<K: Hash + Eq, T> Cache<K, T> {
     fn new() -> Self {
-        Self { shelves: std::array::from_fn(|_| RwLock::default()), hasher: RandomState::new() }
+        Self { shelves: std::array::from_fn(|_| RwLock::default()), hasher: RandomState::default() }
     }
 
-    fn shelf<Q: std::hash::Hash + ?Sized>(&self, key: &Q) -> &Shelf<K, T> {
+    fn shelf<Q: Hash + ?Sized>(&self, key: &Q) -> &Shelf<K, T> {
         let hash = self.hasher.hash_one(key);
         &self.shelves[usize::try_from(hash % SHELVES as u64).unwrap_or(0)]
+    }
+
+    fn find<Q: Hash + Equivalent<K> + ?Sized>(&self, key: &Q) -> Option<Arc<T>> {
+        self.shelf(key).read().get(key).cloned()
     }
 
     fn keep(&self, key: K, value: &Arc<T>) {
@@ -89,6 +94,39 @@ impl<K: std::hash::Hash + Eq, T> Cache<K, T> {
             shelf.clear();
         }
         shelf.insert(key, Arc::clone(value));
+    }
+}
+
+/// A template file in the cache: its place, its text and how it is read.
+#[derive(PartialEq, Eq)]
+struct FileKey {
+    path: Arc<Path>,
+    source: Arc<str>,
+    options: Options,
+}
+
+/// The same for looking it up, without copies. Options are compared, but seldom differ: they are no part of the hash.
+struct FileLook<'a> {
+    path: &'a Path,
+    source: &'a str,
+    options: &'a Options,
+}
+
+impl Hash for FileLook<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.source.hash(state);
+    }
+}
+
+impl Hash for FileKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.source.hash(state);
+    }
+}
+
+impl Equivalent<FileKey> for FileLook<'_> {
+    fn equivalent(&self, key: &FileKey) -> bool {
+        *self.source == *key.source && self.path == &*key.path && *self.options == key.options
     }
 }
 
@@ -102,7 +140,7 @@ pub struct Engine {
     options: Options,
     strings: Cache<Arc<str>, Template>,
     expressions: Cache<Arc<str>, Expression>,
-    files: Cache<(Arc<Path>, Arc<str>, Options), Template>,
+    files: Cache<FileKey, Template>,
     /// Where expressions stand that belong to no template. They define no names, so all share it.
     bare: Env,
 }
@@ -258,7 +296,7 @@ impl Engine {
         };
         let template = self.file(path, body, &options).map_err(shift)?;
         let run = Run::new(self, context, &options, None, template.mutates);
-        let mut text = run.render_text(&template).map_err(|error| shift(error.at(&start)))?;
+        let mut text = run.render_text(&template, body.len()).map_err(|error| shift(error.at(&start)))?;
         if options.keep_trailing_newline {
             text.push_str(&lost_newlines(body, &text, &options.newline_sequence));
         }
@@ -291,8 +329,8 @@ impl Engine {
 
     fn string(&self, source: &Str) -> Result<Arc<Template>, Error> {
         let text = source.as_str();
-        if let Some(found) = self.strings.shelf(text).read().get(text) {
-            return Ok(Arc::clone(found));
+        if let Some(found) = self.strings.find(text) {
+            return Ok(found);
         }
         let parsed = parser::template(text, &self.options, None);
         let compiled =
@@ -303,8 +341,8 @@ impl Engine {
 
     fn expression(&self, source: &Str) -> Result<Arc<Expression>, Error> {
         let text = source.as_str();
-        if let Some(found) = self.expressions.shelf(text).read().get(text) {
-            return Ok(Arc::clone(found));
+        if let Some(found) = self.expressions.find(text) {
+            return Ok(found);
         }
         let parsed = parser::expression(text, &self.options);
         let (expr, mutates) =
@@ -315,11 +353,11 @@ impl Engine {
     }
 
     pub(crate) fn file(&self, path: &Path, source: &str, options: &Options) -> Result<Arc<Template>, Error> {
-        let path: Arc<Path> = Arc::from(path);
-        let key = (Arc::clone(&path), Arc::from(source), options.clone());
-        if let Some(found) = self.files.shelf(&key).read().get(&key) {
-            return Ok(Arc::clone(found));
+        if let Some(found) = self.files.find(&FileLook { path, source, options }) {
+            return Ok(found);
         }
+        let path: Arc<Path> = Arc::from(path);
+        let key = FileKey { path: Arc::clone(&path), source: Arc::from(source), options: options.clone() };
         let parsed = parser::template(source, options, Some(Arc::clone(&path)));
         let compiled =
             parsed.map_err(|SyntaxError { error, pos }| error.at(&Origin::new(path, pos.line, pos.column)));
@@ -339,8 +377,9 @@ impl Run<'_> {
         result
     }
 
-    fn render_text(&self, template: &Arc<Template>) -> Result<String, Error> {
-        let mut out = Output::default();
+    /// `expected`: about how long the text will be.
+    fn render_text(&self, template: &Arc<Template>, expected: usize) -> Result<String, Error> {
+        let mut out = Output::text(expected);
         let root = Scope::root(true);
         let unit = self.template(template, Arc::clone(&root), &mut out);
         let result = unit.and_then(|_| out.finish_text());

@@ -8,9 +8,12 @@ use crate::error::Error;
 const MARK: &str = "#jinja2:";
 
 /// The options that count, the text after the header, and how many lines the header took.
-pub(crate) fn read<'a>(source: &'a str, options: &Options) -> Result<(Options, &'a str, u32), Error> {
+pub(crate) fn read<'a>(
+    source: &'a str,
+    options: &'a Options,
+) -> Result<(Cow<'a, Options>, &'a str, u32), Error> {
+    let Some(rest) = source.strip_prefix(MARK) else { return Ok((Cow::Borrowed(options), source, 0)) };
     let mut options = options.clone();
-    let Some(rest) = source.strip_prefix(MARK) else { return Ok((options, source, 0)) };
     let (line, body) = rest.split_once('\n').unwrap_or((rest, ""));
     for pair in line.trim_end_matches('\r').split(',') {
         let Some((key, value)) = pair.split_once(':') else {
@@ -21,7 +24,7 @@ pub(crate) fn read<'a>(source: &'a str, options: &Options) -> Result<(Options, &
         };
         set(&mut options, key.trim(), value.trim())?;
     }
-    Ok((options, body, 1))
+    Ok((Cow::Owned(options), body, 1))
 }
 
 fn set(options: &mut Options, key: &str, value: &str) -> Result<(), Error> {

@@ -16,6 +16,11 @@ pub(crate) struct Output {
 }
 
 impl Output {
+    /// For what becomes text whatever it is.
+    pub(crate) fn text(capacity: usize) -> Self {
+        Self { text: String::with_capacity(capacity), several: true, ..Self::default() }
+    }
+
     pub(crate) fn data(&mut self, text: &Arc<str>) -> Result<(), Error> {
         if self.several {
             self.text.push_str(text);

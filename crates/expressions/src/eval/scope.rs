@@ -1,6 +1,7 @@
 //! Names that a template has defined.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
 
@@ -8,6 +9,8 @@ use crate::value::Value;
 
 /// One level of names.
 pub(crate) struct Scope {
+    /// Most scopes stay empty: they are asked without the lock.
+    used: AtomicBool,
     names: RwLock<Vec<(Arc<str>, Value)>>,
     parent: Option<Arc<Scope>>,
     /// Names that are found nowhere are asked of the context (not so in imports `without context`).
@@ -16,11 +19,16 @@ pub(crate) struct Scope {
 
 impl Scope {
     pub(crate) fn root(sees_context: bool) -> Arc<Self> {
-        Arc::new(Self { names: RwLock::default(), parent: None, sees_context })
+        Arc::new(Self { used: AtomicBool::new(false), names: RwLock::default(), parent: None, sees_context })
     }
     pub(crate) fn child(parent: &Arc<Scope>) -> Arc<Self> {
         let sees_context = parent.sees_context;
-        Arc::new(Self { names: RwLock::default(), parent: Some(Arc::clone(parent)), sees_context })
+        Arc::new(Self {
+            used: AtomicBool::new(false),
+            names: RwLock::default(),
+            parent: Some(Arc::clone(parent)),
+            sees_context,
+        })
     }
     pub(crate) fn get(&self, name: &str) -> Option<Value> {
         let mut scope = self;
@@ -33,6 +41,9 @@ impl Scope {
     }
     /// Defined on this very level.
     pub(crate) fn own(&self, name: &str) -> Option<Value> {
+        if !self.used.load(Ordering::Acquire) {
+            return None;
+        }
         let names = self.names.read();
         names.iter().rev().find(|(own, _)| **own == *name).map(|(_, value)| value.clone())
     }
@@ -42,6 +53,7 @@ impl Scope {
             Some((_, slot)) => std::mem::replace(slot, value),
             None => {
                 names.push((Arc::clone(name), value));
+                self.used.store(true, Ordering::Release);
                 return;
             }
         };

@@ -4,6 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use indexmap::{Equivalent, IndexMap};
 use parking_lot::RwLock;
 
@@ -21,9 +22,12 @@ pub struct List {
     pub resolver: Option<Arc<dyn Resolve>>,
 }
 
-/// A dict in insertion order. `resolver` as in [`List`].
+/// What a dict holds, in insertion order.
+pub(crate) type Entries = IndexMap<Key, Value, RandomState>;
+
+/// A dict. `resolver` as in [`List`].
 pub struct Dict {
-    pub entries: RwLock<IndexMap<Key, Value>>,
+    pub entries: RwLock<Entries>,
     pub resolver: Option<Arc<dyn Resolve>>,
 }
 

@@ -35,7 +35,7 @@ impl Value {
                 }))
             }
             Value::Dict(dict) => {
-                let mut copy = indexmap::IndexMap::with_capacity(dict.len());
+                let mut copy = super::containers::Entries::default();
                 for (key, value) in dict.raw_items() {
                     copy.insert(super::Key(key), value.deep_copy()?);
                 }
