@@ -129,10 +129,9 @@ pub fn validate(task: &Task<'_>, command: &str, content: &[u8]) -> Result<(), Fa
     if !command.contains("%s") {
         return Err(Failure::new(format!("validate must contain %s: {command}")));
     }
-    let dir = temporary_dir()?;
-    let file = dir.path().join("content");
-    // A scratch file for the validator, not part of the host's configuration.
-    std::fs::write(&file, content).at("write", &file)?;
+    // For the validator, not part of the host's configuration.
+    let scratch = layer::Scratch::new()?;
+    let file = scratch.write("content", content)?;
     let words = crate::words::split(&command.replace("%s", &crate::words::quote(&file.to_string_lossy())))?;
     let (program, rest) = words.split_first().ok_or("validate is empty")?;
     let output = task.command(program).args(rest).output()?;
@@ -142,14 +141,6 @@ pub fn validate(task: &Task<'_>, command: &str, content: &[u8]) -> Result<(), Fa
     let (out, err) = (output.stdout_text(), output.stderr_text());
     let failure = Failure::new(format!("failed to validate: rc:{} error:{err}", output.rc));
     Err(failure.with("rc", output.rc).with("stdout", out).with("stderr", err))
-}
-
-/// A directory that only we can read, removed when it is dropped.
-pub fn temporary_dir() -> Result<tempfile::TempDir, Failure> {
-    tempfile::Builder::new()
-        .prefix("theseus-")
-        .tempdir()
-        .map_err(|e| Failure::new(format!("no temporary directory: {e}")))
 }
 
 /// Make a directory and those above it; each new one gets the attributes. Returns the ones made.

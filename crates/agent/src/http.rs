@@ -1,7 +1,7 @@
 //! HTTP and HTTPS for modules: names are looked up without the C library, certificates checked against the host's own bundle.
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use base64::Engine;
@@ -297,7 +297,12 @@ pub fn decode(text: &str) -> String {
 }
 
 /// Fetch into a scratch file.
-pub fn download(task: &Task<'_>, url: &str, to: &Path, validate_certs: bool) -> Result<(), Failure> {
+pub fn download(
+    task: &Task<'_>,
+    url: &str,
+    (scratch, name): (&layer::Scratch, &str),
+    validate_certs: bool,
+) -> Result<PathBuf, Failure> {
     let request = Request { validate_certs, timeout: Duration::from_secs(30), ..Request::get(url) };
     let mut response = request
         .send(task)
@@ -307,7 +312,7 @@ pub fn download(task: &Task<'_>, url: &str, to: &Path, validate_certs: bool) -> 
             format!("Failure downloading {url}, HTTP Error {}: {}", response.status, response.reason);
         return Err(Failure::new(message).with("status_code", response.status));
     }
-    let mut file = std::fs::File::create(to).at("create", to)?;
-    std::io::copy(&mut response.body, &mut file).at("write", to)?;
-    Ok(())
+    let (mut file, path) = scratch.create(name)?;
+    std::io::copy(&mut response.body, &mut file).at("write", &path)?;
+    Ok(path)
 }

@@ -2,7 +2,6 @@
 //! it is; `async_status` reads it.
 
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use std::time::Duration;
 
 use catalog::protocol::{Call, RunInfo};
 use catalog::{Json, Map};
-use layer::Recorder;
+use layer::{Notes, Recorder};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -28,11 +27,11 @@ struct Job {
     state_dir: PathBuf,
 }
 
-/// The result file of a job; `None`: no such name can be.
-pub(crate) fn results_file(state_dir: &Path, id: &str) -> Option<PathBuf> {
+/// The result file of a job, in the state directory; `None`: no such name can be.
+pub(crate) fn note(id: &str) -> Option<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     let good = !id.is_empty() && id.len() < 200 && !id.starts_with('.') && id.chars().all(plain);
-    good.then(|| state_dir.join("jobs").join(id))
+    good.then(|| format!("jobs/{id}"))
 }
 
 /// Start a call detached. The result is what Ansible returns at once for `async` tasks.
@@ -48,12 +47,9 @@ pub(crate) fn start(call: &Call, run: &RunInfo, state_dir: &Path) -> Map {
 
 fn launch(call: &Call, run: &RunInfo, state_dir: &Path) -> io::Result<Map> {
     let id = if call.async_id.is_empty() { new_id() } else { call.async_id.clone() };
-    let file =
-        results_file(state_dir, &id).ok_or_else(|| io::Error::other(format!("`{id}` is no job id")))?;
-    let dir = file.parent().unwrap_or(Path::new("/"));
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let note = note(&id).ok_or_else(|| io::Error::other(format!("`{id}` is no job id")))?;
     let begun = json!({"ansible_job_id": id, "started": true, "finished": false});
-    write_result(&file, &begun)?;
+    write_result(state_dir, &note, &begun)?;
     let job = Job { id: id.clone(), call: call.clone(), run: run.clone(), state_dir: state_dir.to_owned() };
     let mut command = Command::new("/proc/self/exe");
     command
@@ -73,7 +69,7 @@ fn launch(call: &Call, run: &RunInfo, state_dir: &Path) -> io::Result<Map> {
         "started": true,
         "finished": false,
         "changed": true,
-        "results_file": file.to_string_lossy(),
+        "results_file": state_dir.join(&note).to_string_lossy(),
     });
     Ok(result.as_object().cloned().unwrap_or_default())
 }
@@ -103,12 +99,13 @@ pub(crate) fn work() -> io::Result<()> {
     let mut text = Vec::new();
     io::stdin().read_to_end(&mut text)?;
     let Job { id, mut call, run, state_dir } = serde_json::from_slice(&text)?;
-    let file = results_file(&state_dir, &id).ok_or_else(|| io::Error::other("no job id"))?;
+    let note = note(&id).ok_or_else(|| io::Error::other("no job id"))?;
     let limit = call.async_seconds;
     call.timeout_seconds = if call.timeout_seconds == 0 { limit } else { call.timeout_seconds.min(limit) };
-    watch(&file, &id, Duration::from_secs(limit.saturating_add(10)))?;
-    let mut recorder =
-        Recorder::new(state_dir, layer_run(&run)).lock_wait(Duration::from_secs(limit.max(60))).detached();
+    watch(&state_dir, &note, &id, Duration::from_secs(limit.saturating_add(10)))?;
+    let mut recorder = Recorder::new(state_dir.clone(), layer_run(&run))
+        .lock_wait(Duration::from_secs(limit.max(60)))
+        .detached();
     let cancelled = AtomicBool::new(false);
     let tools = Tools {
         recorder: &mut recorder,
@@ -129,32 +126,28 @@ pub(crate) fn work() -> io::Result<()> {
             json!([format!("the record of this job could not be completed: {error}")]),
         );
     }
-    write_result(&file, &Json::Object(result))?;
+    write_result(&state_dir, &note, &Json::Object(result))?;
     sealed.map(drop).map_err(io::Error::other)
 }
 
 /// A job that does not end in time, whatever it does, is ended.
-fn watch(file: &Path, id: &str, limit: Duration) -> io::Result<()> {
-    let (file, id) = (file.to_owned(), id.to_owned());
+fn watch(state_dir: &Path, note: &str, id: &str, limit: Duration) -> io::Result<()> {
+    let (state_dir, note, id) = (state_dir.to_owned(), note.to_owned(), id.to_owned());
     let watcher = std::thread::Builder::new().name("limit".to_owned());
     watcher
         .spawn(move || {
             std::thread::sleep(limit);
             let message = "the task was ended because its time (`async`) is over";
             let result = json!({"ansible_job_id": id, "started": true, "finished": true, "failed": true, "changed": false, "msg": message});
-            _ = write_result(&file, &result);
+            _ = write_result(&state_dir, &note, &result);
             _ = rustix::process::kill_current_process_group(rustix::process::Signal::KILL);
         })
         .map(drop)
 }
 
 /// Whole or not at all; for its owner only.
-fn write_result(file: &Path, result: &Json) -> io::Result<()> {
-    let new = file.with_extension(format!("new{}", std::process::id()));
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    options.open(&new)?.write_all(&serde_json::to_vec(result)?)?;
-    std::fs::rename(&new, file)
+fn write_result(state_dir: &Path, note: &str, result: &Json) -> io::Result<()> {
+    Notes::of(state_dir).write(note, &serde_json::to_vec(result)?).map_err(io::Error::other)
 }
 
 /// A detached job has no controller to ask.

@@ -2,6 +2,15 @@
 //! calls the C library's name services (they would load the host's own libraries), and writes only through
 //! the `layer` room.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_methods,
+        clippy::disallowed_types,
+        reason = "tests make the hosts that they need"
+    )
+)]
+
 pub mod accounts;
 pub mod cache;
 pub mod children;

@@ -1,5 +1,10 @@
 //! The agent from outside: through its protocol, as the controller speaks it.
 #![expect(clippy::unwrap_used, reason = "a test ends at what goes wrong")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests make the hosts that they need"
+)]
 
 mod becoming;
 mod files;

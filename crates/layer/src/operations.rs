@@ -93,6 +93,16 @@ impl Recorder {
         self.peer_of(path, peer)
     }
 
+    /// Write a setting of the running kernel, a file of /proc/sys or /sys: it lasts until a reboot, and no undo takes it
+    /// back, which `said` says in the layer. The inner result: what the kernel says of the value.
+    pub fn set_in_kernel(&mut self, path: &Path, value: &str, said: &str) -> Result<std::io::Result<()>> {
+        if !path.starts_with("/proc/sys") && !path.starts_with("/sys") {
+            return Err(rustix::io::Errno::INVAL).at("take for a setting of the kernel", path);
+        }
+        self.opaque(said)?;
+        Ok(std::fs::write(path, value))
+    }
+
     /// A pipe (`mkfifo`).
     pub fn fifo(&mut self, path: &Path, attributes: &Attributes) -> Result<()> {
         let mode = Mode::from_raw_mode(0o666);

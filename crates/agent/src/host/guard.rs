@@ -2,15 +2,19 @@
 //! accounts) and nobody came in anew in time. The agent pushes its deadline on while the controller is heard; after
 //! the run a new connection ends it. It does not outlive a reboot.
 
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use layer::Notes;
 use serde::{Deserialize, Serialize};
 
 use crate::spawn::{Start, prepare};
+
+/// The order, in the state directory; under the other name, while it is carried out.
+const NOTE: &str = "guard";
+const ACTING: &str = "guard.acting";
 
 /// Where a mistake locks everybody out.
 const WAYS_IN: &[&str] = &[
@@ -58,7 +62,7 @@ struct Order {
 
 /// An armed guard, as its agent sees it.
 pub(crate) struct Guard {
-    file: PathBuf,
+    state_dir: PathBuf,
     order: Order,
     written: Instant,
 }
@@ -66,7 +70,6 @@ pub(crate) struct Guard {
 impl Guard {
     /// Start the guarding process.
     pub(crate) fn arm(state_dir: &Path, run: &layer::Run, to: u64, seconds: u64) -> io::Result<Self> {
-        let file = state_dir.join("guard");
         let order = Order {
             run: run.run.clone(),
             to,
@@ -76,7 +79,7 @@ impl Guard {
             person: run.person.clone(),
             project: run.project.clone(),
         };
-        write(&file, &order)?;
+        write(state_dir, &order)?;
         let mut command = Command::new("/proc/self/exe");
         command.args(crate::escalate::own_args("guard")).arg(state_dir);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).current_dir("/");
@@ -84,7 +87,7 @@ impl Guard {
         let mut child = command.spawn()?;
         // It starts the one that stays, and ends.
         child.wait()?;
-        Ok(Self { file, order, written: Instant::now() })
+        Ok(Self { state_dir: state_dir.to_owned(), order, written: Instant::now() })
     }
 
     /// The controller was heard: the time begins anew. Cheap when it was only just heard.
@@ -99,15 +102,14 @@ impl Guard {
         self.order.deadline = now() + self.order.seconds as f64;
         self.written = Instant::now();
         // If this fails the guard acts early, which is safe.
-        _ = write(&self.file, &self.order);
+        _ = write(&self.state_dir, &self.order);
     }
 }
 
 /// Somebody came in: there is nothing to put back. Returns what the guard waited for.
 pub(crate) fn disarm(state_dir: &Path) -> Option<String> {
-    let file = state_dir.join("guard");
-    let order = read(&file)?;
-    std::fs::remove_file(&file).ok()?;
+    let order = read(state_dir)?;
+    Notes::of(state_dir).remove(NOTE).ok()?;
     Some(order.run)
 }
 
@@ -123,21 +125,20 @@ pub(crate) fn detach(state_dir: &str) -> io::Result<()> {
 /// `guard-stay DIR`: wait for the deadline or for the end of the order.
 pub(crate) fn stay(state_dir: &str) -> Result<(), String> {
     let state_dir = Path::new(state_dir);
-    let file = state_dir.join("guard");
+    let notes = Notes::of(state_dir);
     loop {
-        let Some(order) = read(&file) else { return Ok(()) };
+        let Some(order) = read(state_dir) else { return Ok(()) };
         let left = order.deadline - now();
         if left > 0.0 {
             std::thread::sleep(Duration::from_secs_f64(left.clamp(0.01, 1.0)));
             continue;
         }
         // Whoever takes the file away decides: an agent that just came in, or we.
-        let mine = state_dir.join("guard.acting");
-        if std::fs::rename(&file, &mine).is_err() {
+        if notes.rename(NOTE, ACTING).is_err() {
             return Ok(());
         }
         let result = put_back(state_dir, &order);
-        _ = std::fs::remove_file(&mine);
+        _ = notes.remove(ACTING);
         return result;
     }
 }
@@ -180,16 +181,12 @@ fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
-fn read(file: &Path) -> Option<Order> {
-    serde_json::from_slice(&std::fs::read(file).ok()?).ok()
+fn read(state_dir: &Path) -> Option<Order> {
+    serde_json::from_slice(&std::fs::read(state_dir.join(NOTE)).ok()?).ok()
 }
 
-fn write(file: &Path, order: &Order) -> io::Result<()> {
-    let new = file.with_extension("new");
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    options.open(&new)?.write_all(&serde_json::to_vec(order)?)?;
-    std::fs::rename(&new, file)
+fn write(state_dir: &Path, order: &Order) -> io::Result<()> {
+    Notes::of(state_dir).write(NOTE, &serde_json::to_vec(order)?).map_err(io::Error::other)
 }
 
 #[cfg(test)]

@@ -93,9 +93,8 @@ fn key_data(args: &Args, task: &Task<'_>) -> Result<Option<Vec<u8>>, Failure> {
     if args.string("state") == "absent" && args.has("id") {
         return Ok(None);
     }
-    let scratch = crate::files::temporary_dir()?;
-    let file = scratch.path().join("key");
-    crate::http::download(task, url, &file, args.bool("validate_certs"))?;
+    let scratch = layer::Scratch::new()?;
+    let file = crate::http::download(task, url, (&scratch, "key"), args.bool("validate_certs"))?;
     crate::files::read(&file).map(Some)
 }
 

@@ -226,8 +226,7 @@ impl Ppa {
 }
 
 fn fetch(args: &Args, task: &Task<'_>, address: &str) -> Result<Vec<u8>, Failure> {
-    let scratch = crate::files::temporary_dir()?;
-    let file = scratch.path().join("answer");
-    http::download(task, address, &file, args.bool("validate_certs"))?;
+    let scratch = layer::Scratch::new()?;
+    let file = http::download(task, address, (&scratch, "answer"), args.bool("validate_certs"))?;
     crate::files::read(&file)
 }

@@ -3,7 +3,6 @@
 use catalog::{Arg, Args, Check, Json, ModuleSpec};
 use serde_json::json;
 
-use crate::jobs::results_file;
 use crate::module::{Failure, Module, Outcome, Task};
 
 const ARGS: &[Arg] =
@@ -18,12 +17,14 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
         let empty = Failure::new("could not find job").with("stdout", "").with("stderr", "");
         empty.with("ansible_job_id", id.clone()).with("started", true).with("finished", true)
     };
-    let file = results_file(task.recorder.state_dir(), &id).ok_or_else(unknown)?;
+    let state_dir = task.recorder.state_dir();
+    let note = crate::jobs::note(&id).ok_or_else(unknown)?;
+    let file = state_dir.join(&note);
     let shown = file.to_string_lossy().into_owned();
     let text = std::fs::read(&file).map_err(|_| unknown().with("results_file", shown.clone()))?;
     if args.string("mode") == "cleanup" {
         // Our own note, no part of the host's configuration: it belongs to no layer.
-        std::fs::remove_file(&file)?;
+        layer::Notes::of(state_dir).remove(&note)?;
         return Ok(Outcome::default().with("ansible_job_id", id).with("erased", shown));
     }
     let Ok(Json::Object(mut values)) = serde_json::from_slice(&text) else {

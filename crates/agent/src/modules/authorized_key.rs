@@ -153,9 +153,8 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
 fn wanted(args: &Args, task: &Task<'_>) -> Result<Vec<Key>, Failure> {
     let mut text = args.string("key");
     if text.starts_with("http://") || text.starts_with("https://") {
-        let scratch = crate::files::temporary_dir()?;
-        let file = scratch.path().join("keys");
-        crate::http::download(task, &text, &file, args.bool("validate_certs"))?;
+        let scratch = layer::Scratch::new()?;
+        let file = crate::http::download(task, &text, (&scratch, "keys"), args.bool("validate_certs"))?;
         text = String::from_utf8_lossy(&crate::files::read(&file)?).into_owned();
     }
     let mut keys = Vec::new();

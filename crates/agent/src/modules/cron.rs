@@ -125,7 +125,6 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     let present = args.string("state") == "present";
     let before = table.read(task)?;
     let mut tab = Crontab::parse(&before);
-    let backup = if args.bool("backup") && !task.check { Some(back_up(&before)?) } else { None };
     let name = args.string("name");
     let changed = match (args.bool("env"), present) {
         (true, true) => set_variable(args, &mut tab, &name)?,
@@ -136,6 +135,8 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     let after = tab.render();
     let ends_badly = matches!(&table, Table::User(_)) && !before.is_empty() && !before.ends_with('\n');
     let changed = changed || (ends_badly && present);
+    let backup = args.bool("backup") && changed && !task.check;
+    let backup = if backup { Some(back_up(task, &before)?) } else { None };
     if changed && !task.check {
         table.write(task, &after)?;
     }
@@ -155,10 +156,8 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     if let Some(file) = args.get("cron_file") {
         outcome.set("cron_file", file.clone());
     }
-    match backup {
-        Some(path) if changed => outcome.set("backup_file", Json::from(path.to_string_lossy())),
-        Some(path) => _ = std::fs::remove_file(path),
-        None => {}
+    if let Some(path) = backup {
+        outcome.set("backup_file", Json::from(path.to_string_lossy()));
     }
     Ok(outcome)
 }
@@ -208,21 +207,13 @@ fn set_variable(args: &Args, tab: &mut Crontab, name: &str) -> Result<bool, Fail
     Ok(tab.set_variable(name, &line, None).unwrap_or(false))
 }
 
-/// A copy of the table for people, outside of the host's state.
-fn back_up(text: &str) -> Result<PathBuf, Failure> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
+/// A copy of the table for people.
+fn back_up(task: &mut Task<'_>, text: &str) -> Result<PathBuf, Failure> {
     let mut random = [0u8; 6];
     rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
         .at("read", "random numbers")?;
     let name: String = random.iter().map(|b| format!("{b:02x}")).collect();
     let path = std::env::temp_dir().join(format!("crontab{name}"));
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)
-        .at("create", &path)?;
-    file.write_all(text.as_bytes()).at("write", &path)?;
+    task.recorder.write(&path, text.as_bytes(), &Attributes::mode(0o600))?;
     Ok(path)
 }

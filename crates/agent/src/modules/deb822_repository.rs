@@ -152,8 +152,7 @@ fn fetch(task: &Task<'_>, address: &str) -> Result<Vec<u8>, Failure> {
     if let Some(path) = address.strip_prefix("file://") {
         return files::read(Path::new(path)).map_err(failed);
     }
-    let scratch = files::temporary_dir()?;
-    let file = scratch.path().join("key");
-    http::download(task, address, &file, true).map_err(failed)?;
+    let scratch = layer::Scratch::new()?;
+    let file = http::download(task, address, (&scratch, "key"), true).map_err(failed)?;
     files::read(&file)
 }

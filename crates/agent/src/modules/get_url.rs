@@ -37,9 +37,15 @@ const ARGS: &[Arg] = &[
 
 pub(crate) static MODULE: Module = Module { spec: ModuleSpec::builtin("get_url", ARGS).file_args(), run };
 
+/// Where it is for now.
+struct Content {
+    path: PathBuf,
+    _scratch: layer::Scratch,
+}
+
 /// What was fetched; `None` as content: it has not changed since.
 struct Fetched {
-    content: Option<tempfile::NamedTempFile>,
+    content: Option<Content>,
     name: Option<String>,
     size: u64,
     status: Option<u16>,
@@ -76,7 +82,7 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     let Some(content) = &fetched.content else {
         return unchanged(args, task, &dest, "HTTP Error 304: Not Modified", Some(304), started);
     };
-    place(args, task, &dest, content.path(), &fetched, wanted, started).map_err(|f| end(f, &dest))
+    place(args, task, &dest, &content.path, &fetched, wanted, started).map_err(|f| end(f, &dest))
 }
 
 fn place(
@@ -183,11 +189,13 @@ fn request(args: &Args, url: &str) -> Request {
 fn fetch(args: &Args, task: &Task<'_>, since: Option<String>) -> Result<Fetched, Failure> {
     let url = args.string("url");
     let dir = args.str("tmp_dest").map_or_else(std::env::temp_dir, PathBuf::from);
-    let mut file = tempfile::NamedTempFile::new_in(&dir).at("make a temporary file in", &dir)?;
+    let scratch = layer::Scratch::inside(&dir)?;
+    let (mut file, path) = scratch.create("content")?;
+    let content = Content { path, _scratch: scratch };
     if let Some(path) = url.strip_prefix("file://") {
         let path = crate::http::decode(path);
         let size = std::io::copy(&mut files::open(Path::new(&path))?, &mut file).at("copy", &path)?;
-        return Ok(Fetched { content: Some(file), name: None, size, status: None });
+        return Ok(Fetched { content: Some(content), name: None, size, status: None });
     }
     let mut request = request(args, &url);
     if let Some(since) = since {
@@ -218,7 +226,7 @@ fn fetch(args: &Args, task: &Task<'_>, since: Option<String>) -> Result<Fetched,
         )));
     }
     Ok(Fetched {
-        content: Some(file),
+        content: Some(content),
         name,
         size: if task.check { length.unwrap_or(0) } else { size },
         status,

@@ -1,7 +1,5 @@
 //! `script`: a program that came from the controller, run once and removed.
 
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -41,33 +39,21 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
         let certain = args.has("creates") || args.has("removes");
         return Ok(Outcome::changed(certain).with("skipped", !certain));
     }
-    let place = place(args)?;
-    let outcome = store(args, task, &place).and_then(|()| execute(args, task, &place));
     // It is ours and lies outside of what the layer keeps.
-    let _ = std::fs::remove_file(&place);
-    outcome
+    let scratch = layer::Scratch::new()?;
+    let place = store(args, task, &scratch)?;
+    execute(args, task, &place)
 }
 
-/// A name that nobody can have put there before.
-fn place(args: &Args) -> Result<PathBuf, Failure> {
-    let mut random = [0; 8];
-    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
-        .map_err(|e| Failure::new(format!("no random name can be made: {e}")))?;
-    let name = args.str("_original_basename").unwrap_or("script").replace('/', "_");
-    Ok(std::env::temp_dir().join(format!("theseus-{:016x}-{name}", u64::from_le_bytes(random))))
-}
-
-fn store(args: &Args, task: &Task<'_>, place: &Path) -> Result<(), Failure> {
+fn store(args: &Args, task: &Task<'_>, scratch: &layer::Scratch) -> Result<PathBuf, Failure> {
     let bytes = match args.str("_inline") {
         Some(text) => base64::engine::general_purpose::STANDARD
             .decode(text)
             .map_err(|_| Failure::new("the script arrived damaged"))?,
         None => task.blobs.fetch(&args.string("_content")).map_err(Failure::new)?.to_vec(),
     };
-    let wrong = |e: std::io::Error| Failure::new(format!("{}: {e}", place.display()));
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true).mode(0o700);
-    options.open(place).and_then(|mut file| file.write_all(&bytes)).map_err(wrong)
+    let name = args.str("_original_basename").filter(|name| !name.is_empty()).unwrap_or("script");
+    Ok(scratch.program(&format!("script-{}", name.replace('/', "_")), &bytes)?)
 }
 
 fn execute(args: &Args, task: &mut Task<'_>, place: &Path) -> Result<Outcome, Failure> {

@@ -126,8 +126,7 @@ fn put_in_force(args: &Args, task: &mut Task<'_>, name: &str, value: &str) -> Re
     if !path.starts_with("/proc/sys") || path.components().any(|c| c.as_os_str() == "..") {
         return Err(Failure::new(format!("`{name}` is no name of a setting")));
     }
-    task.recorder.opaque(format!("set {name}={value} in the running kernel"))?;
-    match std::fs::write(&path, value) {
+    match task.recorder.set_in_kernel(&path, value, &format!("set {name}={value} in the running kernel"))? {
         Err(e) if !args.bool("ignoreerrors") => {
             Err(Failure::new(format!("setting {name} failed: {}", crate::module::plain(&e))))
         }

@@ -1,7 +1,7 @@
 //! `unarchive`: the content of a tar or zip archive in a directory. Every entry is compared first: only what differs is written.
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use catalog::{Arg, Args, ModuleSpec};
 use serde_json::json;
@@ -105,8 +105,8 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
         let outcome = Outcome::changed(false).with("skipped", true);
         return Ok(outcome.with("msg", format!("skipped, since {creates} exists")));
     }
-    let scratch = files::temporary_dir()?;
-    let archive = locate(args, &src, scratch.path(), task)?;
+    let scratch = layer::Scratch::new()?;
+    let archive = locate(args, &src, &scratch, task)?;
     let top = PathBuf::from(&dest);
     if !top.is_dir() {
         return Err(Failure::new(format!("dest '{dest}' must be an existing dir")));
@@ -138,17 +138,13 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
 }
 
 /// The archive as a file of this host.
-fn locate(args: &Args, src: &str, scratch: &Path, task: &mut Task<'_>) -> Result<PathBuf, Failure> {
+fn locate(args: &Args, src: &str, scratch: &layer::Scratch, task: &mut Task<'_>) -> Result<PathBuf, Failure> {
     use super::copy_source as source;
     if let Some(bytes) = source(args, task)? {
-        let file = scratch.join("archive");
-        std::fs::write(&file, bytes).at("write", &file)?;
-        return Ok(file);
+        return Ok(scratch.write("archive", &bytes)?);
     }
     if src.contains("://") {
-        let file = scratch.join("archive");
-        crate::http::download(task, src, &file, args.bool("validate_certs"))?;
-        return Ok(file);
+        return crate::http::download(task, src, (scratch, "archive"), args.bool("validate_certs"));
     }
     let path = PathBuf::from(src);
     if !path.exists() {

@@ -5,7 +5,6 @@ use std::path::Path;
 use catalog::Args;
 
 use crate::children;
-use crate::files;
 use crate::module::{Failure, Outcome, Task};
 use crate::packages::apt_get::{self, options};
 use crate::packages::dpkg::Dpkg;
@@ -16,10 +15,9 @@ pub fn install(args: &Args, task: &mut Task<'_>, given: &str) -> Result<Outcome,
     if !given.contains("://") {
         return install_file(args, task, Path::new(given));
     }
-    let scratch = files::temporary_dir()?;
+    let scratch = layer::Scratch::new()?;
     let name = given.rsplit('/').next().filter(|n| n.ends_with(".deb")).unwrap_or("package.deb");
-    let file = scratch.path().join(name);
-    crate::http::download(task, given, &file, true)?;
+    let file = crate::http::download(task, given, (&scratch, name), true)?;
     install_file(args, task, &file)
 }
 

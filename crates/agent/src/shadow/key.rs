@@ -7,7 +7,7 @@ use layer::Attributes;
 
 use crate::accounts::User;
 use crate::children;
-use crate::module::{At, Failure, Outcome, Task};
+use crate::module::{Failure, Outcome, Task};
 
 /// Where the key is to be.
 pub fn path(args: &Args, user: &User) -> PathBuf {
@@ -62,41 +62,14 @@ fn generate(args: &Args, task: &mut Task<'_>, file: &Path, public: &Path) -> Res
     };
     // Not among the arguments, where everybody could read it: ssh-keygen asks a little program of ours.
     let run = children::in_c_locale(task, &argv);
-    let helper = Helper::new()?;
+    let scratch = layer::Scratch::new()?;
+    let helper = scratch.program("ask", b"#!/bin/sh\nprintf '%s\\n' \"$THESEUS_PASSPHRASE\"\n")?;
     let run = run
-        .env("SSH_ASKPASS", &helper.0)
+        .env("SSH_ASKPASS", &helper)
         .env("SSH_ASKPASS_REQUIRE", "force")
         .env("DISPLAY", "none")
         .env("THESEUS_PASSPHRASE", passphrase);
     children::expect(children::act_on(task, &[file, public], run)?).map(drop)
-}
-
-/// A program that says the passphrase; gone when dropped.
-struct Helper(PathBuf);
-
-impl Helper {
-    fn new() -> Result<Self, Failure> {
-        use std::io::Write;
-        use std::os::unix::fs::OpenOptionsExt;
-        let mut random = [0u8; 8];
-        rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
-            .at("read", "random numbers")?;
-        let path = std::env::temp_dir().join(format!(".ask-{:016x}", u64::from_ne_bytes(random)));
-        let mut file = std::fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o700)
-            .open(&path)
-            .at("create", &path)?;
-        file.write_all(b"#!/bin/sh\nprintf '%s\\n' \"$THESEUS_PASSPHRASE\"\n").at("write", &path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Helper {
-    fn drop(&mut self) {
-        _ = std::fs::remove_file(&self.0);
-    }
 }
 
 /// `ssh_fingerprint`, `ssh_key_file`, `ssh_public_key`.

@@ -306,8 +306,9 @@ impl World {
     }
 
     pub(super) fn recorder(&self) -> Recorder {
-        let run = Run { run: "r".to_owned(), ..Run::default() };
-        let mut recorder = Recorder::new(self.state.clone(), run).lock_wait(Duration::ZERO);
+        // A process that another test starts has our locks until it runs its program.
+        let run = Run { run: format!("r{}", self.trace.len()), ..Run::default() };
+        let mut recorder = Recorder::new(self.state.clone(), run).lock_wait(Duration::from_secs(10));
         recorder.begin(Cause { task: "t0".to_owned(), ..Cause::default() });
         recorder
     }
