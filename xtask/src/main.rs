@@ -9,6 +9,7 @@ mod shell;
 mod tally;
 mod test;
 mod trials;
+mod upstream;
 
 use std::process::ExitCode;
 
@@ -22,6 +23,9 @@ cargo xtask COMMAND
   conformance [NAME…] [--keep]  the playbooks of tests/conformance with the real ansible-core and with Theseus, compared
       --oracle-only             only the real ansible-core: remember its results, or compare it with what is remembered
       --fresh                   do not use remembered results of the real ansible-core
+      --upstream [TARGET…]      instead of them, the integration suite of ansible-core itself, from its source distribution
+      --theseus-only            with --upstream: do not run the real ansible-core
+      --release, --alone        with --upstream: a release build of Theseus; one target at a time
   trials [BATTERY…]             crashes, power cuts and I/O errors at every step of a run; `trials help` tells more
   lint                          format, clippy, rooms, file lengths, documents, licences, advisories
   bench [NAME…]                 what is in bench/
@@ -46,6 +50,9 @@ fn run(command: &str, arguments: &[String]) -> Result<ExitCode> {
     match command {
         "setup" => setup::run().map(|()| ExitCode::SUCCESS),
         "test" => test::run(),
+        "conformance" if arguments.iter().any(|argument| argument == "--upstream") => {
+            Ok(upstream::run(&upstream::Options::parse(arguments)?)?.conclude())
+        }
         "conformance" => {
             let tally = conformance::run(&conformance::Options::parse(arguments)?)?;
             Ok(tally.conclude())

@@ -55,11 +55,13 @@ pub(crate) struct Watched {
     pub(crate) seen: Option<Result<(Seen, Listener), Refused>>,
 }
 
+pub(crate) const TIME_OVER: &str = "was ended because the time for it is over";
+
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     #[error("could not run {program}: {}", plain(source))]
     NotStarted { program: String, source: io::Error },
-    #[error("{program} was ended because the time for it is over")]
+    #[error("{program} {TIME_OVER}")]
     TimedOut { program: String, output: Box<Output> },
     #[error("{program} was interrupted")]
     Cancelled { program: String },

@@ -77,7 +77,10 @@ pub fn task_files(name: &str, task: &Task, playbook_dir: &Path) -> Vec<PathBuf> 
     }
     let mut places = Vec::new();
     if let Some(role) = &task.role {
-        places.push(role.path.join(if task.is_handler { "handlers" } else { "tasks" }).join(&name));
+        if task.is_handler {
+            places.push(role.path.join("handlers").join(&name));
+        }
+        places.push(role.path.join("tasks").join(&name));
     }
     places.push(task.dir.join(&name));
     if task.role.is_none() {

@@ -229,7 +229,10 @@ impl<T> Course<T> {
             if !passed && !self.free && !done_is_prefix(&slowest, path) {
                 break;
             }
+            // A step that every host has passed without a word was not done: a failure came before it.
+            let silent = passed && waiting.events.is_empty();
             if !waiting.announced
+                && !silent
                 && let Some(step) = &waiting.step
             {
                 (self.sink)(&Event::Step(step.clone()));

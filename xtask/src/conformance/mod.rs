@@ -19,6 +19,7 @@ use anyhow::{Result, bail};
 use case::Case;
 use outcome::Outcome;
 use remembered::Remembered;
+pub(crate) use tree::digest;
 use turn::Program;
 
 use crate::tally::Tally;

@@ -11,7 +11,7 @@ pub(crate) static MODULE: Module = Module {
 
 fn run(args: &Args, _: &mut Task<'_>) -> Result<Outcome, Failure> {
     match args.string("data") {
-        data if data == "crash" => Err("boom".into()),
+        data if data == "crash" => Err("Task failed: Module failed: boom".into()),
         data => Ok(Outcome::default().with("ping", data)),
     }
 }

@@ -74,7 +74,7 @@ fn run(module: &Module, args: &Args, call: &Call, tools: Tools<'_>) -> Map {
         (std::mem::take(&mut task.warnings), std::mem::take(&mut task.deprecations));
     let mut result = match ended {
         Ok(Ok(outcome)) => succeeded(outcome, call.diff),
-        Ok(Err(failure)) => failed(failure),
+        Ok(Err(failure)) => timed_out(failed(failure), call),
         Err(panic) => failed(Failure::new(format!(
             "internal error in the module `{}`, please report it: {}",
             call.module,
@@ -114,6 +114,18 @@ fn succeeded(outcome: Outcome, diff: bool) -> Map {
         result.insert("diff".to_owned(), shown);
     }
     lines_of(&mut result);
+    result
+}
+
+/// What the keyword `timeout` ended says so in the words that people test for.
+fn timed_out(mut result: Map, call: &Call) -> Map {
+    let message = result.get("msg").and_then(Json::as_str).unwrap_or_default();
+    if call.timeout_seconds > 0 && call.async_seconds == 0 && message.ends_with(crate::command::TIME_OVER) {
+        let seconds = call.timeout_seconds;
+        let unit = if seconds == 1 { "second" } else { "seconds" };
+        result.insert("timedout".to_owned(), json!({"frame": message, "period": seconds}));
+        result.insert("msg".to_owned(), json!(format!("Timed out after {seconds} {unit}.")));
+    }
     result
 }
 

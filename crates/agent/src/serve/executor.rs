@@ -1,5 +1,6 @@
 //! The working thread: one thing after the other.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -25,6 +26,8 @@ pub(super) struct Executor {
     cache: Cache,
     run: RunInfo,
     children: Vec<relay::Child>,
+    /// Agents that were ended in the middle of the run, to be opened again if they are needed.
+    released: HashMap<AgentId, Escalate>,
     any_failed: bool,
     around: Around,
 }
@@ -32,7 +35,7 @@ pub(super) struct Executor {
 impl Executor {
     pub(super) fn new(shared: Arc<Shared>, recorder: Recorder, cache: Cache, run: RunInfo) -> Self {
         let around = Around::new(recorder.state_dir().to_owned(), &run);
-        Self { shared, recorder, cache, run, children: Vec::new(), any_failed: false, around }
+        Self { shared, recorder, cache, run, children: Vec::new(), released: HashMap::new(), any_failed: false, around }
     }
 
     pub(super) fn run(mut self) -> io::Result<()> {
@@ -71,6 +74,7 @@ impl Executor {
             self.shared.send(&FromAgent::Refused { id });
             return true;
         }
+        self.release_removed(call);
         let start = Instant::now();
         let mark = self.recorder.mark();
         let begun = self.shared.begin(id);
@@ -101,6 +105,17 @@ impl Executor {
         true
     }
 
+    fn release_removed(&mut self, call: &Call) {
+        let text = |name: &str| call.args.get(name).and_then(|value| value.as_str());
+        if call.module != "user" || text("state") != Some("absent") || self.children.is_empty() || call.check {
+            return;
+        }
+        let Some(name) = text("name").or_else(|| text("user")) else { return };
+        if let Some(user) = crate::accounts::Accounts::read().user(name) {
+            self.released.extend(relay::release(&self.shared, &mut self.children, user.uid));
+        }
+    }
+
     fn result(&mut self, call: &Call) -> Map {
         if call.async_seconds > 0 && !call.check {
             return jobs::start(call, &self.run, self.recorder.state_dir());
@@ -121,6 +136,11 @@ impl Executor {
         if self.shared.refuses(epoch, call.group) {
             self.shared.send(&FromAgent::Refused { id });
             return;
+        }
+        if let Some(how) = self.released.remove(&agent)
+            && let Ok((child, _)) = relay::open(&self.shared, agent, &how, &self.run)
+        {
+            self.children.push(child);
         }
         let stop =
             (!call.keep_going && epoch != NEVER_REFUSED).then_some(Stopped { epoch, group: call.group });

@@ -17,6 +17,8 @@ const GRACE: Duration = Duration::from_secs(10);
 pub(super) struct Child {
     pub(super) agent: AgentId,
     pub(super) uid: u32,
+    /// How it was opened, to open it again.
+    how: Escalate,
     process: Process,
 }
 
@@ -49,7 +51,7 @@ pub(super) fn open(
     if let Err(error) = started {
         return Err(give_up(&mut process, format!("no thread for the agent of user {}: {error}", how.user)));
     }
-    Ok((Child { agent, uid: hello.uid, process }, hello))
+    Ok((Child { agent, uid: hello.uid, how: how.clone(), process }, hello))
 }
 
 fn give_up(process: &mut Process, reason: String) -> Refused {
@@ -92,6 +94,24 @@ fn listen(shared: &Shared, agent: AgentId, user: &str, output: &mut impl Read) {
         shared.handed_back(id, true);
         shared.send(&FromAgent::Done { id, result: failure(&reason), paths: Vec::new(), micros: 0 });
     }
+}
+
+/// Agents of a user that is about to be removed: nobody can be removed while a process of theirs runs.
+pub(super) fn release(shared: &Shared, children: &mut Vec<Child>, uid: u32) -> Vec<(AgentId, Escalate)> {
+    let (going, staying) = std::mem::take(children).into_iter().partition(|child| child.uid == uid);
+    *children = staying;
+    let going: Vec<Child> = going;
+    let agents: Vec<AgentId> = going.iter().map(|child| child.agent).collect();
+    for agent in &agents {
+        shared.to_child(*agent, &ToAgent::Bye { failed: false, undo: false }, &[]);
+    }
+    shared.wait_for_seals(&agents);
+    let opened = going.iter().map(|child| (child.agent, child.how.clone())).collect();
+    for agent in agents {
+        shared.died(agent, "it was ended because its user was removed");
+    }
+    end_all(going);
+    opened
 }
 
 /// Their input is closed by now, or they have been told goodbye.

@@ -62,12 +62,12 @@ impl Parser<'_> {
         loop {
             self.blanks();
             if self.peek().is_none() {
-                return Some(Value::tuple(items));
+                return Some(Value::list(items));
             }
             items.push(self.value()?);
             self.blanks();
             if !self.eat(',') {
-                return Some(Value::tuple(items));
+                return Some(Value::list(items));
             }
         }
     }
@@ -90,6 +90,10 @@ impl Parser<'_> {
                 Some(value)
             }
             '"' | '\'' => self.strings(),
+            '.' if self.chars[self.at..].starts_with(&['.', '.', '.']) => {
+                self.at += 3;
+                Some(self.text("...".to_owned()))
+            }
             '0'..='9' | '.' | '+' | '-' => self.number(),
             c if c.is_alphabetic() || c == '_' => self.word(),
             _ => None,
@@ -120,7 +124,7 @@ impl Parser<'_> {
         if items.len() == 1 && !comma {
             return items.pop();
         }
-        Some(Value::tuple(items))
+        Some(Value::list(items))
     }
 
     fn braces(&mut self) -> Option<Value> {
@@ -251,6 +255,8 @@ impl Parser<'_> {
             "True" => Some(Value::Bool(true)),
             "False" => Some(Value::Bool(false)),
             "None" => Some(Value::None),
+            // The only call that a literal may hold.
+            "set" if self.eat('(') && self.eat(')') => Some(Value::list(Vec::new())),
             _ => None,
         }
     }
@@ -274,6 +280,11 @@ impl Parser<'_> {
             self.at += 1;
         }
         let token: String = self.chars[start..self.at].iter().collect();
+        if let Some(imaginary) = token.strip_suffix(['j', 'J']) {
+            // Variables hold no complex numbers: their text stays.
+            number_value(imaginary, negative)?;
+            return Some(self.text(format!("{}{imaginary}j", if negative { "-" } else { "" })));
+        }
         number_value(&token, negative)
     }
 }

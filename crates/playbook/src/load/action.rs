@@ -229,7 +229,10 @@ impl Reader<'_> {
                 return None;
             };
             let name = self.text(module, "the module")?;
-            let name = name.split_whitespace().next().unwrap_or_default().to_owned();
+            let name = match name.contains("{{") {
+                true => name,
+                false => name.split_whitespace().next().unwrap_or_default().to_owned(),
+            };
             return Some(Action {
                 name,
                 key: module,
@@ -243,7 +246,7 @@ impl Reader<'_> {
             return None;
         };
         let all = text.as_str().trim_start();
-        let (name, rest) = all.split_once(char::is_whitespace).unwrap_or((all, ""));
+        let (name, rest) = first_word(all);
         let rest = match text.origin() {
             Some(origin) => Str::trusted(rest.trim_start(), origin.clone()),
             None => Str::new(rest.trim_start()),
@@ -255,5 +258,14 @@ impl Reader<'_> {
             local,
             spelled: true,
         })
+    }
+}
+
+/// A template holds together, blanks and all.
+fn first_word(text: &str) -> (&str, &str) {
+    let from = if text.starts_with("{{") { text.find("}}").map_or(0, |at| at + 2) } else { 0 };
+    match text[from..].find(char::is_whitespace) {
+        Some(at) => (&text[..from + at], &text[from + at..]),
+        None => (text, ""),
     }
 }

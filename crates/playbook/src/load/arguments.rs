@@ -14,12 +14,25 @@ const LATER: &str = "\u{0}later";
 impl Reader<'_> {
     pub(super) fn check_arguments(&mut self, draft: &Draft<'_>, keywords: &Keywords, rescued: bool) {
         let Some(spec) = draft.known.as_ref().and_then(|known| known.spec) else { return };
+        // Where a failure is expected and dealt with, or the task may be skipped, it is left to the run.
+        let left = keywords.ignore_errors.is_some()
+            || draft.entry("failed_when").is_some()
+            || rescued
+            || !keywords.when.is_empty();
+        if let Some(raw) = &draft.given.stray {
+            if !left {
+                let name = &draft.action.name;
+                let problem = format!("`{name}` takes `name=value` arguments, not free text: {raw}");
+                let place = draft.given.place("_raw_params").unwrap_or(&draft.action.key.origin);
+                self.error_hint(problem, place, "write the arguments below the module, as `name: value`");
+            }
+            return;
+        }
         let given: Map =
             draft.given.args.iter().map(|(name, value)| (name.to_string(), static_json(value))).collect();
         let unknown = |value: &Json| value.as_str().is_some_and(|text| text.contains(LATER));
         let Err(errors) = spec.read(&given, &unknown) else { return };
-        // Where a failure is expected and dealt with, it is left to the run.
-        if keywords.ignore_errors.is_some() || draft.entry("failed_when").is_some() || rescued {
+        if left {
             return;
         }
         // Whatever is missing may come from there.

@@ -92,7 +92,7 @@ impl Reader<'_> {
         }
         if !is_name(&text) {
             self.error_hint(
-                format!("invalid variable name in '{}' specified: '{text}'", entry.name),
+                format!("Invalid variable name in '{}' specified: '{text}'", entry.name),
                 &entry.value.origin,
                 "names are letters, digits and `_`, and do not begin with a digit",
             );

@@ -20,6 +20,8 @@ pub(super) struct Given {
     pub(super) template: Option<Value>,
     /// Where each argument is written.
     pub(super) places: Vec<(Arc<str>, Arc<Origin>)>,
+    /// Free text for a module that takes none.
+    pub(super) stray: Option<String>,
 }
 
 impl Given {
@@ -149,10 +151,8 @@ impl Reader<'_> {
         if free {
             let name = spec.and_then(|spec| spec.free_form).unwrap_or("_raw_params");
             given.insert(name, trusted(raw), &origin);
-        } else if known.is_some() {
-            let problem = format!("`{}` takes `name=value` arguments, not free text: {raw}", action.name);
-            self.error_hint(problem, &origin, "write the arguments below the module, as `name: value`");
         } else {
+            given.stray = known.is_some().then(|| raw.clone());
             given.insert("_raw_params", trusted(raw), &origin);
         }
     }

@@ -353,7 +353,7 @@ fn mistakes_are_found_together_with_their_places() {
     site.yml:9:7: no module/action detected in task (every task needs a module: for instance `ansible.builtin.debug:`)
     site.yml:11:7: 'notifi' is not a valid attribute for a Task (did you mean `notify`?)
     site.yml:14:7: you cannot use both `loop` and `with_*` in one task
-    site.yml:16:17: invalid variable name in 'register' specified: '1x' (names are letters, digits and `_`, and do not begin with a digit)
+    site.yml:16:17: Invalid variable name in 'register' specified: '1x' (names are letters, digits and `_`, and do not begin with a digit)
     site.yml:18:15: `become` has an invalid value ('perhaps'): it must be true or false
     site.yml:19:21: could not find or access 'missing.yml' (looked for missing.yml, tasks/missing.yml)
     site.yml:21:7: you cannot use loops on 'import_tasks' statements (use `include_tasks` instead)

@@ -29,7 +29,11 @@ pub(super) fn dict(call: &Call<'_>) -> Result<Vec<Value>, Error> {
                     )?
                 }
                 other => {
-                    return Err(Error::new(format!("with_dict expects a dict, not {}", other.type_name())));
+                    return Err(Error::new(format!(
+                        "the 'dict' lookup plugin expects a dictionary, got '{}' of type {}",
+                        other.python_str().unwrap_or_default(),
+                        other.type_name()
+                    )));
                 }
             };
             all.extend(pairs.into_iter().map(|(key, value)| Value::dict([("key", key), ("value", value)])));

@@ -18,7 +18,7 @@ pub(super) fn vars(call: &Call<'_>) -> Result<Vec<Value>, Error> {
         match (found, default) {
             (Some(value), _) => all.push(value),
             (None, Some(default)) => all.push(default.clone()),
-            (None, None) => return Err(Error::undefined(format!("no variable named '{name}' was found"))),
+            (None, None) => return Err(Error::undefined(format!("No variable named '{name}' was found"))),
         }
     }
     Ok(all)

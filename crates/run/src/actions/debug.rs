@@ -47,6 +47,11 @@ fn show(action: &Action<'_>, var: &Value, result: &mut Map) -> Result<(), Error>
         result.insert(source.as_str().to_owned(), json(&name)?);
         return Ok(());
     };
+    if source.origin().is_none() {
+        return Err(Error::new(
+            "Error while resolving `var` expression: Encountered untrusted template or expression.",
+        ));
+    }
     let source = match source.origin() {
         Some(origin) => Str::trusted(text.as_str(), origin.clone()),
         None => Str::new(text.as_str()),

@@ -18,7 +18,12 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
         && let Some(dict) = action.scope.value(template)?.resolved()?.as_dict()
     {
         for (name, value) in dict.items()? {
-            facts.push((name.python_str()?, value));
+            let name = name.python_str()?;
+            if name == "cacheable" {
+                cacheable = as_bool(&value)?;
+            } else {
+                facts.push((name, value));
+            }
         }
     }
     for (name, value) in action.task.args.iter() {

@@ -199,16 +199,47 @@ impl Walker {
             Some(value) => Some(scope.value(value)?.python_str()?),
             None => None,
         };
+        let named = self.named_module(task, scope)?;
+        let task = named.as_ref().unwrap_or(task);
         let action = Action { walker: self, task, scope, traits, delegate: delegate.as_deref() };
+        if let Some(wrong) = action.stray_text() {
+            return Ok((delegate, Work::Done(wrong)));
+        }
         let work = match actions::find(&task.module) {
             Some(run) => run(&action)?,
             None => action.remote(&task.module, action.arguments()?, None)?,
         };
         Ok((delegate, work))
     }
+
+    /// `action: "{{ name }}"`: the task with the module that the template names.
+    fn named_module(&self, task: &Arc<Task>, scope: &Scope) -> Result<Option<Arc<Task>>, Error> {
+        if !task.action.contains("{{") {
+            return Ok(None);
+        }
+        let source = expressions::Str::trusted(task.action.clone(), task.origin.clone());
+        let name = scope.value(&Value::Str(source))?.python_str()?;
+        let known = playbook::load::full_names(name.trim()).into_iter().find(|name| {
+            actions::find(name).is_some() || agent::modules::find(name).is_some()
+        });
+        let module = known.unwrap_or_else(|| playbook::load::short_name(name.trim()).to_owned());
+        let action = Arc::from(name.trim());
+        Ok(Some(Arc::new(Task { action, module: module.into(), ..(**task).clone() })))
+    }
 }
 
 impl Action<'_> {
+    /// Free text for a module that takes none.
+    fn stray_text(&self) -> Option<Map> {
+        self.task.args.get("_raw_params")?;
+        let spec = playbook::load::Modules::spec(&actions::Known, &self.task.module)?;
+        if spec.free_form.is_some() {
+            return None;
+        }
+        let name = &self.task.action;
+        Some(results::failed(format!("Task failed: Action '{name}' does not support raw params.")))
+    }
+
     /// A call of a module on the host (or where it is delegated to).
     pub(crate) fn remote(&self, module: &str, args: Map, after: Option<After>) -> Result<Work, Error> {
         let Some(native) = agent::modules::find(module) else {
@@ -239,7 +270,7 @@ impl Action<'_> {
             diff: self.traits.diff,
             environment: self.environment()?,
             no_log: self.traits.no_log,
-            timeout_seconds: self.number(&self.task.keywords.timeout)?,
+            timeout_seconds: self.timeout()?,
             async_seconds: if self.traits.check { 0 } else { self.number(&self.task.async_seconds)? },
             async_id: String::new(),
             cause: self.cause(),
@@ -284,9 +315,24 @@ impl Action<'_> {
         Ok(all)
     }
 
+    fn timeout(&self) -> Result<u64, Error> {
+        let Some(value) = &self.task.keywords.timeout else { return Ok(0) };
+        let value = self.scope.value(value)?;
+        match value.as_i64().or_else(|| value.as_str().and_then(|s| s.trim().parse().ok())) {
+            Some(number @ 0..=100_000_000) => Ok(number.unsigned_abs()),
+            Some(number) => Err(Error::new(format!(
+                "Timeout {number} is invalid, it must be between 0 and 100000000."
+            ))),
+            None => self.number(&self.task.keywords.timeout),
+        }
+    }
+
     fn number(&self, value: &Option<Value>) -> Result<u64, Error> {
         let Some(value) = value else { return Ok(0) };
         let value = self.scope.value(value)?;
+        if value.is_omit() {
+            return Ok(0);
+        }
         let number = value.as_i64().or_else(|| value.as_str().and_then(|s| s.trim().parse().ok()));
         number.and_then(|n| u64::try_from(n).ok()).ok_or_else(|| {
             Error::new(format!(

@@ -137,7 +137,8 @@ impl Walker {
             finished.push(ended);
         }
         let flow = self.finish(&sent, &items, finished);
-        let next = self.queue.front().map(|s| s.path.clone());
+        // What was sent behind a failure is not done.
+        let next = self.queue.front().filter(|_| flow.is_ok()).map(|s| s.path.clone());
         self.course.advance(&self.host, &next.unwrap_or_else(|| end_of(&sent.path)));
         if self.queue.is_empty() {
             self.tell_now("");
