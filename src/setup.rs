@@ -117,6 +117,19 @@ impl Base {
         Ok(inventory)
     }
 
+    /// What reads the inventory once more, in the middle of a run.
+    pub(crate) fn rereader(&self, hosts: &Hosts) -> run::Reread {
+        let sources = self.inventory_sources(hosts);
+        let (cwd, vault, config) = (self.cwd.clone(), self.vault.clone(), self.config.clone());
+        Box::new(move || {
+            let mut options = inventory::LoadOptions::new(&cwd, &vault);
+            options.ignore_extensions = config.list("INVENTORY_IGNORE_EXTS").to_vec();
+            options.ignore_patterns = config.list("INVENTORY_IGNORE_PATTERNS").to_vec();
+            options.lenient = !config.flag("INVENTORY_ANY_UNPARSED_IS_FAILED");
+            Inventory::load(&sources, &options).map_err(|error| error.message)
+        })
+    }
+
     pub(crate) fn variables(
         &self,
         inventory: Inventory,

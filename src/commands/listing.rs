@@ -71,27 +71,30 @@ fn describe(
     for nodes in [&play.pre_tasks, &play.roles, &play.tasks, &play.post_tasks] {
         collect(nodes, &mut tasks);
     }
-    let chosen: Vec<&Arc<Task>> =
-        tasks.into_iter().filter(|task| settings.tags.selects(&task.keywords.tags)).collect();
+    let chosen: Vec<(&Arc<Task>, BTreeSet<String>)> = tasks
+        .into_iter()
+        .map(|task| (task, tags_of(task, variables, &vars)))
+        .filter(|(_, tags)| settings.tags.selects(&tags.iter().collect::<Vec<_>>()))
+        .collect();
     if playing.list_tasks {
         let _ = writeln!(out, "    tasks:");
-        for task in &chosen {
+        for (task, tags) in &chosen {
             let role = task.role.as_ref().map(|r| format!("{} : ", r.name)).unwrap_or_default();
             let name = task
                 .name
                 .as_ref()
                 .and_then(|n| n.as_str().map(str::to_owned))
                 .unwrap_or_else(|| task.action.to_string());
-            let tags: BTreeSet<&str> = task.keywords.tags.iter().map(|t| &**t).collect();
             let _ = writeln!(
                 out,
                 "      {role}{name}\tTAGS: [{}]",
-                tags.into_iter().collect::<Vec<_>>().join(", ")
+                tags.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
             );
         }
     }
     if playing.list_tags {
-        let tags: BTreeSet<&str> = chosen.iter().flat_map(|t| t.keywords.tags.iter().map(|t| &**t)).collect();
+        let tags: BTreeSet<&str> =
+            chosen.iter().flat_map(|(_, tags)| tags.iter().map(String::as_str)).collect();
         let _ = writeln!(out, "      TASK TAGS: [{}]", tags.into_iter().collect::<Vec<_>>().join(", "));
     }
     Ok(())
@@ -109,4 +112,19 @@ fn collect<'a>(nodes: &'a [Node], tasks: &mut Vec<&'a Arc<Task>>) {
             }
         }
     }
+}
+
+/// The tags of a task, templates among them resolved as far as that is possible without a host.
+fn tags_of(task: &Arc<Task>, variables: &Arc<Variables>, vars: &Arc<PlayVars>) -> BTreeSet<String> {
+    let scope = Scope::new(variables, vars, Some(task), None, Vars::new());
+    let mut tags = BTreeSet::new();
+    for tag in &task.keywords.tags {
+        let source = expressions::Str::trusted(tag.clone(), task.origin.clone());
+        let value = scope.resolved(&expressions::Value::Str(source)).ok();
+        match value.as_ref().and_then(expressions::Value::as_list) {
+            Some(list) => tags.extend(list.iter().filter_map(|tag| tag.python_str().ok())),
+            None => _ = tags.insert(value.and_then(|tag| tag.python_str().ok()).unwrap_or(tag.to_string())),
+        }
+    }
+    tags
 }

@@ -25,6 +25,7 @@ pub(crate) struct Stage {
     pub(crate) project: Project,
     pub(crate) variables: Arc<Variables>,
     progress: Arc<Progress>,
+    reread: run::Reread,
 }
 
 /// A run, and what came of it.
@@ -44,6 +45,7 @@ impl Stage {
         project: impl FnOnce(&Base) -> Result<Project, Problem>,
     ) -> Result<Self, Problem> {
         let inventory = base.inventory(&playing.hosts)?;
+        let reread = base.rereader(&playing.hosts);
         let options = setup::run_options(&settings, base, &playing.hosts, &inventory);
         let progress = Arc::new(Progress::default());
         let variables = base.variables(inventory, options, progress.clone());
@@ -52,7 +54,7 @@ impl Stage {
         let mistakes: Vec<Diagnostic> =
             variables.preload(&dirs).into_iter().filter(|mistake| !mistake.warning).collect();
         if mistakes.is_empty() {
-            Ok(Self { settings, project, variables, progress })
+            Ok(Self { settings, project, variables, progress, reread })
         } else {
             Err(Problem::Mistakes(mistakes))
         }
@@ -75,6 +77,7 @@ impl Stage {
         for playbook in playbooks {
             sink.lock().event(&Event::Playbook { file: playbook.display().to_string() });
         }
+        let info = RunInfo { directory: self.directory(base), ..info };
         let run = Run::new(Parts {
             settings: self.settings,
             project: self.project,
@@ -85,9 +88,16 @@ impl Stage {
             notices: Arc::new(person),
             sink: sink.clone(),
             asker: terminal::asker(),
+            reread: self.reread,
         });
         let (recap, outcome) = execute(&run)?;
         Ok(Performed { run, sink, recap, outcome, record })
+    }
+
+    /// Tasks on the controller itself begin where their playbook lies.
+    fn directory(&self, base: &Base) -> String {
+        let dir = self.project.plays.first().map_or(base.cwd.clone(), |play| play.dir.to_path_buf());
+        base.cwd.join(dir).display().to_string()
     }
 
     fn warn(&self, sink: &Shared, base: &Base) {

@@ -98,7 +98,8 @@ impl Ansible {
             Status::Ok => format!("ok: [{host}]{shown}"),
             Status::Changed => format!("changed: [{host}]{shown}"),
             Status::Skipped => {
-                format!("skipping: [{host}]{}", item.map(|i| format!(" => {i} ")).unwrap_or_default())
+                let item = item.map(|i| format!(" => {i} ")).unwrap_or_default();
+                format!("skipping: [{host}]{item}{}", dump.map(|d| format!(" => {d}")).unwrap_or_default())
             }
             Status::Unreachable => format!("fatal: [{host}]: UNREACHABLE! => {}", dump.unwrap_or_default()),
             Status::Failed | Status::Ignored | Status::Rescued => match item {
@@ -124,7 +125,9 @@ impl Ansible {
             .result
             .iter()
             .filter(|(k, _)| {
-                !k.starts_with("_ansible") && !matches!(k.as_str(), "diff" | "invocation" | "failed")
+                !k.starts_with("_ansible")
+                    && !matches!(k.as_str(), "diff" | "failed" | "exception")
+                    && (k.as_str() != "invocation" || self.style.verbosity > 2)
             })
             .map(|(k, v)| (k.clone(), v.clone()))
             .collect();
@@ -217,8 +220,9 @@ impl Sink for Ansible {
                 self.style.paint.color(AnsiColor::Magenta, &format!("[DEPRECATION WARNING]: {text}"))
             ),
             Event::Notice(text) => eprintln!("{text}"),
+            Event::Meta(text) if self.style.verbosity >= 2 => outln!("META: {text}"),
             Event::Recap(recap) => self.recap(recap),
-            Event::Playbook { .. } | Event::Now { .. } | Event::Stats(_) => {}
+            Event::Playbook { .. } | Event::Now { .. } | Event::Stats(_) | Event::Meta(_) => {}
         }
     }
 }

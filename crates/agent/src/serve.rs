@@ -80,6 +80,10 @@ pub fn serve(
     output.write_all(MAGIC)?;
     output.flush()?;
     let Some(run) = greet(&mut input, &mut output, &options.state_dir)? else { return Ok(()) };
+    if !run.directory.is_empty() {
+        // Another user may not be allowed in there: then it stays the home folder.
+        _ = std::env::set_current_dir(&run.directory);
+    }
     let recorder = Recorder::new(options.state_dir.clone(), layer_run(&run)).lock_wait(options.lock_wait);
     let shared = Arc::new(Shared::new(output, options.state_dir.clone()));
     let for_reader = shared.clone();

@@ -113,6 +113,9 @@ pub struct RunInfo {
     /// connects anew within so many seconds. 0: no guard.
     #[serde(default)]
     pub guard_seconds: u64,
+    /// On the controller itself: where relative paths of tasks begin. Empty: in the home folder.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub directory: String,
     /// How much of the host's history is kept after this run; nothing said: all.
     #[serde(default)]
     pub keep: Keep,
@@ -207,6 +210,9 @@ pub struct Call {
     pub diff: bool,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, String>,
+    /// The result tells with which arguments the module was called.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub invocation: bool,
     /// Neither arguments nor result may be written readable anywhere on the host.
     #[serde(default)]
     pub no_log: bool,

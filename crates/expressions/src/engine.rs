@@ -295,6 +295,10 @@ impl Engine {
             error
         };
         let template = self.file(path, body, &options).map_err(shift)?;
+        if template.body.is_empty() {
+            // Comments only: nothing at all, not even a line's end.
+            return Ok(String::new());
+        }
         let run = Run::new(self, context, &options, None, template.mutates);
         let mut text = run.render_text(&template, body.len()).map_err(|error| shift(error.at(&start)))?;
         if options.keep_trailing_newline {

@@ -76,7 +76,11 @@ impl Link {
         image: &Image,
     ) -> Result<Self, LinkError> {
         let host = transport::reach(target, notices).await?;
-        let greeting = ToAgent::Hello { version: protocol::VERSION, run: run.clone() };
+        let mut run = run.clone();
+        if !matches!(target.connection, crate::Connection::Local) {
+            run.directory.clear();
+        }
+        let greeting = ToAgent::Hello { version: protocol::VERSION, run };
         let started = bootstrap::start(&host, image, &greeting, target).await?;
         let pushed = started.pushed;
         let sent = started.sent;

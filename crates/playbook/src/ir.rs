@@ -125,6 +125,8 @@ pub struct Include {
     pub inherited: Arc<Keywords>,
     /// `apply:` keywords, for children.
     pub apply: Option<Arc<Keywords>>,
+    /// Handlers that every child notifies, by `apply: {notify: …}`.
+    pub notify: Vec<Value>,
     /// Handlers that tasks inside may notify are those of the play; include depth, to stop endless recursion.
     pub depth: u32,
 }

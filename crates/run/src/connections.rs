@@ -327,7 +327,10 @@ impl Reader<'_> {
             Some(text) => catalog::arguments::truth(&text)
                 .ok_or_else(|| Error::new(format!("`ansible_become` must be true or false, not `{text}`")))?,
             None => match &keywords.become_ {
-                Some(value) => as_bool(&self.scope.resolved(value)?)?,
+                Some(value) => match self.scope.resolved(value)? {
+                    omitted if omitted.is_omit() => self.reach.become_,
+                    value => as_bool(&value)?,
+                },
                 None => self.reach.become_,
             },
         };

@@ -136,6 +136,8 @@ pub enum Event {
     Deprecated(String),
     /// Something worth saying that is no warning (another ssh transport, a new host key).
     Notice(String),
+    /// What a `meta` task did or left, for those who want to know much.
+    Meta(String),
     /// Out of order, for live views: what a host is doing now.
     Now {
         host: Arc<str>,

@@ -21,7 +21,7 @@ use playbook::Diagnostic;
 pub use connections::Counted;
 pub use event::Recap;
 pub use outside::Progress;
-pub use run::{Asker, Parts, Run};
+pub use run::{Asker, Parts, Reread, Run};
 
 use event::Event;
 use play::Next;

@@ -119,7 +119,9 @@ impl Run {
         scope: &Scope,
     ) -> Result<Frame, Error> {
         let flag = |value: &Option<Value>, default: bool| match value {
-            Some(value) => as_bool(&scope.resolved(value)?),
+            Some(value) => {
+                Some(scope.resolved(value)?).filter(|v| !v.is_omit()).map_or(Ok(default), |v| as_bool(&v))
+            }
             None => Ok(default),
         };
         let strategy = match &play.strategy {
@@ -389,6 +391,9 @@ fn batches(serial: &[Value], scope: &Scope, hosts: &[Arc<str>]) -> Result<Vec<Ve
     let mut sizes = Vec::new();
     for value in serial {
         let value = scope.resolved(value)?;
+        if value.is_omit() {
+            continue;
+        }
         for one in value.as_list().unwrap_or_else(|| vec![value.clone()]) {
             sizes.push(size(&one.python_str()?, hosts.len())?);
         }

@@ -43,6 +43,7 @@ pub struct Run {
     mentions: Mentions,
     sink: Arc<Mutex<Box<dyn Sink>>>,
     asker: Asker,
+    reread: Reread,
     tickets: AtomicU64,
     epochs: AtomicU32,
     state: Mutex<State>,
@@ -62,6 +63,8 @@ struct State {
     continue_all: bool,
     said: HashSet<String>,
     mistake: Option<playbook::Diagnostic>,
+    /// What tasks added to the inventory.
+    added: Vec<(String, Effect)>,
 }
 
 /// What [`Run::new`] is made of.
@@ -75,7 +78,11 @@ pub struct Parts {
     pub notices: Arc<dyn link::Notices>,
     pub sink: Arc<Mutex<Box<dyn Sink>>>,
     pub asker: Asker,
+    pub reread: Reread,
 }
+
+/// Reads the inventory anew, for `meta: refresh_inventory`.
+pub type Reread = Box<dyn Fn() -> Result<playbook::inventory::Inventory, String> + Send + Sync>;
 
 impl Run {
     pub fn new(parts: Parts) -> Arc<Self> {
@@ -93,6 +100,7 @@ impl Run {
             mentions: Mentions::default(),
             sink: parts.sink,
             asker: parts.asker,
+            reread: parts.reread,
             tickets: AtomicU64::new(1),
             epochs: AtomicU32::new(1),
             state: Mutex::default(),
@@ -165,10 +173,12 @@ impl Run {
             }
             Effect::IncludeVars(vars) => self.variables.include_vars(host, vars.clone()),
             Effect::AddHost { name, groups, vars } => {
+                self.state.lock().added.push((host.to_owned(), effect.clone()));
                 let vars = vars.iter().cloned().collect();
                 self.variables.change_inventory(|inventory| inventory.add_host(name, groups, vars));
             }
             Effect::GroupBy { group, parents } => {
+                self.state.lock().added.push((host.to_owned(), effect.clone()));
                 let added =
                     self.variables.change_inventory(|inventory| inventory.add_to_group(host, group, parents));
                 if let Err(problem) = added {
@@ -280,11 +290,15 @@ impl Run {
         self.settings.start_at.is_none() || !self.state.lock().started.is_empty()
     }
 
-    pub(crate) fn refresh_inventory(&self) {
-        self.warn(
-            "`meta: refresh_inventory`: the inventory is read once a run; what was read at the start stays"
-                .to_owned(),
-        );
+    /// Reads the inventory anew; hosts and groups that tasks added stay.
+    pub(crate) fn refresh_inventory(&self) -> Result<(), String> {
+        let fresh = (self.reread)()?;
+        self.variables.change_inventory(|inventory| *inventory = fresh);
+        let added = std::mem::take(&mut self.state.lock().added);
+        for (host, effect) in added {
+            self.effect(&host, &effect);
+        }
+        Ok(())
     }
 
     /// `--step`: one question for all hosts.

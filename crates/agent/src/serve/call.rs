@@ -48,6 +48,15 @@ pub(crate) fn perform(call: &Call, tools: Tools<'_>) -> Map {
     expand_paths(module, &mut args, &call.environment);
     let secrets = masking::secrets(module, &args);
     let mut result = run(module, &args, call, tools);
+    if call.invocation && !call.no_log {
+        let given: Map = call
+            .args
+            .iter()
+            .filter(|(name, _)| !name.starts_with('_'))
+            .map(|(n, v)| (n.clone(), v.clone()))
+            .collect();
+        result.insert("invocation".to_owned(), json!({"module_args": given}));
+    }
     masking::mask(&mut result, &secrets);
     result
 }

@@ -35,7 +35,16 @@ pub(super) struct Executor {
 impl Executor {
     pub(super) fn new(shared: Arc<Shared>, recorder: Recorder, cache: Cache, run: RunInfo) -> Self {
         let around = Around::new(recorder.state_dir().to_owned(), &run);
-        Self { shared, recorder, cache, run, children: Vec::new(), released: HashMap::new(), any_failed: false, around }
+        Self {
+            shared,
+            recorder,
+            cache,
+            run,
+            children: Vec::new(),
+            released: HashMap::new(),
+            any_failed: false,
+            around,
+        }
     }
 
     pub(super) fn run(mut self) -> io::Result<()> {
@@ -107,7 +116,8 @@ impl Executor {
 
     fn release_removed(&mut self, call: &Call) {
         let text = |name: &str| call.args.get(name).and_then(|value| value.as_str());
-        if call.module != "user" || text("state") != Some("absent") || self.children.is_empty() || call.check {
+        if call.module != "user" || text("state") != Some("absent") || self.children.is_empty() || call.check
+        {
             return;
         }
         let Some(name) = text("name").or_else(|| text("user")) else { return };

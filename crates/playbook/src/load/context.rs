@@ -62,6 +62,7 @@ impl Around {
                 Some(apply) => Arc::new((**apply).clone().within(&inherited)),
                 None => Arc::new(inherited),
             };
+            around.notify.clone_from(&include.notify);
             around.depth = include.depth + 1;
         }
         around.role.clone_from(&task.role);

@@ -170,11 +170,12 @@ impl Reader<'_> {
         if include.is_none() {
             self.check_arguments(&draft, &keywords, around.rescued);
         }
-        let apply = include.and_then(|_| self.apply(&draft));
+        let (apply, notify) = include.and_then(|_| self.apply(&draft)).unzip();
         let mut task = self.base_task(&draft, keywords, around);
         self.results(&draft, &mut task, around);
         task.include = include.map(|kind| {
-            Arc::new(Include { kind, inherited: around.keywords.clone(), apply, depth: around.depth })
+            let notify = notify.unwrap_or_default();
+            Arc::new(Include { kind, inherited: around.keywords.clone(), apply, notify, depth: around.depth })
         });
         if include.is_some() {
             task.args = Arc::new(without(&task.args, "apply"));
@@ -237,7 +238,7 @@ impl Reader<'_> {
     }
 
     /// `apply:` of an include: keywords for what is included.
-    fn apply(&mut self, draft: &Draft<'_>) -> Option<Arc<Keywords>> {
+    fn apply(&mut self, draft: &Draft<'_>) -> Option<(Arc<Keywords>, Vec<Value>)> {
         let Arguments::Node(node) = &draft.action.arguments else { return None };
         let Kind::Map(map) = &node.kind else { return None };
         let (_, apply) = map.iter().find(|(key, _)| super::reader::key_text(key) == "apply")?;
@@ -245,7 +246,9 @@ impl Reader<'_> {
         for entry in entries.iter().filter(|entry| !Level::Block.allows(&entry.name)) {
             self.unknown_keyword(entry, Level::Block);
         }
-        Some(Arc::new(self.keywords(&entries, VarsKind::Block)))
+        let notify = entries.iter().find(|entry| entry.name == "notify");
+        let notify = notify.map(|entry| as_list(self.value(entry.value))).unwrap_or_default();
+        Some((Arc::new(self.keywords(&entries, VarsKind::Block)), notify))
     }
 
     fn check_include(&mut self, draft: &Draft<'_>, task: &Task) {

@@ -34,6 +34,30 @@ pub fn short_name(name: &str) -> &str {
         .unwrap_or(name)
 }
 
+/// Whether a lookup's result may depend on what a task on the controller does before it.
+fn looks_outside(name: &str) -> bool {
+    const INSIDE: [&str; 17] = [
+        "items",
+        "list",
+        "dict",
+        "indexed_items",
+        "nested",
+        "cartesian",
+        "together",
+        "sequence",
+        "subelements",
+        "flattened",
+        "random_choice",
+        "vars",
+        "varnames",
+        "env",
+        "inventory_hostnames",
+        "config",
+        "password",
+    ];
+    !INSIDE.contains(&name)
+}
+
 /// The results of a lookup, one or more for each term.
 pub fn run(
     scope: &Scope,
@@ -42,6 +66,11 @@ pub fn run(
     options: &[(Arc<str>, Value)],
 ) -> Result<Vec<Value>, Error> {
     let call = Call { scope, terms, options };
+    if looks_outside(short_name(name))
+        && let Some(ticket) = scope.host().and_then(|host| scope.variables().local_call(host))
+    {
+        return Err(Error::pending(expressions::PendingWhat::Call(ticket)));
+    }
     match short_name(name) {
         "items" => lists::items(&call),
         "list" => Ok(terms.to_vec()),

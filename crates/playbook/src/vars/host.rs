@@ -23,6 +23,8 @@ struct Inner {
     pending: Option<PendingFacts>,
     /// `ansible_facts`, made when it is asked for.
     namespace: Option<Value>,
+    /// A call that is still on its way and may change files of the controller.
+    local: Option<u64>,
     log: Vec<Undo>,
     marks: usize,
 }
@@ -106,6 +108,12 @@ impl HostState {
         let mut inner = self.inner.write();
         let old = inner.pending.take();
         inner.log(Undo::Pending(old));
+    }
+    pub(super) fn set_local(&self, call: Option<u64>) {
+        self.inner.write().local = call;
+    }
+    pub(super) fn local(&self) -> Option<u64> {
+        self.inner.read().local
     }
     pub(super) fn clear_facts(&self) {
         let mut inner = self.inner.write();

@@ -223,6 +223,13 @@ impl Variables {
     pub fn facts_arrived(&self, host: &str) {
         self.host(host).facts_arrived();
     }
+    /// A call is on its way that may change what lookups on the controller see; `None`: no longer.
+    pub fn set_local_call(&self, host: &str, call: Option<u64>) {
+        self.host(host).set_local(call);
+    }
+    pub(crate) fn local_call(&self, host: &str) -> Option<u64> {
+        self.host(host).local()
+    }
     /// `meta: clear_facts`.
     pub fn clear_facts(&self, host: &str) {
         self.host(host).clear_facts();

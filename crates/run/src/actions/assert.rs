@@ -45,12 +45,10 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
 
 /// The conditions as written: they are expressions, not templates. A template that gives a list gives conditions.
 fn conditions(action: &Action<'_>) -> Result<Vec<Value>, Error> {
-    let Some(that) = action.task.args.get("that") else {
-        return Err(Error::new("`assert` needs the argument `that`"));
-    };
-    let that = match that {
-        Value::Str(text) if text.is_template() => action.scope.value(that)?,
-        other => other.clone(),
+    let that = match action.task.args.get("that") {
+        Some(that @ Value::Str(text)) if text.is_template() => action.scope.value(that)?,
+        Some(other) => other.clone(),
+        None => action.get("that")?.ok_or_else(|| Error::new("`assert` needs the argument `that`"))?,
     };
     Ok(match &that {
         Value::List(list) => list.raw_items(),

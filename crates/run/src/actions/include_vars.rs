@@ -74,7 +74,18 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
         "ansible_included_var_files".to_owned(),
         files.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().into(),
     );
+    if files.iter().any(|file| is_vaulted(file)) {
+        // Whatever came out of a vault is not shown.
+        result.insert("_ansible_no_log".to_owned(), true.into());
+    }
     Ok(Work::Effect(result, Effect::IncludeVars(all)))
+}
+
+fn is_vaulted(file: &Path) -> bool {
+    use std::io::Read as _;
+    let mut head = [0; 15];
+    std::fs::File::open(file).and_then(|mut open| open.read_exact(&mut head)).is_ok()
+        && head == *b"$ANSIBLE_VAULT;"
 }
 
 /// Together with what the host has under these names already.

@@ -114,9 +114,11 @@ fn template_vars(path: &Path, dest: &str) -> Vars {
     add("template_path", Value::str(path.display().to_string()));
     add("template_fullpath", Value::str(full.display().to_string()));
     add("template_destpath", Value::str(dest));
-    let mtime = metadata.as_ref().and_then(|m| m.modified().ok()).and_then(|at| jiff::Timestamp::try_from(at).ok());
+    let mtime =
+        metadata.as_ref().and_then(|m| m.modified().ok()).and_then(|at| jiff::Timestamp::try_from(at).ok());
     if let Some(mtime) = mtime {
-        let shown = mtime.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S.%6f").to_string();
+        let shown =
+            mtime.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S.%6f").to_string();
         add("template_mtime", Value::str(shown));
     }
     add("template_run_date", Value::str(jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S.%6f").to_string()));

@@ -106,6 +106,7 @@ impl Walker {
 
     /// What was sent behind a failure was refused: its results will never come.
     pub(crate) fn drop_queue(&mut self) {
+        self.run.variables.set_local_call(&self.host, None);
         for sent in self.queue.drain(..) {
             if let Some(name) = &sent.task.register {
                 let message = format!("'{name}' is undefined: its task was not run");

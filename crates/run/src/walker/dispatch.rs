@@ -49,6 +49,9 @@ impl Walker {
         if let Some(value) = &item.of.value {
             call.cause.item = value.python_str().unwrap_or_default();
         }
+        if matches!(way.target.connection, link::Connection::Local) {
+            self.run.variables.set_local_call(&self.host, Some(sent.ticket));
+        }
         let epoch = if elsewhere { NEVER_REFUSED } else { self.epoch };
         let blobs = self.run.blobs.clone();
         item.again = Some(Again { link: link.clone(), agent, epoch, call: call.clone() });

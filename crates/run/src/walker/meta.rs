@@ -9,6 +9,7 @@ use playbook::ir::Task;
 use super::prepare::ItemOf;
 use super::{Flow, Stop, Walker};
 use crate::course::Path;
+use crate::event::Event;
 
 impl Walker {
     pub(crate) async fn meta(&mut self, task: &Arc<Task>, path: &Path) -> Flow {
@@ -19,15 +20,24 @@ impl Walker {
             },
             None => String::new(),
         };
+        let unconditional = matches!(what.as_str(), "noop" | "reset_connection" | "refresh_inventory");
+        if unconditional && !task.keywords.when.is_empty() {
+            self.warn(format!("{what} task does not support when conditional"));
+        }
         match self.settled(path, |w| w.condition_of(task, &ItemOf::none())).await? {
             Ok(None) => {}
-            Ok(Some(skip)) => return self.skip_meta(task, path, &what, skip).await,
+            _ if unconditional => {}
+            Ok(Some(_)) => return self.skip_meta(task, path, &what).await,
             Err(error) => return self.fail(task, path, &error).await,
         }
         if what == "flush_handlers" {
+            self.say_meta(task, path, format!("triggered running handlers for {}", self.host)).await?;
             return Box::pin(self.flush_handlers(path)).await;
         }
         self.settle_all().await?;
+        if let Some(said) = done(&what, &self.host, task) {
+            self.say_meta(task, path, said).await?;
+        }
         match what.as_str() {
             "noop" => Ok(()),
             "clear_facts" => {
@@ -44,10 +54,10 @@ impl Walker {
                 self.run.connections.close(&self.host).await;
                 Ok(())
             }
-            "refresh_inventory" => {
-                self.run.refresh_inventory();
-                Ok(())
-            }
+            "refresh_inventory" => match self.run.refresh_inventory() {
+                Ok(()) => Ok(()),
+                Err(problem) => self.fail(task, path, &Error::new(problem)).await,
+            },
             "end_host" => Err(Stop::EndHost),
             "end_batch" => {
                 self.course.stop_after(path);
@@ -84,14 +94,63 @@ impl Walker {
         }
     }
 
+    async fn say_meta(&mut self, task: &Arc<Task>, path: &Path, text: String) -> Flow {
+        if self.run.settings.verbosity >= 2 {
+            self.settle_all().await?;
+            self.announce(task, path).await?;
+            self.report(path, Event::Meta(text));
+        }
+        Ok(())
+    }
+
     /// People see that it was skipped; it does not count.
-    async fn skip_meta(&mut self, task: &Arc<Task>, path: &Path, what: &str, skip: Map) -> Flow {
-        if matches!(what, "flush_handlers" | "noop" | "reset_connection") {
+    async fn skip_meta(&mut self, task: &Arc<Task>, path: &Path, what: &str) -> Flow {
+        let quiet = self.run.settings.verbosity < 2;
+        if matches!(what, "noop" | "reset_connection") || (what == "flush_handlers" && quiet) {
             return Ok(());
         }
+        let reason = format!("{what} conditional evaluated to False, {}", left(what, &self.host, task));
+        self.say_meta(task, path, reason.clone()).await?;
         self.settle_all().await?;
         let sent = self.announce(task, path).await?;
+        let mut skip = Map::new();
+        skip.insert("msg".to_owned(), what.into());
+        skip.insert("skip_reason".to_owned(), reason.into());
         self.report_skipped(&sent, skip);
         Ok(())
+    }
+}
+
+fn role(task: &Task) -> &str {
+    task.role.as_ref().map_or("", |role| &role.name)
+}
+
+/// What is said of one that is done.
+fn done(what: &str, host: &str, task: &Task) -> Option<String> {
+    Some(match what {
+        "noop" => "noop".to_owned(),
+        "clear_facts" => "facts cleared".to_owned(),
+        "clear_host_errors" => "cleared host errors".to_owned(),
+        "reset_connection" => "reset connection".to_owned(),
+        "refresh_inventory" => "inventory successfully refreshed".to_owned(),
+        "end_host" => format!("ending play for {host}"),
+        "end_batch" => "ending batch".to_owned(),
+        "end_play" => "ending play".to_owned(),
+        "end_role" => format!("ending role {} for {host}", role(task)),
+        _ => return None,
+    })
+}
+
+/// What is said of one that is skipped.
+fn left(what: &str, host: &str, task: &Task) -> String {
+    match what {
+        "clear_facts" => format!("not clearing facts and fact cache for {host}"),
+        "clear_host_errors" => format!("not clearing host error state for {host}"),
+        "flush_handlers" => format!("not running handlers for {host}"),
+        "end_host" => format!("continuing execution for {host}"),
+        "end_batch" => "continuing current batch".to_owned(),
+        "end_play" => "continuing play".to_owned(),
+        "end_role" => format!("continuing role {} for {host}", role(task)),
+        _ => format!("not done for {host}"),
     }
 }

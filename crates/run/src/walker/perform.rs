@@ -40,7 +40,13 @@ impl Walker {
             // Where several hosts act on one other host, they do so in their order.
             self.course.turn(&self.host, path).await;
         }
-        let throttled = self.throttle(task, path).await;
+        let throttled = match self.throttle(task, path).await {
+            Ok(throttled) => throttled,
+            Err(error) => {
+                let why = format!("Failed to convert the throttle value to an integer: {}", error.message);
+                return self.fail(task, path, &Error::new(why)).await;
+            }
+        };
         self.one(task, path).await?;
         if throttled.is_some() {
             self.settle_all().await?;
@@ -87,12 +93,25 @@ impl Walker {
     }
 
     /// `throttle`: so many hosts at this task at once.
-    async fn throttle(&mut self, task: &Arc<Task>, path: &Path) -> Option<OwnedSemaphorePermit> {
-        let most = self.template(task, task.keywords.throttle.as_ref()?, &ItemOf::none()).ok()?;
-        let most = usize::try_from(most.as_i64().or_else(|| most.as_str()?.trim().parse().ok())?)
-            .ok()
-            .filter(|n| *n > 0)?;
-        self.course.gate(path, most).acquire_owned().await.ok()
+    async fn throttle(
+        &mut self,
+        task: &Arc<Task>,
+        path: &Path,
+    ) -> Result<Option<OwnedSemaphorePermit>, Error> {
+        let Some(most) = &task.keywords.throttle else { return Ok(None) };
+        let most = self.template(task, most, &ItemOf::none())?;
+        if most.is_omit() || most.is_none() {
+            return Ok(None);
+        }
+        let text = most.clone().defined()?.python_str()?;
+        let number = most
+            .as_i64()
+            .or_else(|| text.trim().parse().ok())
+            .ok_or_else(|| Error::new(format!("invalid literal for int() with base 10: '{text}'")))?;
+        match usize::try_from(number) {
+            Ok(most) if most > 0 => Ok(self.course.gate(path, most).acquire_owned().await.ok()),
+            _ => Ok(None),
+        }
     }
 
     async fn one(&mut self, task: &Arc<Task>, path: &Path) -> Flow {

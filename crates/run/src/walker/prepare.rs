@@ -181,7 +181,10 @@ impl Walker {
     pub(crate) fn traits(&self, task: &Arc<Task>, scope: &Scope) -> Result<Traits, Error> {
         let keywords = &task.keywords;
         let flag = |value: &Option<Value>, default: bool| match value {
-            Some(value) => as_bool(&scope.value(value)?),
+            Some(value) => match scope.value(value)? {
+                omitted if omitted.is_omit() => Ok(default),
+                value => as_bool(&value),
+            },
             None => Ok(default),
         };
         Ok(Traits {
@@ -196,7 +199,10 @@ impl Walker {
 
     fn work(&self, task: &Arc<Task>, scope: &Scope, traits: Traits) -> Result<(Option<String>, Work), Error> {
         let delegate = match &task.keywords.delegate_to {
-            Some(value) => Some(scope.value(value)?.python_str()?),
+            Some(value) => match scope.value(value)? {
+                omitted if omitted.is_omit() => None,
+                value => Some(value.python_str()?),
+            },
             None => None,
         };
         let named = self.named_module(task, scope)?;
@@ -219,9 +225,9 @@ impl Walker {
         }
         let source = expressions::Str::trusted(task.action.clone(), task.origin.clone());
         let name = scope.value(&Value::Str(source))?.python_str()?;
-        let known = playbook::load::full_names(name.trim()).into_iter().find(|name| {
-            actions::find(name).is_some() || agent::modules::find(name).is_some()
-        });
+        let known = playbook::load::full_names(name.trim())
+            .into_iter()
+            .find(|name| actions::find(name).is_some() || agent::modules::find(name).is_some());
         let module = known.unwrap_or_else(|| playbook::load::short_name(name.trim()).to_owned());
         let action = Arc::from(name.trim());
         Ok(Some(Arc::new(Task { action, module: module.into(), ..(**task).clone() })))
@@ -269,6 +275,7 @@ impl Action<'_> {
             check: self.traits.check,
             diff: self.traits.diff,
             environment: self.environment()?,
+            invocation: self.walker.run.settings.verbosity > 2,
             no_log: self.traits.no_log,
             timeout_seconds: self.timeout()?,
             async_seconds: if self.traits.check { 0 } else { self.number(&self.task.async_seconds)? },
@@ -320,9 +327,9 @@ impl Action<'_> {
         let value = self.scope.value(value)?;
         match value.as_i64().or_else(|| value.as_str().and_then(|s| s.trim().parse().ok())) {
             Some(number @ 0..=100_000_000) => Ok(number.unsigned_abs()),
-            Some(number) => Err(Error::new(format!(
-                "Timeout {number} is invalid, it must be between 0 and 100000000."
-            ))),
+            Some(number) => {
+                Err(Error::new(format!("Timeout {number} is invalid, it must be between 0 and 100000000.")))
+            }
             None => self.number(&self.task.keywords.timeout),
         }
     }

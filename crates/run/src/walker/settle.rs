@@ -142,6 +142,7 @@ impl Walker {
         self.course.advance(&self.host, &next.unwrap_or_else(|| end_of(&sent.path)));
         if self.queue.is_empty() {
             self.tell_now("");
+            self.run.variables.set_local_call(&self.host, None);
         }
         flow
     }
@@ -409,8 +410,8 @@ impl Walker {
         status: Status,
         label: Option<String>,
     ) {
-        let result =
-            if item.traits.no_log { results::censored(&finished.result) } else { finished.result.clone() };
+        let hidden = item.traits.no_log || results::flag(&finished.result, "_ansible_no_log");
+        let result = if hidden { results::censored(&finished.result) } else { finished.result.clone() };
         let ended = Ended {
             step: sent.step.clone(),
             host: self.host.clone(),
