@@ -72,10 +72,11 @@ impl Connections {
         Ok((link, agent))
     }
 
-    /// The one that becomes somebody else is the one whose history counts.
+    /// The one that becomes root is the one whose history counts; other users may be gone at the end of the run.
     fn note_way(&self, way: &Way) {
         let mut ways = self.ways.lock();
-        if way.escalate.is_some() || !ways.contains_key(&way.name) {
+        let becomes_root = way.escalate.as_ref().is_some_and(|escalate| escalate.user == "root");
+        if becomes_root || !ways.contains_key(&way.name) {
             ways.insert(way.name.clone(), way.clone());
         }
     }

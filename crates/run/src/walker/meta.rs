@@ -11,6 +11,19 @@ use super::{Flow, Stop, Walker};
 use crate::course::Path;
 use crate::event::Event;
 
+const KNOWN: [&str; 10] = [
+    "flush_handlers",
+    "noop",
+    "clear_facts",
+    "clear_host_errors",
+    "reset_connection",
+    "refresh_inventory",
+    "end_host",
+    "end_batch",
+    "end_play",
+    "end_role",
+];
+
 impl Walker {
     pub(crate) async fn meta(&mut self, task: &Arc<Task>, path: &Path) -> Flow {
         let what = match task.args.get("_raw_params").or_else(|| task.args.get("free_form")) {
@@ -74,19 +87,7 @@ impl Walker {
             },
             "role_complete" => Ok(()),
             other => {
-                let known = [
-                    "flush_handlers",
-                    "noop",
-                    "clear_facts",
-                    "clear_host_errors",
-                    "reset_connection",
-                    "refresh_inventory",
-                    "end_host",
-                    "end_batch",
-                    "end_play",
-                    "end_role",
-                ];
-                let near = catalog::arguments::nearest(other, known.into_iter())
+                let near = catalog::arguments::nearest(other, KNOWN.into_iter())
                     .map(|n| format!("; did you mean `{n}`?"))
                     .unwrap_or_default();
                 self.fail(task, path, &Error::new(format!("`meta` knows no `{other}`{near}"))).await
