@@ -340,6 +340,8 @@ pub(crate) fn run_options(
         inventory_sources: base.inventory_sources(hosts),
         inventory_dir: dir,
         inventory_file: file,
+        connection: Some(settings.reach.connection.clone()),
+        remote_user: settings.reach.user.clone(),
         version: "2.19.0".to_owned(),
     }
 }

@@ -103,17 +103,13 @@ fn pattern(play: &Play) -> String {
     }
 }
 
-/// A module that exists nowhere is refused before any host is touched; one that a collection or the project's own
-/// `library` may hold fails only when its task is reached.
+/// A module that exists nowhere is refused before any host is touched; a real one that Theseus lacks, or one that a
+/// collection may hold, fails only when its task is reached.
 fn refuse_unknown(project: &Project) -> Result<(), Problem> {
     let mistakes: Vec<Diagnostic> = project
         .unknown_modules
         .iter()
-        .filter(|unknown| {
-            !unknown.name.contains('.')
-                || unknown.name.starts_with("ansible.builtin.")
-                || unknown.name.starts_with("ansible.legacy.")
-        })
+        .filter(|unknown| !playbook::load::is_real(&unknown.name))
         .map(|unknown| {
             let mistake = Diagnostic::new(format!("there is no module or action `{}`", unknown.name))
                 .at(&unknown.origin);

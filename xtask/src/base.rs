@@ -72,6 +72,31 @@ pub(crate) fn directory() -> Result<PathBuf> {
     Ok(place)
 }
 
+/// The same with the lists of its package archive, for hosts that install packages.
+pub(crate) fn with_package_lists() -> Result<PathBuf> {
+    let plain = directory()?;
+    let place = plain.with_file_name("conformance-base-lists");
+    let stamp = place.with_extension("made");
+    let wanted = fs::read_to_string(plain.with_extension("made"))?;
+    if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
+        return Ok(place);
+    }
+    println!("reading the package lists for {}", place.display());
+    for old in [place.clone(), place.with_extension("packages")] {
+        if old.exists() {
+            fs::remove_dir_all(old)?;
+        }
+    }
+    shell::run(Command::new("cp").args(["-a", "--reflink=auto"]).arg(plain.join(".")).arg(&place))?;
+    let whole = format!("Dir={}", place.display());
+    let status = format!("Dir::State::status={}", place.join("var/lib/dpkg/status").display());
+    let mut update = Command::new("apt-get");
+    update.args(["-o", &whole, "-o", &status, "-o", "Acquire::Languages=none", "-q", "update"]);
+    shell::output(update.stdin(Stdio::null()))?;
+    fs::write(stamp, wanted)?;
+    Ok(place)
+}
+
 fn finish(place: &Path) -> Result<()> {
     fs::OpenOptions::new()
         .append(true)

@@ -22,6 +22,8 @@ cargo xtask COMMAND
   test                          setup, build, all tests, the trials, the conformance suite; ends with `N passed, N failed, N skipped`
   conformance [NAME…] [--keep]  the playbooks of tests/conformance with the real ansible-core and with Theseus, compared
       --oracle-only             only the real ansible-core: remember its results, or compare it with what is remembered
+      --roles                   the public roles of tests/roles.toml instead; THESEUS_ROLES: where OWNER/NAME are, if not at GitHub
+      --release                 with --roles: Theseus as it is released, for its figures
       --fresh                   do not use remembered results of the real ansible-core
       --upstream [TARGET…]      instead of them, the integration suite of ansible-core itself, from its source distribution
       --theseus-only            with --upstream: do not run the real ansible-core

@@ -39,6 +39,9 @@ const PACKAGES: &[&str] = &[
 /// The reference that Theseus is compared with, what some of its filters need, and its fast rival for the bench.
 const PYTHON: &[&str] = &["ansible-core==2.19.*", "passlib", "mitogen"];
 
+/// ansible 12 is ansible-core 2.19 with its collections.
+const PYTHON_WITH_COLLECTIONS: &[&str] = &["ansible==12.*", "passlib", "netaddr", "jmespath"];
+
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 pub(crate) fn run() -> Result<()> {
@@ -52,16 +55,26 @@ pub(crate) fn run() -> Result<()> {
 
 /// The directory of the real ansible-core's programs, made when it is missing.
 pub(crate) fn oracle() -> Result<PathBuf> {
-    let place = shell::target()?.join("oracle");
+    environment("oracle", PYTHON)
+}
+
+/// The same with the collections that public roles use.
+pub(crate) fn oracle_with_collections() -> Result<PathBuf> {
+    environment("oracle-full", PYTHON_WITH_COLLECTIONS)
+}
+
+/// A virtual environment of Python in which these are installed.
+fn environment(name: &str, packages: &[&str]) -> Result<PathBuf> {
+    let place = shell::target()?.join(name);
     let stamp = place.join("installed");
-    let wanted = PYTHON.join("\n");
+    let wanted = packages.join("\n");
     if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
         return Ok(place.join("bin"));
     }
-    println!("installing {} into {}", PYTHON.join(", "), place.display());
+    println!("installing {} into {}", packages.join(", "), place.display());
     shell::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&place))?;
     shell::run(
-        Command::new(place.join("bin/python")).args(["-m", "pip", "install", "--quiet"]).args(PYTHON),
+        Command::new(place.join("bin/python")).args(["-m", "pip", "install", "--quiet"]).args(packages),
     )?;
     fs::write(stamp, wanted)?;
     Ok(place.join("bin"))

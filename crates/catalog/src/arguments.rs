@@ -106,14 +106,16 @@ impl ModuleSpec {
         let mut rule = |problem: String| {
             errors.push(ArgumentError::Rule { module: self.name.to_owned(), problem });
         };
+        // What is not known yet may turn out to be left out.
+        let certain = |name: &&str| has(name) && args.get(*name).is_some_and(|v| !unknown(v));
         for set in self.mutually_exclusive {
-            if set.iter().filter(|n| has(n)).count() > 1 {
+            if set.iter().filter(|n| certain(n)).count() > 1 {
                 rule(format!("parameters are mutually exclusive: {}", set.join("|")));
             }
         }
         for set in self.required_together {
             let present = set.iter().filter(|n| has(n)).count();
-            if present > 0 && present < set.len() {
+            if set.iter().any(certain) && present < set.len() {
                 rule(format!("parameters are required together: {}", set.join(", ")));
             }
         }

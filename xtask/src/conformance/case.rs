@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
+use super::roles::Role;
 use crate::shell;
 
 /// The contents of case.toml; a case without one takes the defaults.
@@ -37,6 +38,8 @@ pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) folder: PathBuf,
     pub(crate) about: About,
+    /// The public role that the case was made for.
+    pub(crate) role: Option<Role>,
 }
 
 pub(crate) fn folder() -> PathBuf {
@@ -73,7 +76,7 @@ fn read(folder: &Path, name: String) -> Result<Case> {
     if !playbook.starts_with("# ") {
         bail!("{name}/site.yml must begin with a comment that says its one subject");
     }
-    Ok(Case { name, folder: folder.to_path_buf(), about })
+    Ok(Case { name, folder: folder.to_path_buf(), about, role: None })
 }
 
 impl Case {

@@ -5,20 +5,28 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use lab::{HostOptions, InitKind, Lab, LabHost};
 
 use super::case::Case;
 use super::packages;
+use super::roles::proxy::Proxy;
 use super::tree::{self, Delta, Scope, Snapshot};
 use crate::{base, shell};
 
 const NAMES: [&str; 3] = ["h1", "h2", "h3"];
 
+/// How long a service may take until it answers.
+const PATIENCE: Duration = Duration::from_secs(15);
+
 const PREPARE_PACKAGES: &str =
     "rm -rf /etc/apt/sources.list.d/* /var/lib/apt/lists/*; tar -x -C / -f - && apt-get -q update >/dev/null";
+
+/// Fresh package lists of two days ago, so that what an age decides is the same for both programs.
+const PREPARE_ARCHIVE: &str =
+    "cat > /etc/apt/apt.conf.d/00conformance; touch -d '2 days ago' /var/lib/apt/lists";
 
 pub(crate) struct Hosts {
     lab: Lab,
@@ -26,6 +34,8 @@ pub(crate) struct Hosts {
     /// Seconds of the epoch before anything of the hosts was there.
     born: i64,
     keep: bool,
+    /// Where hosts of a role get Debian's packages.
+    proxy: Option<Proxy>,
 }
 
 impl Hosts {
@@ -34,24 +44,32 @@ impl Hosts {
         let lab = Lab::pool(pool)?;
         lab.down_all()?;
         let key = fs::read_to_string(key()?.with_extension("pub"))?;
-        let base = base::directory()?;
+        let for_role = case.role.is_some();
+        let base = if for_role { base::with_package_lists()? } else { base::directory()? };
         let init = if case.needs("systemd") { InitKind::Systemd } else { InitKind::Small };
-        let options = NAMES.map(|name| HostOptions {
+        let names = if for_role { &NAMES[..1] } else { &NAMES };
+        let options = names.iter().map(|name| HostOptions {
             base: Some(base.clone()),
             init,
             sshd: true,
             authorized_key: Some(key.trim().to_owned()),
             tied: !keep,
-            ..HostOptions::new(name)
+            ..HostOptions::new(*name)
         });
-        let hosts = lab.up(&options)?;
-        let set = Self { lab, hosts, born, keep };
+        let hosts = lab.up(&options.collect::<Vec<_>>())?;
+        let address = lab.controller_address().filter(|_| for_role);
+        let proxy = address.map(|address| Proxy::start(address.into())).transpose()?;
+        let set = Self { lab, hosts, born, keep, proxy };
         set.prepare(case)?;
         Ok(set)
     }
 
     fn prepare(&self, case: &Case) -> Result<()> {
         for host in &self.hosts {
+            if let Some(proxy) = &self.proxy {
+                let told = proxy.configuration();
+                feed(host.command("sh").args(["-c", PREPARE_ARCHIVE]), told.as_bytes())?;
+            }
             if case.needs("apt") {
                 feed(host.command("sh").args(["-c", PREPARE_PACKAGES]), packages::archive()?)?;
             }
@@ -61,17 +79,13 @@ impl Hosts {
 
     /// An inventory that reaches them, the same for both programs.
     pub(crate) fn inventory(&self) -> Result<String> {
-        let line = |name: &str| -> Result<String> {
-            let host = self.hosts.iter().find(|host| host.name == name).context("a host is missing")?;
-            Ok(format!("{name} ansible_host={}\n", host.address))
-        };
+        let line = |host: &LabHost| format!("{} ansible_host={}\n", host.name, host.address);
+        let web: String = self.hosts.iter().take(2).map(line).collect();
+        let db: String = self.hosts.iter().skip(2).map(line).collect();
         Ok(format!(
-            "[web]\n{}{}\n[db]\n{}\n[all:vars]\nansible_user=root\nansible_ssh_private_key_file={}\n\
+            "[web]\n{web}\n[db]\n{db}\n[all:vars]\nansible_user=root\nansible_ssh_private_key_file={}\n\
              ansible_ssh_common_args=-o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no\n\
              ansible_python_interpreter=/usr/bin/python3\n",
-            line("h1")?,
-            line("h2")?,
-            line("h3")?,
             key()?.display(),
         ))
     }
@@ -83,6 +97,12 @@ impl Hosts {
              ansible_python_interpreter=/usr/bin/python3\n",
             self.lab.pool_name()
         )
+    }
+
+    /// What is said of each check, a command of a shell, that does not succeed on the first host in a while.
+    pub(crate) fn silent(&self, checks: &[String]) -> Vec<String> {
+        let Some(host) = self.hosts.first() else { return Vec::new() };
+        checks.iter().filter_map(|check| answered(host, check).err()).collect()
     }
 
     pub(crate) fn snapshot(&self, case: &Case) -> Result<BTreeMap<String, Snapshot>> {
@@ -118,10 +138,27 @@ impl Drop for Hosts {
     }
 }
 
+/// Services need a moment after their start.
+fn answered(host: &LabHost, check: &str) -> Result<(), String> {
+    let start = Instant::now();
+    loop {
+        let output = host.command("sh").args(["-c", check]).stdin(Stdio::null()).output();
+        let output = output.map_err(|error| format!("{check}: {error}"))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        if start.elapsed() > PATIENCE {
+            let said = [output.stdout, output.stderr].concat();
+            return Err(format!("does not answer: {check}: {}", String::from_utf8_lossy(&said).trim()));
+        }
+        std::thread::sleep(Duration::from_millis(250));
+    }
+}
+
 fn scope<'a>(host: &LabHost, case: &'a Case) -> Scope<'a> {
     Scope {
         root: host.root.clone(),
-        within: if case.needs("apt") { tree::HOST_WITH_PACKAGES } else { tree::HOST },
+        within: if case.needs("apt") || case.role.is_some() { tree::HOST_WITH_PACKAGES } else { tree::HOST },
         lower: host.base.clone(),
         ignore: &case.about.ignore,
     }

@@ -6,6 +6,7 @@ mod hosts;
 mod outcome;
 mod packages;
 mod remembered;
+mod roles;
 mod tree;
 mod turn;
 
@@ -34,6 +35,10 @@ pub(crate) struct Options {
     /// Only the reference: its results are remembered, or compared with those remembered.
     oracle_only: bool,
     fresh: bool,
+    /// Public roles instead of the suite's own playbooks.
+    roles: bool,
+    /// Theseus as it is released: for figures.
+    release: bool,
 }
 
 impl Options {
@@ -44,11 +49,17 @@ impl Options {
                 "--keep" => options.keep = true,
                 "--oracle-only" => options.oracle_only = true,
                 "--fresh" => options.fresh = true,
+                "--roles" => options.roles = true,
+                "--release" => options.release = true,
                 unknown if unknown.starts_with('-') => bail!("conformance has no option {unknown}"),
                 name => options.names.push(name.to_owned()),
             }
         }
         Ok(options)
+    }
+
+    fn names(&self) -> &[String] {
+        &self.names
     }
 }
 
@@ -60,6 +71,9 @@ enum Verdict {
 }
 
 pub(crate) fn run(options: &Options) -> Result<Tally> {
+    if options.roles {
+        return roles::run(options);
+    }
     let cases = case::find(&options.names)?;
     if !shell::is_root() {
         let skipped =
@@ -117,7 +131,7 @@ fn one(case: &Case, options: &Options) -> Result<(Verdict, f64, f64)> {
         return Ok((verdict, reference.seconds, 0.0));
     }
     let start = Instant::now();
-    let other = if options.oracle_only { Program::Ansible } else { Program::Theseus };
+    let other = if options.oracle_only { Program::Ansible } else { Program::Theseus { release: false } };
     let outcomes = turn::take(case, other, options.keep)?;
     let seconds = start.elapsed().as_secs_f64();
     let exit = |reference: &Outcome| {

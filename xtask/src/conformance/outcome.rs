@@ -18,6 +18,11 @@ pub(crate) struct Outcome {
     pub(crate) recap: BTreeMap<String, BTreeMap<String, u64>>,
     /// By host, and of the controller's own copy of the case.
     pub(crate) trees: BTreeMap<String, Delta>,
+    /// What was asked of a role's service at the end and not answered.
+    #[serde(default)]
+    pub(crate) silent: Vec<String>,
+    #[serde(default)]
+    pub(crate) seconds: f64,
 }
 
 fn name(event: &Value, key: &str) -> String {
@@ -43,6 +48,11 @@ impl Outcome {
             }
         }
         outcome
+    }
+
+    /// How many tasks the recap calls changed, over all hosts.
+    pub(crate) fn changed(&self) -> u64 {
+        self.recap.values().filter_map(|counts| counts.get("changed")).sum()
     }
 
     fn step(&mut self, event: &Value) {

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
@@ -14,12 +14,13 @@ use super::tree::{Scope, Snapshot};
 use crate::{setup, shell};
 
 const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT_OF_A_ROLE: Duration = Duration::from_secs(1200);
 const RECORDER: &str = include_str!("recorder.py");
 
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Program {
     Ansible,
-    Theseus,
+    Theseus { release: bool },
 }
 
 /// Runs the case once, or twice on the same hosts if it asks for that.
@@ -28,18 +29,23 @@ pub(crate) fn take(case: &Case, program: Program, keep: bool) -> Result<Vec<Outc
     // Long names do not fit into names of network devices and sockets.
     let pool = format!("conf-{}", &super::tree::digest(&[case.name.as_bytes()])[..8]);
     let hosts = Hosts::up(case, &pool, keep)?;
-    let by_lab = case.about.lab && program == Program::Theseus;
+    let by_lab = case.about.lab && matches!(program, Program::Theseus { .. });
     let inventory = if by_lab { hosts.lab_inventory() } else { hosts.inventory()? };
     fs::write(work.place.join("hosts.ini"), inventory)?;
     let mut outcomes = Vec::new();
     let mut before = (hosts.snapshot(case)?, work.snapshot()?);
     for _ in 0..if case.about.second { 2 } else { 1 } {
+        let start = Instant::now();
         let mut outcome = work.run(case, program)?;
+        outcome.seconds = start.elapsed().as_secs_f64();
         let after = (hosts.snapshot(case)?, work.snapshot()?);
         outcome.trees = hosts.delta(case, &before.0, &after.0);
         outcome.trees.insert("controller".to_owned(), after.1.since(&before.1, &work.scope()));
         outcomes.push(outcome);
         before = after;
+    }
+    if let (Some(role), Some(last)) = (&case.role, outcomes.last_mut()) {
+        last.silent = hosts.silent(&role.checks);
     }
     Ok(outcomes)
 }
@@ -77,8 +83,8 @@ impl Work {
         let printed = self.place.join("printed");
         let _ = fs::remove_file(&events);
         let mut command = match program {
-            Program::Ansible => self.ansible(&events, &printed)?,
-            Program::Theseus => self.theseus(&events)?,
+            Program::Ansible => self.ansible(case, &events, &printed)?,
+            Program::Theseus { release } => self.theseus(release, &events)?,
         };
         command.arg("-i").arg(self.place.join("hosts.ini"));
         if let Some(inventory) = &case.about.inventory {
@@ -88,16 +94,17 @@ impl Work {
         command.stdin(Stdio::null()).stderr(File::create(self.place.join("errors"))?);
         let child =
             command.current_dir(self.place.join("case")).spawn().with_context(|| format!("{command:?}"))?;
-        let status = shell::wait_at_most(child, LIMIT).with_context(|| case.name.clone())?;
+        let status = shell::wait_at_most(child, if case.role.is_some() { LIMIT_OF_A_ROLE } else { LIMIT })
+            .with_context(|| case.name.clone())?;
         let lines = fs::read_to_string(&events).unwrap_or_default();
         Ok(Outcome::read(status.code().unwrap_or(-1), &lines))
     }
 
-    fn ansible(&self, events: &Path, printed: &Path) -> Result<Command> {
+    fn ansible(&self, case: &Case, events: &Path, printed: &Path) -> Result<Command> {
         let plugins = self.place.join("plugins");
         fs::create_dir_all(&plugins)?;
         fs::write(plugins.join("recorder.py"), RECORDER)?;
-        let programs = setup::oracle()?;
+        let programs = if case.role.is_some() { setup::oracle_with_collections()? } else { setup::oracle()? };
         let mut command = Command::new(programs.join("ansible-playbook"));
         self.surroundings(&mut command);
         // A socket's path must be short.
@@ -113,8 +120,9 @@ impl Work {
         Ok(command)
     }
 
-    fn theseus(&self, events: &Path) -> Result<Command> {
-        let mut command = Command::new(shell::target()?.join("debug/theseus"));
+    fn theseus(&self, release: bool, events: &Path) -> Result<Command> {
+        let folder = shell::target()?.join(if release { "release" } else { "debug" });
+        let mut command = Command::new(folder.join("theseus"));
         self.surroundings(&mut command);
         command.env("THESEUS_STATE", self.place.join("home/state")).stdout(File::create(events)?);
         command.args(["apply", "--output", "json"]);

@@ -21,10 +21,33 @@ pub(crate) static MODULE: Module = Module {
             Arg::str("runlevel").default("default"),
             Arg::str("arguments").default("").aliases(&["args"]),
             Arg::str("use").default("auto"),
+            // What follows is for systemd only, to which the reference hands all that is written.
+            Arg::bool("masked"),
+            Arg::bool("force"),
+            Arg::bool("daemon_reload").aliases(&["daemon-reload"]),
+            Arg::bool("daemon_reexec").aliases(&["daemon-reexec"]),
+            Arg::str("scope").choices(&["system", "user", "global"]),
+            Arg::bool("no_block"),
         ],
     ),
     run,
 };
+
+const FOR_SYSTEMD: &[&str] = &["masked", "force", "daemon_reload", "daemon_reexec", "scope", "no_block"];
+
+fn wish_of_systemd(args: &Args, state: Option<String>, enabled: Option<bool>) -> systemd::Wish {
+    systemd::Wish {
+        unit: Some(args.string("name")),
+        state,
+        enabled,
+        masked: args.has("masked").then(|| args.bool("masked")),
+        daemon_reload: args.bool("daemon_reload"),
+        daemon_reexec: args.bool("daemon_reexec"),
+        scope: args.str("scope").unwrap_or("system").to_owned(),
+        no_block: args.bool("no_block"),
+        force: args.bool("force"),
+    }
+}
 
 fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     let manager = match args.string("use").rsplit('.').next() {
@@ -39,10 +62,12 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
                 task.warn(format!("Ignoring \"{unused}\" as it is not used in \"systemd\""));
             }
         }
-        let unit = Some(args.string("name"));
-        let wish =
-            systemd::Wish { unit, state, enabled, scope: "system".to_owned(), ..systemd::Wish::default() };
-        return systemd::apply(task, &wish);
+        return systemd::apply(task, &wish_of_systemd(args, state, enabled));
+    }
+    if let Some(foreign) = FOR_SYSTEMD.iter().find(|name| args.has(name)) {
+        return Err(Failure::new(format!(
+            "`{foreign}` is an argument for systemd, but services of this host are started by {manager}"
+        )));
     }
     let wish = sysv::Wish {
         name: args.string("name"),

@@ -71,6 +71,10 @@ const LANGUAGE: &[&str] = &[
     "validate_argument_spec",
 ];
 
+/// Modules of `ansible.builtin` that Theseus may lack: real ones, of which a role may have tasks for other systems.
+const BUILTIN: &[&str] =
+    &["dnf", "dnf5", "expect", "mount_facts", "reboot", "rpm_key", "subversion", "sysvinit", "yum"];
+
 /// Free text instead of arguments is allowed for these even without a specification.
 const FREE_FORM: &[&str] = &[
     "command",
@@ -109,6 +113,12 @@ pub fn full_names(name: &str) -> Vec<String> {
         }
     }
     names
+}
+
+/// Whether the name is that of a real module, although perhaps not of one that Theseus has.
+pub fn is_real(name: &str) -> bool {
+    let collection = name.contains('.') && short_name(name).contains('.');
+    collection || BUILTIN.contains(&short_name(name)) || full_names(name).len() > 1
 }
 
 /// The action of a task, as written.

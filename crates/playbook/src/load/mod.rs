@@ -27,7 +27,7 @@ use crate::ir::{Node, Play, Role, Task, Vars, VarsKind, VarsLayer};
 use crate::settings::Settings;
 use crate::vault::Vault;
 
-pub use action::{full_names, short_name};
+pub use action::{full_names, is_real, short_name};
 use context::Around;
 use reader::Reader;
 

@@ -185,6 +185,9 @@ impl Reader<'_> {
         let mut vars = Vars::new();
         for file in files {
             let Some(node) = self.file(&file, None) else { continue };
+            if matches!(node.kind, Kind::Null) {
+                continue;
+            }
             if !matches!(node.kind, Kind::Map(_)) {
                 let message = format!(
                     "the {} file of a role must contain a mapping of variables",

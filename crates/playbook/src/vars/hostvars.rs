@@ -5,7 +5,11 @@ use std::sync::Arc;
 
 use expressions::{Context, Error, Object, Value};
 
+use super::magic::NAMES;
 use super::scope::Scope;
+
+/// One entry of `hostvars`.
+const HOST: &str = "HostVarsVars";
 
 /// `hostvars`: every host of the inventory.
 pub(super) struct HostVars {
@@ -25,7 +29,7 @@ impl HostVars {
         if from != name {
             variables.outside.other_host(from, name)?;
         }
-        Ok(Some(Value::object(View { scope: self.scope.of_host(name.into()), what: "HostVarsVars" })))
+        Ok(Some(Value::object(View { scope: self.scope.of_host(name.into()), what: HOST })))
     }
 }
 
@@ -77,7 +81,15 @@ impl Object for View {
         mapping_method(self, name, args)
     }
     fn keys(&self) -> Option<Vec<Value>> {
-        Some(self.scope.names().into_iter().map(Value::from).collect())
+        // What contains this mapping is not shown in it: whoever walks through all would never end.
+        let within = |name: &str| match name {
+            "vars" | "omit" => true,
+            "hostvars" | "environment" => self.what == HOST,
+            _ => false,
+        };
+        let empty = |name: &str| NAMES.contains(&name) && matches!(self.scope.variable(name), Ok(None));
+        let names = self.scope.names().into_iter().filter(|name| !within(name) && !empty(name));
+        Some(names.map(Value::from).collect())
     }
     fn as_any(&self) -> &dyn Any {
         self

@@ -54,7 +54,13 @@ impl Inner {
     /// `None`: not one of them, or it has no value here.
     pub(super) fn magic(&self, name: &str) -> Option<Result<Value, Error>> {
         if !NAMES.contains(&name) {
-            return (name == "ansible_managed").then(|| self.managed()).flatten();
+            return match name {
+                "ansible_managed" => self.managed(),
+                "ansible_connection" | "ansible_host" | "ansible_ssh_host" | "ansible_user" => {
+                    self.reached(name)
+                }
+                _ => None,
+            };
         }
         if name == "ansible_facts" {
             return self.host.as_ref().map(|host| self.variables.host(host).namespace());
@@ -73,6 +79,31 @@ impl Inner {
             Ok(None) => Some(Ok(Value::str(self.variables.config.ansible_managed.as_str()))),
             Err(error) => Some(Err(error)),
         }
+    }
+
+    /// How a task's host is reached, where no variable says it. Other hosts do not see it.
+    fn reached(&self, name: &str) -> Option<Result<Value, Error>> {
+        let host = self.host.as_ref().filter(|_| !self.bare)?;
+        let task = self.task.as_ref()?;
+        match self.find(name) {
+            Ok(Some(_)) => return None,
+            Ok(None) => {}
+            Err(error) => return Some(Err(error)),
+        }
+        let options = &self.variables.options;
+        let keywords = &task.keywords;
+        let (keyword, option) = match name {
+            "ansible_connection" => (&keywords.connection, options.connection.as_deref()),
+            "ansible_user" => (&keywords.remote_user, options.remote_user.as_deref()),
+            _ => return Some(Ok(Value::str(host.clone()))),
+        };
+        if let Some(keyword) = keyword {
+            return Some(self.resolve_deep(keyword));
+        }
+        if name == "ansible_connection" && self.variables.inventory().host(host).is_none_or(|h| h.implicit) {
+            return Some(Ok(Value::str("local")));
+        }
+        option.map(|text| Ok(Value::str(text)))
     }
 
     fn of_run(&self, name: &str) -> Option<Value> {

@@ -90,6 +90,9 @@ pub struct RunOptions {
     pub inventory_sources: Vec<String>,
     pub inventory_dir: Option<PathBuf>,
     pub inventory_file: Option<PathBuf>,
+    /// How hosts are reached that say nothing of it, and as whom.
+    pub connection: Option<String>,
+    pub remote_user: Option<String>,
     /// What `ansible_version` says.
     pub version: String,
 }

@@ -232,7 +232,7 @@ impl Inner {
         }
     }
 
-    fn resolve_deep(&self, raw: &Value) -> Result<Value, Error> {
+    pub(super) fn resolve_deep(&self, raw: &Value) -> Result<Value, Error> {
         match raw {
             Value::Str(text) if text.is_template() => {
                 let _active = Active::enter(self.identity(), text)?;
