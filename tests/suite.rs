@@ -9,6 +9,7 @@ mod history;
 mod inventory;
 mod lab;
 mod layers;
+mod validate;
 mod vault;
 mod witness;
 mod wrong;

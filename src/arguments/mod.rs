@@ -274,12 +274,25 @@ pub(crate) struct AdHoc {
 
 #[derive(Debug, Args)]
 pub(crate) struct Validate {
-    #[arg(required = true, value_name = "PLAYBOOK")]
+    /// Playbooks, roles, or folders in which there are some
+    #[arg(default_value = ".", value_name = "PLAYBOOK")]
     pub(crate) playbooks: Vec<PathBuf>,
+    /// For editors and code hosts, in place of --output
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
+    /// Show notes, too: old forms, handlers that nobody notifies
+    #[arg(long)]
+    pub(crate) notes: bool,
     #[command(flatten)]
     pub(crate) hosts: Hosts,
     #[command(flatten)]
     pub(crate) given: Given,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// SARIF 2.1.0
+    Sarif,
 }
 
 #[derive(Debug, Args)]

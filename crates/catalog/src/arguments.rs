@@ -120,7 +120,8 @@ impl ModuleSpec {
             }
         }
         for set in self.required_one_of {
-            if !set.iter().any(&has) {
+            // A default is as good as an argument here.
+            if !set.iter().any(|name| args.get(*name).is_some_and(|v| !v.is_null())) {
                 rule(format!("one of the following is required: {}", set.join(", ")));
             }
         }
@@ -206,6 +207,9 @@ fn convert(arg: &Arg, value: &Json, unknown: &dyn Fn(&Json) -> bool) -> Result<J
             Json::Array(list) => list.clone(),
             other => vec![other.clone()],
         };
+        if let Some(meant) = spelt_boolean(arg.choices, &converted) {
+            return Ok(meant);
+        }
         for element in elements.iter().filter(|e| !unknown(e)) {
             check_choice(arg.choices, element)?;
         }
@@ -232,6 +236,18 @@ fn read_options(arg: &Arg, value: Json, unknown: &dyn Fn(&Json) -> bool) -> Resu
             .map(Json::Array),
         other => Ok(other),
     }
+}
+
+/// `upgrade: true` where the choices are `dist`, `full`, `yes` …: the only one that spells the same truth is meant.
+fn spelt_boolean(choices: &[&str], value: &Json) -> Option<Json> {
+    let truth_of = match value.as_str()? {
+        "True" => true,
+        "False" => false,
+        _ => return None,
+    };
+    let mut same = choices.iter().filter(|choice| truth(choice) == Some(truth_of));
+    let only = same.next().filter(|_| same.next().is_none())?;
+    Some(Json::String((*only).to_owned()))
 }
 
 fn check_choice(choices: &[&str], value: &Json) -> Result<(), String> {

@@ -130,8 +130,8 @@ impl Equivalent<FileKey> for FileLook<'_> {
     }
 }
 
-struct Expression {
-    expr: Expr,
+pub(crate) struct Expression {
+    pub(crate) expr: Expr,
     mutates: bool,
 }
 
@@ -331,7 +331,7 @@ impl Engine {
         names.into_iter().filter(|name| !globals::is_global(name)).collect()
     }
 
-    fn string(&self, source: &Str) -> Result<Arc<Template>, Error> {
+    pub(crate) fn string(&self, source: &Str) -> Result<Arc<Template>, Error> {
         let text = source.as_str();
         if let Some(found) = self.strings.find(text) {
             return Ok(found);
@@ -343,7 +343,7 @@ impl Engine {
         Ok(compiled)
     }
 
-    fn expression(&self, source: &Str) -> Result<Arc<Expression>, Error> {
+    pub(crate) fn expression(&self, source: &Str) -> Result<Arc<Expression>, Error> {
         let text = source.as_str();
         if let Some(found) = self.expressions.find(text) {
             return Ok(found);

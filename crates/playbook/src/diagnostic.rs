@@ -17,13 +17,22 @@ pub struct Diagnostic {
     /// Other places that matter, each with a few words ("first defined here").
     pub related: Vec<(String, Origin)>,
     pub warning: bool,
+    /// The kind of mistake, as programs name it (`argument`, `missing-file`).
+    pub rule: Option<&'static str>,
 }
 
 pub type Result<T> = std::result::Result<T, Diagnostic>;
 
 impl Diagnostic {
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), origin: None, hint: None, related: Vec::new(), warning: false }
+        Self {
+            message: message.into(),
+            origin: None,
+            hint: None,
+            related: Vec::new(),
+            warning: false,
+            rule: None,
+        }
     }
     pub fn warning(message: impl Into<String>) -> Self {
         Self { warning: true, ..Self::new(message) }
@@ -40,6 +49,11 @@ impl Diagnostic {
         self
     }
     #[must_use]
+    pub fn rule(mut self, name: &'static str) -> Self {
+        self.rule.get_or_insert(name);
+        self
+    }
+    #[must_use]
     pub fn related(mut self, words: impl Into<String>, origin: &Origin) -> Self {
         self.related.push((words.into(), origin.clone()));
         self
@@ -47,7 +61,12 @@ impl Diagnostic {
 
     /// The text that people read: plain, complete without colour, ending with a newline.
     pub fn render(&self, sources: &Sources) -> String {
-        let mut text = format!("{}: {}\n", if self.warning { "warning" } else { "error" }, self.message);
+        self.render_as(if self.warning { "warning" } else { "error" }, sources)
+    }
+
+    /// With another word than `error` or `warning` in front.
+    pub fn render_as(&self, word: &str, sources: &Sources) -> String {
+        let mut text = format!("{word}: {}\n", self.message);
         if let Some(origin) = &self.origin {
             render_place(&mut text, origin, sources);
         }

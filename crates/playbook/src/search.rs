@@ -69,6 +69,12 @@ pub fn included_tasks(name: &str, task: &Task, playbook_dir: &Path) -> Option<Pa
     task_files(name, task, playbook_dir).into_iter().find(|path| path.is_file())
 }
 
+/// Where a role's files of tasks are looked for: handlers may use those of the tasks.
+pub(crate) fn role_places(role: &Path, handlers: bool) -> Vec<PathBuf> {
+    let handlers = handlers.then(|| role.join("handlers"));
+    handlers.into_iter().chain([role.join("tasks"), role.to_owned()]).collect()
+}
+
 /// Where `include_tasks` looks, in order.
 pub fn task_files(name: &str, task: &Task, playbook_dir: &Path) -> Vec<PathBuf> {
     let name = expand_home(name);
@@ -77,10 +83,8 @@ pub fn task_files(name: &str, task: &Task, playbook_dir: &Path) -> Vec<PathBuf> 
     }
     let mut places = Vec::new();
     if let Some(role) = &task.role {
-        if task.is_handler {
-            places.push(role.path.join("handlers").join(&name));
-        }
-        places.push(role.path.join("tasks").join(&name));
+        let folders = role_places(&role.path, task.is_handler);
+        places.extend(folders.iter().map(|folder| folder.join(&name)));
     }
     places.push(task.dir.join(&name));
     if task.role.is_none() {

@@ -8,6 +8,7 @@ use crate::module::{Failure, Module, Outcome, Task};
 pub(crate) static MODULE: Module = Module {
     spec: ModuleSpec::builtin("raw", &[Arg::str("_raw_params").required(), Arg::str("executable")])
         .free_form("_raw_params")
+        .open()
         .check(Check::Skip),
     run,
 };

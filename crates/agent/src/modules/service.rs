@@ -7,13 +7,13 @@ use catalog::{Arg, Args, ModuleSpec};
 use crate::facts::settings;
 use crate::facts::source::Source;
 use crate::module::{Failure, Module, Outcome, Task};
-use crate::services::{systemd, sysv};
+use crate::services::sysv;
 
 pub(crate) static MODULE: Module = Module {
     spec: ModuleSpec::builtin(
         "service",
         &[
-            Arg::str("name").required(),
+            Arg::str("name"),
             Arg::str("state").choices(&["started", "stopped", "reloaded", "restarted"]),
             Arg::int("sleep"),
             Arg::str("pattern"),
@@ -21,33 +21,19 @@ pub(crate) static MODULE: Module = Module {
             Arg::str("runlevel").default("default"),
             Arg::str("arguments").default("").aliases(&["args"]),
             Arg::str("use").default("auto"),
-            // What follows is for systemd only, to which the reference hands all that is written.
-            Arg::bool("masked"),
-            Arg::bool("force"),
+            // Those of `systemd`, for hosts that have it.
             Arg::bool("daemon_reload").aliases(&["daemon-reload"]),
             Arg::bool("daemon_reexec").aliases(&["daemon-reexec"]),
-            Arg::str("scope").choices(&["system", "user", "global"]),
+            Arg::bool("masked"),
+            Arg::bool("force"),
             Arg::bool("no_block"),
+            Arg::str("scope").choices(&["system", "user", "global"]),
         ],
     ),
     run,
 };
 
-const FOR_SYSTEMD: &[&str] = &["masked", "force", "daemon_reload", "daemon_reexec", "scope", "no_block"];
-
-fn wish_of_systemd(args: &Args, state: Option<String>, enabled: Option<bool>) -> systemd::Wish {
-    systemd::Wish {
-        unit: Some(args.string("name")),
-        state,
-        enabled,
-        masked: args.has("masked").then(|| args.bool("masked")),
-        daemon_reload: args.bool("daemon_reload"),
-        daemon_reexec: args.bool("daemon_reexec"),
-        scope: args.str("scope").unwrap_or("system").to_owned(),
-        no_block: args.bool("no_block"),
-        force: args.bool("force"),
-    }
-}
+const FOR_SYSTEMD: &[&str] = &["daemon_reload", "daemon_reexec", "masked", "force", "no_block", "scope"];
 
 fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     let manager = match args.string("use").rsplit('.').next() {
@@ -62,12 +48,13 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
                 task.warn(format!("Ignoring \"{unused}\" as it is not used in \"systemd\""));
             }
         }
-        return systemd::apply(task, &wish_of_systemd(args, state, enabled));
+        return super::systemd::run(args, task);
     }
-    if let Some(foreign) = FOR_SYSTEMD.iter().find(|name| args.has(name)) {
-        return Err(Failure::new(format!(
-            "`{foreign}` is an argument for systemd, but services of this host are started by {manager}"
-        )));
+    if let Some(name) = FOR_SYSTEMD.iter().find(|name| args.has(name)) {
+        return Err(Failure::new(format!("`service` takes `{name}` only on hosts with systemd")));
+    }
+    if !args.has("name") {
+        return Err(Failure::new("missing required arguments: name"));
     }
     let wish = sysv::Wish {
         name: args.string("name"),

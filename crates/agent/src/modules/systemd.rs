@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> 
             masked: optional("masked"),
             daemon_reload: args.bool("daemon_reload"),
             daemon_reexec: args.bool("daemon_reexec"),
-            scope: args.string("scope"),
+            scope: args.str("scope").unwrap_or("system").to_owned(),
             no_block: args.bool("no_block"),
             force: args.bool("force"),
         },

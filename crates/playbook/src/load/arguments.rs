@@ -42,8 +42,9 @@ impl Reader<'_> {
                 continue;
             }
             let place = error.argument().and_then(|name| draft.given.place(name));
-            let mut problem =
-                Diagnostic::new(error.to_string()).at(place.unwrap_or(&draft.action.key.origin));
+            let mut problem = Diagnostic::new(error.to_string())
+                .at(place.unwrap_or(&draft.action.key.origin))
+                .rule("argument");
             if let ArgumentError::Unknown { name, suggestion: None, .. } = &error
                 && super::keywords::Level::Task.allows(name)
             {

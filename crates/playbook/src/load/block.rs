@@ -11,6 +11,7 @@ use super::task::{Draft, ROLE_ARGS};
 use super::{RoleFrom, as_list};
 use crate::diagnostic::Diagnostic;
 use crate::ir::{Block, Keywords, Node, Task, VarsKind};
+use crate::search::role_places;
 use crate::yaml::{self, Kind};
 
 /// Imports inside imports; deeper is a circle that goes through templates.
@@ -58,7 +59,7 @@ impl Reader<'_> {
 
     fn block(&mut self, node: &yaml::Node, around: &Around) -> Option<Block> {
         let entries = self.entries(node, "a block")?;
-        if around.handlers {
+        if around.handlers && around.in_block {
             self.error("using a block as a handler is not supported", &node.origin);
             return None;
         }
@@ -66,6 +67,7 @@ impl Reader<'_> {
             self.unknown_keyword(entry, Level::Block);
         }
         let mut inner = around.clone();
+        inner.in_block = true;
         inner.keywords = Arc::new(self.keywords(&entries, VarsKind::Block).within(&around.keywords));
         let mut block = Block {
             origin: node.origin.clone(),
@@ -105,6 +107,7 @@ impl Reader<'_> {
     pub(super) fn handler_list(&mut self, node: &yaml::Node, around: &Around) -> Vec<Arc<Task>> {
         let mut inner = around.clone();
         inner.handlers = true;
+        inner.in_block = false;
         let nodes = self.task_list(node, &inner);
         let mut handlers = Vec::new();
         flatten(&nodes, &mut handlers);
@@ -237,7 +240,7 @@ fn import_places(name: &str, around: &Around) -> Vec<PathBuf> {
         return vec![PathBuf::from(name)];
     }
     if let Some(role) = &around.role {
-        add(role.path.join(if around.handlers { "handlers" } else { "tasks" }).join(name));
+        role_places(&role.path, around.handlers).into_iter().for_each(|folder| add(folder.join(name)));
     }
     add(around.dir.join(name));
     if around.role.is_none() {

@@ -20,6 +20,8 @@ pub(super) struct Around {
     pub(super) play_vars: Arc<Vars>,
     /// Reading handlers, not tasks.
     pub(super) handlers: bool,
+    /// Inside a block: handlers of blocks cannot be blocks again.
+    pub(super) in_block: bool,
     /// Inside a block that has a `rescue`: failures are dealt with.
     pub(super) rescued: bool,
     pub(super) depth: u32,
@@ -42,6 +44,7 @@ impl Around {
             playbook_dir: dir.clone(),
             play_vars,
             handlers: false,
+            in_block: false,
             rescued: false,
             depth: 0,
             files: Vec::new(),

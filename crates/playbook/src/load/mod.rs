@@ -8,6 +8,7 @@ mod block;
 mod context;
 mod control;
 mod keywords;
+mod partly;
 mod play;
 mod reader;
 mod role;
@@ -122,11 +123,13 @@ pub(crate) struct Shared {
     instances: Mutex<HashMap<String, u64>>,
     /// Files that were read once: a role that is used by ten plays is parsed once.
     files: Mutex<HashMap<PathBuf, Option<Arc<crate::yaml::Node>>>>,
+    /// For surveys: mistakes are put here, and reading goes on with what could be read.
+    collected: Option<Mutex<Vec<Diagnostic>>>,
 }
 
 impl Shared {
     fn new(options: LoadOptions) -> Self {
-        Self { options, instances: Mutex::default(), files: Mutex::default() }
+        Self { options, instances: Mutex::default(), files: Mutex::default(), collected: None }
     }
 
     /// The same number for the same use of a role.
@@ -140,8 +143,13 @@ impl Shared {
 impl Project {
     /// Read playbooks. All mistakes that can be found are returned together.
     pub fn open(playbooks: &[PathBuf], options: LoadOptions) -> Result<Self, Vec<Diagnostic>> {
-        let shared = Shared::new(options);
-        let mut reader = Reader::new(&shared);
+        let mut project = Self::of(Vec::new(), options);
+        project.read(playbooks)?;
+        Ok(project)
+    }
+
+    fn read(&mut self, playbooks: &[PathBuf]) -> Result<(), Vec<Diagnostic>> {
+        let mut reader = Reader::new(&self.shared);
         let mut plays = Vec::new();
         for path in playbooks {
             let file = std::path::absolute(path).unwrap_or_else(|_| path.clone());
@@ -153,12 +161,11 @@ impl Project {
             }
             plays.extend(reader.playbook(&file, &play::Import::default()));
         }
-        let Reader { errors, warnings, unknown, .. } = reader;
-        if errors.is_empty() {
-            Ok(Self { plays, unknown_modules: unknown, warnings, shared })
-        } else {
-            Err(errors)
-        }
+        let loaded = reader.finish(Loaded::default())?;
+        self.plays.extend(plays);
+        self.unknown_modules.extend(loaded.unknown_modules);
+        self.warnings.extend(loaded.warnings);
+        Ok(())
     }
 
     /// A project of plays made in memory (`ansible -m`): only run-time loading is needed.
@@ -247,6 +254,11 @@ fn push_params(layers: &mut Vec<VarsLayer>, vars: &Vars) {
     if !vars.is_empty() {
         layers.push(VarsLayer { kind: VarsKind::IncludeParams, vars: Arc::new(vars.clone()) });
     }
+}
+
+/// The folder of a collection (`namespace.name`), if it is installed.
+pub fn collection_folder(config: &Settings, playbook_dir: &Path, name: &str) -> Option<PathBuf> {
+    role_files::collection(config, playbook_dir, name)
 }
 
 /// A list is what it holds; anything else is a list of one.

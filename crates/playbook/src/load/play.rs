@@ -10,7 +10,9 @@ use super::context::Around;
 use super::keywords::Level;
 use super::reader::{Entry, Reader, describe};
 use super::role::Used;
+use crate::diagnostic::Diagnostic;
 use crate::ir::{Keywords, Node, Play, Prompt, Role, Task, Vars, VarsKind};
+use crate::requirements;
 use crate::yaml::{self, Kind};
 
 /// What the plays of an imported playbook get from the import.
@@ -78,7 +80,7 @@ impl Reader<'_> {
         if !path.is_file() {
             let found = self.collection_playbook(&name, dir);
             let Some(found) = found else {
-                self.error(format!("the playbook {} could not be found", path.display()), &target.origin);
+                self.playbook_not_found(&name, &path, dir, &target.origin);
                 return Vec::new();
             };
             return self.playbook(&found, &import);
@@ -386,6 +388,22 @@ fn empty_play(
 
 impl Reader<'_> {
     /// `namespace.collection.playbook`.
+    fn playbook_not_found(&mut self, name: &str, path: &Path, dir: &Path, origin: &Origin) {
+        let parts: Vec<&str> = name.split('.').collect();
+        let problem = match parts.as_slice() {
+            [namespace, collection, _, ..] if !name.contains('/') && !name.ends_with("ml") => {
+                let collection = format!("{namespace}.{collection}");
+                let advice = requirements::advice(requirements::Kind::Collection, &collection, dir);
+                Diagnostic::new(format!(
+                    "the playbook `{name}` of the collection `{collection}` was not found"
+                ))
+                .hint(advice)
+            }
+            _ => Diagnostic::new(format!("the playbook {} could not be found", path.display())),
+        };
+        self.errors.push(problem.at(origin).rule("missing-file"));
+    }
+
     fn collection_playbook(&self, name: &str, dir: &Path) -> Option<PathBuf> {
         let mut parts = name.splitn(3, '.');
         let (namespace, collection, playbook) = (parts.next()?, parts.next()?, parts.next()?);

@@ -35,7 +35,9 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn finish(self, mut loaded: Loaded) -> Result<Loaded, Vec<Diagnostic>> {
-        if !self.errors.is_empty() {
+        if let Some(collected) = &self.shared.collected {
+            collected.lock().extend(self.errors);
+        } else if !self.errors.is_empty() {
             return Err(self.errors);
         }
         loaded.unknown_modules = self.unknown;
@@ -62,7 +64,7 @@ impl<'a> Reader<'a> {
         let node = match yaml::load_file(path, &self.shared.options.vault) {
             Ok(loaded) => {
                 self.warnings.extend(loaded.warnings);
-                loaded.node.map(Arc::new)
+                loaded.node.filter(|node| !node.is_null()).map(Arc::new)
             }
             Err(error) => {
                 let error = match from {

@@ -10,7 +10,9 @@ use super::keywords::Level;
 use super::reader::{Entry, Reader};
 use super::role_files::{self, Place};
 use super::{Loaded, RoleFrom};
+use crate::diagnostic::Diagnostic;
 use crate::ir::{Block, Keywords, Node, ParentRole, Role, Task, Vars, VarsKind};
+use crate::requirements;
 use crate::yaml::{self, Kind};
 
 /// Roles inside roles; deeper is a circle.
@@ -117,8 +119,20 @@ impl Reader<'_> {
         let place = match found {
             Ok(place) => place,
             Err(places) => {
-                let hint = format!("looked in {}", places.join(", "));
-                self.error_hint(format!("the role '{}' was not found", usage.name), &usage.origin, hint);
+                let collection = usage.name.splitn(3, '.').count() == 3 && !usage.name.contains('/');
+                let advice = if collection {
+                    let name: Vec<&str> = usage.name.splitn(3, '.').take(2).collect();
+                    requirements::advice(
+                        requirements::Kind::Collection,
+                        &name.join("."),
+                        &around.playbook_dir,
+                    )
+                } else {
+                    requirements::advice(requirements::Kind::Role, &usage.name, &around.playbook_dir)
+                };
+                let hint = format!("looked in {}; {advice}", places.join(", "));
+                let problem = Diagnostic::new(format!("the role '{}' was not found", usage.name));
+                self.errors.push(problem.at(&usage.origin).rule("missing-role").hint(hint));
                 return None;
             }
         };

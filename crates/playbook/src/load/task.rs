@@ -135,7 +135,7 @@ impl Reader<'_> {
             return;
         }
         let command = matches!(
-            short_name(&action.name),
+            short_name(&action.name).trim_start_matches("ansible.windows."),
             "command" | "shell" | "script" | "raw" | "win_command" | "win_shell"
         );
         let split = if command { crate::keyvalue::parse_free_form } else { crate::keyvalue::parse };

@@ -357,7 +357,7 @@ fn mistakes_are_found_together_with_their_places() {
     site.yml:18:15: `become` has an invalid value ('perhaps'): it must be true or false
     site.yml:19:21: could not find or access 'missing.yml' (looked for missing.yml, tasks/missing.yml)
     site.yml:21:7: you cannot use loops on 'import_tasks' statements (use `include_tasks` instead)
-    site.yml:22:7: the role 'none' was not found (looked in roles, ROOT)
+    site.yml:22:7: the role 'none' was not found (looked in roles, ROOT; install it with `ansible-galaxy role install none`, if it is one of Galaxy's)
     site.yml:23:23: `copy` has no argument `when` (`when` is a keyword: write it beside the module, not below it)
     site.yml:24:7: 'rescue' keyword cannot be used without 'block'
     site.yml:25:7: a task or a block must be a mapping (a task is a mapping with a module: `- ansible.builtin.command: …`)

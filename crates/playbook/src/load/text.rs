@@ -169,7 +169,7 @@ impl Reader<'_> {
     }
 
     fn template_error(&mut self, error: Error, origin: Option<&expressions::Origin>) {
-        let mut problem = Diagnostic::from(error);
+        let mut problem = Diagnostic::from(error).rule("template");
         if let Some(origin) = origin {
             problem = problem.at(origin);
         }

@@ -234,6 +234,7 @@ impl Composer<'_> {
         let name = again.scalar_text().unwrap_or_default();
         self.warnings.push(
             Diagnostic::warning(format!("the key '{name}' is given twice; the last one counts"))
+                .rule("duplicate-key")
                 .at(&again.origin)
                 .related("given here before", &first.origin),
         );

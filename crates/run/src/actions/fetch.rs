@@ -11,7 +11,7 @@ use super::Action;
 use crate::results;
 use crate::walker::prepare::Work;
 
-pub(super) static SPEC: ModuleSpec = ModuleSpec::builtin("fetch", ARGS).check(Check::Full);
+pub(super) static SPEC: ModuleSpec = ModuleSpec::builtin("fetch", ARGS).check(Check::Full).open();
 
 const ARGS: &[Arg] = &[
     Arg::path("src").required(),
