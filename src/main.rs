@@ -48,6 +48,8 @@ fn theseus(typed: &[String]) -> ExitCode {
         Command::History(asked) => commands::history::history(asked, style),
         Command::Show(asked) => commands::show::show(asked, style, &recorded(typed)),
         Command::Diff(asked) => commands::diff::diff(asked, style, &recorded(typed)),
+        Command::Drift(asked) => commands::drift::drift(asked, style, &recorded(typed)),
+        Command::Compare(asked) => commands::compare::compare(asked, style, &recorded(typed)),
         Command::Rollback(asked) => commands::rollback::rollback(asked, style, &recorded(typed)),
         Command::Recover(asked) => commands::recover::recover(asked, style, &recorded(typed)),
         Command::Store(asked) => commands::store::store(asked, style, &recorded(typed)),

@@ -5,10 +5,12 @@
 mod adhoc;
 mod common;
 mod docker;
+mod drift;
 mod history;
 mod inventory;
 mod lab;
 mod layers;
+mod planting;
 mod validate;
 mod vault;
 mod witness;

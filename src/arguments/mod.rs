@@ -1,5 +1,6 @@
 //! What may be typed. Words only: what they mean is decided in `commands/`.
 
+mod drift;
 mod layers;
 mod vault;
 
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::report::{Color, Output};
+pub(crate) use drift::{Compare, Drift};
 pub(crate) use layers::{Diff, Means, OnFailure, Own, Recover, Rollback, Show, Store};
 pub(crate) use vault::{AnsibleVault, Vault, VaultAction, VaultKeys};
 
@@ -50,6 +52,10 @@ pub(crate) enum Command {
     Show(Show),
     /// What is different between hosts, or generations of one
     Diff(Diff),
+    /// What is otherwise on hosts than it should be, and putting it back
+    Drift(Drift),
+    /// Which hosts are alike, which one is odd and why
+    Compare(Compare),
     /// Put a host back, exactly
     Rollback(Rollback),
     /// Bring a host to a generation after a crash (also happens by itself at the next contact)

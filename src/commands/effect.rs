@@ -43,6 +43,17 @@ pub(crate) fn command(means: &Means, style: Style, act: impl FnOnce(&mut Base) -
 
 impl Question<'_> {
     pub(crate) fn ask(&self, base: &mut Base, arguments: Json) -> Result<Answers, Problem> {
+        self.ask_of("layers", base, arguments, false)
+    }
+
+    /// Asks one of our own modules. `check`: nothing may be changed.
+    pub(crate) fn ask_of(
+        &self,
+        module: &str,
+        base: &mut Base,
+        arguments: Json,
+        check: bool,
+    ) -> Result<Answers, Problem> {
         let mut reach = self.means.reach.clone();
         // A host's history is root's, whoever may log in there.
         reach.become_ |= !self.means.own_user;
@@ -50,11 +61,12 @@ impl Question<'_> {
             hosts: self.means.hosts.clone(),
             given: self.means.given.clone(),
             reach,
+            check,
             ..Playing::default()
         };
         let errand = Errand {
             pattern: self.pattern,
-            task: json!({"theseus.host.layers": arguments}),
+            task: json!({format!("theseus.host.{module}"): arguments}),
             playing: &playing,
             dir: base.cwd.clone(),
             command: self.command,

@@ -2,7 +2,9 @@
 
 pub(crate) mod adhoc;
 pub(crate) mod apply;
+pub(crate) mod compare;
 pub(crate) mod diff;
+pub(crate) mod drift;
 mod effect;
 pub(crate) mod facts;
 pub(crate) mod history;

@@ -10,7 +10,7 @@ use crate::store::Store;
 
 /// Content, type, mode, owner, attributes, link target: what somebody did on purpose. Not times, and not a content
 /// that one of both does not know.
-pub(crate) fn differences(a: Option<&PathState>, b: Option<&PathState>) -> Vec<&'static str> {
+pub fn differences(a: Option<&PathState>, b: Option<&PathState>) -> Vec<&'static str> {
     let (a, b) = match (a, b) {
         (None, None) => return Vec::new(),
         (Some(_), None) => return vec!["removed since"],

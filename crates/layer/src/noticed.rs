@@ -14,7 +14,8 @@ use crate::store::Store;
 impl Recorder {
     /// This path was already changed by somebody we asked. `before`: what was there, with its content if it was a file.
     pub fn noticed(&mut self, path: &Path, before: Option<(PathState, Option<&[u8]>)>) -> Result<()> {
-        let Some(place) = Place::find(path)? else { return Ok(()) };
+        let place = Place::find(path)?;
+        let path = place.as_ref().map_or(path, Place::path);
         let before = match before {
             Some((mut state, content)) => {
                 if let Some(content) = content {
@@ -25,9 +26,12 @@ impl Recorder {
             }
             None => None,
         };
-        let after = state::observe(place.path())?;
-        self.note_change(place.path(), before.clone())?;
-        self.step(place.path().to_owned(), before, after);
+        let after = if place.is_some() { state::observe(path)? } else { None };
+        if before.is_none() && after.is_none() {
+            return Ok(());
+        }
+        self.note_change(path, before.clone())?;
+        self.step(path.to_owned(), before, after);
         Ok(())
     }
 

@@ -25,6 +25,7 @@ impl Recorder {
             let head = history::head(&self.dir)?;
             return Ok(Sealed { generation: (head > 0).then_some(head), made: false });
         }
+        self.keep_results();
         if let Some(open) = &self.open {
             // Kept by a link: the content may be one that this very run wrote.
             self.linked.values().for_each(|digest| self.dirty.file(&open.store.path(*digest)));

@@ -176,6 +176,36 @@ fn check_contents(targets: &[Target], store: &Store) -> Result<()> {
     Ok(())
 }
 
+impl Recorder {
+    /// Bring paths to these states (`None`: nothing shall be there), exactly, as a change of this run; then give these
+    /// directories their times. Nothing is changed unless every content is in the store. Returns what had to be changed.
+    pub fn bring(
+        &mut self,
+        wanted: Vec<(PathBuf, Option<PathState>)>,
+        dirs: &[(PathBuf, Time)],
+    ) -> Result<Vec<PathBuf>> {
+        let store = Store::new(&self.dir);
+        let target = |(order, (path, want))| Target { path, want, peers: Vec::new(), order };
+        let mut targets: Vec<Target> = wanted.into_iter().enumerate().map(target).collect();
+        restore::sort(&mut targets);
+        // A directory with something in it that nobody asked about stays.
+        let foreign = restore::foreign(&targets)?;
+        targets.retain(|t| !foreign.iter().any(|path| path.starts_with(&t.path)));
+        check_contents(&targets, &store)?;
+        let id = self.open()?.journal.id().to_owned();
+        for (path, _) in dirs {
+            self.guard_dir(path)?;
+        }
+        self.secure()?;
+        let mut hands = Undoing { recorder: self, id, before: HashMap::new() };
+        let done = restore::bring(&targets, &store, &mut hands)?;
+        for (path, time) in dirs {
+            exact::set_dir_mtime(path, *time)?;
+        }
+        Ok(done)
+    }
+}
+
 struct Undoing<'a> {
     recorder: &'a mut Recorder,
     id: String,

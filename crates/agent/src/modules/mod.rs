@@ -30,6 +30,7 @@ modules! {
     uri,
     // The host's own record.
     layers,
+    drift,
     ini_file,
     deb822_repository,
     yum_repository,

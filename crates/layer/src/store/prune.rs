@@ -100,6 +100,9 @@ fn sweep(state_dir: &Path, pruned: &mut Pruned) -> Result<()> {
     }
     let mut needed: HashSet<Digest> = HashSet::new();
     let mut groups = HashSet::new();
+    // What the first look of drift kept.
+    let kept = history::read_small(&state_dir.join("drift/kept"))?;
+    needed.extend(String::from_utf8_lossy(&kept).lines().filter_map(|line| line.parse::<Digest>().ok()));
     let mut note = |step: &Step| {
         let states = || [&step.before, &step.after].into_iter().flatten();
         needed.extend(states().filter_map(crate::PathState::digest));
