@@ -7,7 +7,6 @@ use layer::store::Store;
 use layer::{Kind, PathState, Time};
 
 use crate::children;
-use crate::files;
 use crate::module::Task;
 
 const CACHE: &str = "/var/cache/apt/archives";
@@ -19,7 +18,7 @@ pub(crate) fn contents(
     paths: &[PathBuf],
     store: &Store,
 ) -> Result<HashMap<PathBuf, PathState>, String> {
-    let scratch = files::temporary_dir().map_err(|e| e.message)?;
+    let scratch = layer::Scratch::new().map_err(|e| e.to_string())?;
     let deb = find(task, package, scratch.path())?;
     let shown = deb.to_string_lossy();
     let unpacked = children::ask(task, &["dpkg-deb", "--fsys-tarfile", &shown]).map_err(|e| e.message)?;
