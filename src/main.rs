@@ -53,6 +53,8 @@ fn theseus(typed: &[String]) -> ExitCode {
         Command::Rollback(asked) => commands::rollback::rollback(asked, style, &recorded(typed)),
         Command::Recover(asked) => commands::recover::recover(asked, style, &recorded(typed)),
         Command::Store(asked) => commands::store::store(asked, style, &recorded(typed)),
+        Command::Bake(asked) => commands::bake::bake(asked, style, &recorded(typed)),
+        Command::Image(asked) => commands::image::image(asked, style, &recorded(typed)),
         Command::Facts(asked) => commands::facts::facts(asked, style, &recorded(typed)),
         Command::Inventory(asked) => commands::inventory::inventory(asked, style),
         Command::Vault(asked) => commands::vault::vault(asked, style),

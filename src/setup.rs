@@ -273,6 +273,7 @@ pub(crate) fn reach(asked: &arguments::Reach, config: &Config) -> Result<Reach, 
         become_flags: explicit("DEFAULT_BECOME_FLAGS"),
         password,
         become_password,
+        places: Vec::new(),
     })
 }
 

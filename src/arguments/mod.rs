@@ -1,6 +1,7 @@
 //! What may be typed. Words only: what they mean is decided in `commands/`.
 
 mod drift;
+mod image;
 mod layers;
 mod vault;
 
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::report::{Color, Output};
 pub(crate) use drift::{Compare, Drift};
+pub(crate) use image::{Bake, Image, ImageAction, ImageFormat};
 pub(crate) use layers::{Diff, Means, OnFailure, Own, Recover, Rollback, Show, Store};
 pub(crate) use vault::{AnsibleVault, Vault, VaultAction, VaultKeys};
 
@@ -62,6 +64,10 @@ pub(crate) enum Command {
     Recover(Recover),
     /// What a host keeps for undoing: its size, check it, prune it
     Store(Store),
+    /// Make an image of theseus.yml with its playbook
+    Bake(Bake),
+    /// Images that were baked: list, test, promote, export
+    Image(Image),
     /// Facts of hosts
     Facts(Facts),
     /// Show the inventory

@@ -81,7 +81,7 @@ fn say_cost(performed: &Performed) {
 }
 
 /// The health checks of `theseus.yml`: a last play for every host of the others.
-fn add_health(project: &mut Project, base: &Base) -> Result<(), Problem> {
+pub(crate) fn add_health(project: &mut Project, base: &Base) -> Result<(), Problem> {
     let Some(tasks) = &base.definition.health else { return Ok(()) };
     let patterns: Vec<String> = project.plays.iter().map(|play| pattern(play)).collect();
     let mut play = bare_play("health", &patterns.join(":"), &base.cwd);
@@ -105,7 +105,7 @@ fn pattern(play: &Play) -> String {
 
 /// A module that exists nowhere is refused before any host is touched; a real one that Theseus lacks, or one that a
 /// collection may hold, fails only when its task is reached.
-fn refuse_unknown(project: &Project) -> Result<(), Problem> {
+pub(crate) fn refuse_unknown(project: &Project) -> Result<(), Problem> {
     let mistakes: Vec<Diagnostic> = project
         .unknown_modules
         .iter()

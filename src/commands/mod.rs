@@ -2,12 +2,14 @@
 
 pub(crate) mod adhoc;
 pub(crate) mod apply;
+pub(crate) mod bake;
 pub(crate) mod compare;
 pub(crate) mod diff;
 pub(crate) mod drift;
 mod effect;
 pub(crate) mod facts;
 pub(crate) mod history;
+pub(crate) mod image;
 pub(crate) mod inventory;
 pub(crate) mod lab;
 pub(crate) mod listing;

@@ -28,6 +28,21 @@ const GUARDED: [&str; 4] = ["sysrq-trigger", "kmsg", "kcore", "kallsyms"];
 /// Mounts everything below `root`; runs as process 1 of the new pid namespace, before the root is entered.
 pub(crate) fn mount_all(root: &Path, privileged: bool, groups: Option<&Layout>) -> io::Result<()> {
     let quiet = MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::NODEV;
+    mount_kernel(root, quiet, groups)?;
+    let run = MountFlags::NOSUID | MountFlags::NODEV;
+    rustix::mount::mount("tmpfs", root.join("run"), "tmpfs", run, c"mode=0755")?;
+    fs::create_dir(root.join("run/lock"))?;
+    fs::set_permissions(root.join("run/lock"), fs::Permissions::from_mode(0o1777))?;
+    fill_dev(&root.join("dev"), privileged)
+}
+
+/// The same for a root whose /run and /tmp are its own and stay, as while an image is made.
+pub(crate) fn mount_few(root: &Path) -> io::Result<()> {
+    mount_kernel(root, MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::NODEV, None)?;
+    fill_dev(&root.join("dev"), true)
+}
+
+fn mount_kernel(root: &Path, quiet: MountFlags, groups: Option<&Layout>) -> io::Result<()> {
     for name in ["proc", "sys", "dev", "run", "tmp"] {
         let place = root.join(name);
         if !place.is_dir() {
@@ -36,12 +51,7 @@ pub(crate) fn mount_all(root: &Path, privileged: bool, groups: Option<&Layout>) 
     }
     rustix::mount::mount("proc", root.join("proc"), "proc", quiet, None::<&CStr>)?;
     guard_proc(&root.join("proc"), quiet)?;
-    mount_sys(&root.join("sys"), quiet, groups)?;
-    let run = MountFlags::NOSUID | MountFlags::NODEV;
-    rustix::mount::mount("tmpfs", root.join("run"), "tmpfs", run, c"mode=0755")?;
-    fs::create_dir(root.join("run/lock"))?;
-    fs::set_permissions(root.join("run/lock"), fs::Permissions::from_mode(0o1777))?;
-    fill_dev(&root.join("dev"), privileged)
+    mount_sys(&root.join("sys"), quiet, groups)
 }
 
 /// Makes the machine-wide settings read-only; those of the host's own network stay writable.

@@ -22,4 +22,4 @@ pub use image::Image;
 pub use link::Link;
 pub use notices::{Notices, Silent};
 pub use session::{Blobs, CallEnd, CallHandle, NoBlobs};
-pub use target::{Connection, DockerTarget, LabTarget, Secret, SshMode, SshTarget, Target};
+pub use target::{Connection, DockerTarget, LabTarget, Place, Secret, SshMode, SshTarget, Target};

@@ -1,7 +1,10 @@
 //! Where a host is and how to get there.
 
 use std::fmt;
+use std::io;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A password or passphrase: never printed, wiped when it is dropped.
@@ -75,6 +78,16 @@ pub enum Connection {
     Ssh(Box<SshTarget>),
     Lab(LabTarget),
     Docker(DockerTarget),
+    /// A room that is not this crate's business provides the agent's end: an image that is being baked.
+    Place(Arc<dyn Place>),
+}
+
+/// Something that speaks the agent's protocol, magic text first, at the other end of a socket.
+pub trait Place: fmt::Debug + Send + Sync {
+    /// What it is called in messages, and by what it is told from others.
+    fn name(&self) -> String;
+    /// A new conversation.
+    fn enter(&self) -> io::Result<UnixStream>;
 }
 
 /// A throw-away host of this machine; made when it is first used.

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::net::unix::OwnedReadHalf;
 use tokio::process::Child;
 
 use crate::ssh::Session;
@@ -29,6 +31,7 @@ pub(crate) enum Source {
         output: Pin<Box<dyn AsyncRead + Send + Sync>>,
         child: Box<Child>,
     },
+    Socket(OwnedReadHalf),
     /// The session is kept: without it the connection ends.
     Ssh {
         channel: Box<russh::ChannelReadHalf>,
@@ -114,6 +117,14 @@ impl Wire {
     }
 }
 
+impl Wire {
+    /// Both directions of a socket.
+    pub(crate) fn socket(stream: UnixStream) -> Self {
+        let (read, write) = stream.into_split();
+        Self { source: Source::Socket(read), sink: Sink::Io(Box::pin(write)), said: Said::default() }
+    }
+}
+
 impl Source {
     /// Append what comes next to `buffer`; false at the end. Safe to cancel.
     pub(crate) async fn more(&mut self, buffer: &mut Vec<u8>, said: &Said) -> io::Result<bool> {
@@ -124,6 +135,7 @@ impl Source {
                 }
                 Ok(output.read_buf(buffer).await? > 0)
             }
+            Self::Socket(socket) => Ok(socket.read_buf(buffer).await? > 0),
             Self::Ssh { channel, .. } => loop {
                 match channel.wait().await {
                     Some(russh::ChannelMsg::Data { data }) => {

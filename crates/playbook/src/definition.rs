@@ -1,9 +1,13 @@
 //! `theseus.yml`: what Ansible's files have no words for. Optional; beside the playbook's project.
 
+mod images;
+
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use catalog::arguments::nearest;
 pub use catalog::protocol::Keep;
+pub use images::ImageDefinition;
 
 use crate::diagnostic::Result;
 use crate::vault::Vault;
@@ -23,6 +27,8 @@ pub struct Definition {
     pub health: Option<Node>,
     /// `history: {keep: 20 generations, 30 days, 5 GiB}`
     pub keep: Keep,
+    /// `images:` by name.
+    pub images: BTreeMap<String, ImageDefinition>,
 }
 
 impl Definition {
@@ -39,9 +45,10 @@ impl Definition {
     fn read(node: &Node) -> Result<Self> {
         let mut definition = Self::default();
         for (key, value) in entries(node, "theseus.yml")? {
-            match known(key, &["apply", "health", "history"])? {
+            match known(key, &["apply", "health", "history", "images"])? {
                 "apply" => definition.read_apply(value)?,
                 "health" => definition.health = Some(tasks(value)?),
+                "images" => definition.images = images::read(value)?,
                 _ => {
                     for (key, value) in entries(value, "history")? {
                         known(key, &["keep"])?;

@@ -222,6 +222,7 @@ fn place(target: &Target) -> String {
     match &target.connection {
         Connection::Local => "local".to_owned(),
         Connection::Lab(lab) => format!("lab {} {:?}", lab.name, lab.pool),
+        Connection::Place(place) => format!("place {}", place.name()),
         Connection::Docker(docker) => format!("docker {} {:?}", docker.container, docker.user),
         Connection::Ssh(ssh) => {
             let user = ssh.user.clone().unwrap_or_else(agent::accounts::own_name);
@@ -254,6 +255,9 @@ impl Reader<'_> {
     }
 
     fn connection(&self) -> Result<Connection, Error> {
+        if let Some((_, place)) = self.reach.places.iter().find(|(host, _)| host == self.host) {
+            return Ok(Connection::Place(Arc::clone(place)));
+        }
         let keyword = if self.delegated { None } else { self.keyword(&self.keywords.connection)? };
         let kind = match self.text(&["ansible_connection"])?.or(keyword) {
             Some(kind) => kind,

@@ -1,9 +1,10 @@
 //! What the person asked for, for the whole run.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use link::{Secret, SshMode};
+use link::{Place, Secret, SshMode};
 use playbook::tags::Tags;
 
 #[derive(Clone, Debug)]
@@ -53,4 +54,6 @@ pub struct Reach {
     pub become_exe: Option<String>,
     pub become_flags: Option<String>,
     pub become_password: Option<Secret>,
+    /// Hosts that are not reached as variables say, but here: images that are being baked.
+    pub places: Vec<(String, Arc<dyn Place>)>,
 }

@@ -234,6 +234,9 @@ fn enable(task: &mut Task<'_>, wish: &Wish, unit: &Unit, wanted: bool) -> Result
 }
 
 fn set_state(task: &mut Task<'_>, wish: &Wish, unit: &Unit, state: &str) -> Result<bool, Failure> {
+    if super::are_at_rest() {
+        return Ok(false);
+    }
     if unit.property("ActiveState").is_empty() {
         let chroot = settings::chroot(&Source::new("/".as_ref())).values().any(|v| v == &Json::Bool(true));
         if chroot || task.variable("SYSTEMD_OFFLINE").as_deref() == Some("1") {

@@ -76,6 +76,9 @@ fn read_status(output: &Output, name: &str) -> Option<bool> {
 }
 
 fn set_state(task: &mut Task<'_>, wish: &Wish, state: &str) -> Result<bool, Failure> {
+    if super::are_at_rest() {
+        return Ok(false);
+    }
     let runs = running(task, wish)?;
     let verbs: &[&str] = match (state, runs) {
         ("started", Some(true)) | ("stopped", Some(false)) => return Ok(false),

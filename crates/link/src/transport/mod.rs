@@ -3,6 +3,7 @@
 mod docker;
 mod lab;
 mod local;
+mod place;
 
 pub(crate) use local::spawn;
 
@@ -16,6 +17,7 @@ pub(crate) enum Host {
     Local,
     Lab(lab::Room),
     Docker(crate::DockerTarget),
+    Place(Arc<dyn crate::Place>),
     Ssh(ssh::Client),
 }
 
@@ -24,6 +26,7 @@ pub(crate) async fn reach(target: &Target, notices: &Arc<dyn Notices>) -> Result
         Connection::Local => Host::Local,
         Connection::Lab(room) => Host::Lab(lab::enter(room, target.timeout).await?),
         Connection::Docker(container) => Host::Docker(container.clone()),
+        Connection::Place(place) => Host::Place(Arc::clone(place)),
         Connection::Ssh(ssh) => Host::Ssh(ssh::connect(ssh, target.timeout, notices).await?),
     })
 }
@@ -35,6 +38,7 @@ impl Host {
             Self::Local => local::run(arguments),
             Self::Lab(room) => room.run(arguments),
             Self::Docker(container) => docker::run(container, arguments),
+            Self::Place(place) => place::enter(place.as_ref()),
             Self::Ssh(client) => client.run(arguments).await,
         }
     }

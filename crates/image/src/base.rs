@@ -1,0 +1,333 @@
+//! What a bake starts from: a directory, an archive, an OCI image, a fresh Debian, another image of ours; unpacked
+//! once into the store and known by its digest.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::clean;
+use crate::digest::Hashing;
+use crate::error::{Doing, Error, Result};
+use crate::oci::{self, Layout};
+use crate::pack::Packer;
+use crate::store::{Image, LayerRecord, Store};
+use crate::tree::Tree;
+use crate::unpack;
+
+/// A base that is in the store.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Base {
+    pub digest: String,
+    /// As it was asked for.
+    pub name: String,
+    /// No time in images made from it is later, unless the definition says so.
+    pub epoch: i64,
+    /// Of an image: its own layers, which go into new images as they are. Empty: one is made of the directory.
+    pub layers: Vec<LayerRecord>,
+    pub config: Value,
+    #[serde(skip)]
+    pub rootfs: PathBuf,
+}
+
+impl Base {
+    /// Finds what `name` says; relative paths are relative to `project`. `say` tells what takes long.
+    pub fn find(store: &Store, name: &str, project: &Path, fresh: bool, say: &dyn Fn(&str)) -> Result<Self> {
+        if let Some(image) = name.strip_prefix("image:") {
+            return of_image(store, &store.resolve(image)?, name);
+        }
+        if let Some(suite) = name.strip_prefix("debootstrap:") {
+            return debootstrap(store, suite, name, fresh, say);
+        }
+        if let Some(reference) = name.strip_prefix("oci:") {
+            let (dir, tag) = oci::split(reference);
+            let layout = Layout::open(&project.join(dir))?;
+            return of_layout(store, &layout, tag, name, say);
+        }
+        let path = project.join(name);
+        let meta = fs::metadata(&path).at(&path)?;
+        if !meta.is_dir() {
+            return of_archive(store, &path, name, say);
+        }
+        if path.join("oci-layout").exists() {
+            return of_layout(store, &Layout::open(&path)?, None, name, say);
+        }
+        of_directory(store, &path, name, say)
+    }
+
+    fn place(store: &Store, digest: &str) -> PathBuf {
+        store.path("bases").join(digest.trim_start_matches("sha256:"))
+    }
+
+    fn known(store: &Store, digest: &str, name: &str) -> Option<Self> {
+        let place = Self::place(store, digest);
+        let base: Self = store.read_json(&place.join("base.json"))?;
+        Some(Self { rootfs: place.join("rootfs"), name: name.to_owned(), ..base })
+    }
+
+    /// Gives what was unpacked in `beside` its place.
+    fn keep(mut self, store: &Store, beside: &Path) -> Result<Self> {
+        let place = Self::place(store, &self.digest);
+        let file = beside.join("base.json");
+        fs::write(&file, serde_json::to_vec_pretty(&self).unwrap_or_default()).at(&file)?;
+        let here = fs::File::open(beside).at(beside)?;
+        rustix::fs::syncfs(&here).at(beside)?;
+        if place.exists() {
+            fs::remove_dir_all(&place).at(&place)?;
+        }
+        fs::rename(beside, &place).at(&place)?;
+        self.rootfs = place.join("rootfs");
+        Ok(self)
+    }
+}
+
+/// An empty directory in the store's workshop with `rootfs` in it.
+fn workshop(store: &Store, like: Option<&fs::Metadata>) -> Result<PathBuf> {
+    let beside = store.path("work").join(format!("base.{}", std::process::id()));
+    let _ = fs::remove_dir_all(&beside);
+    let rootfs = beside.join("rootfs");
+    fs::create_dir_all(&rootfs).at(&rootfs)?;
+    let mode = like.map_or(0o755, |meta| meta.mode() & 0o7777);
+    fs::set_permissions(&rootfs, fs::Permissions::from_mode(mode)).at(&rootfs)?;
+    Ok(beside)
+}
+
+/// A directory is read again only if something in it has changed since.
+fn of_directory(store: &Store, dir: &Path, name: &str, say: &dyn Fn(&str)) -> Result<Base> {
+    let dir = fs::canonicalize(dir).at(dir)?;
+    if dir.join("usr").symlink_metadata().is_err() && dir.join("bin").symlink_metadata().is_err() {
+        return Err(Error::wrong(format!(
+            "{} is no root file system: it has neither /usr nor /bin",
+            dir.display()
+        )));
+    }
+    let note = store.path("sources").join(format!("{}.json", crate::chain::key(&[&dir.to_string_lossy()])));
+    let mark = fingerprint(&dir)?;
+    if let Some((old, digest)) = store.read_json::<(String, String)>(&note)
+        && old == mark
+        && let Some(base) = Base::known(store, &digest, name)
+    {
+        return Ok(base);
+    }
+    say(&format!("reading the base {name}"));
+    let mut tree = Tree::scan(&dir)?;
+    tree.0.retain(|path, _| !clean::is_of_a_host(path));
+    let beside = workshop(store, Some(&fs::metadata(&dir).at(&dir)?))?;
+    let digest = copy(&tree, &beside.join("rootfs"))?;
+    let base = match Base::known(store, &digest, name) {
+        Some(base) => base,
+        None => {
+            let epoch = tree.newest();
+            let base = Base {
+                digest: digest.clone(),
+                name: name.to_owned(),
+                epoch,
+                layers: Vec::new(),
+                config: Value::Null,
+                rootfs: PathBuf::new(),
+            };
+            base.keep(store, &beside)?
+        }
+    };
+    store.write_json(&note, &(mark, digest))?;
+    Ok(base)
+}
+
+/// Packs a tree into a pipe, from which it is unpacked: the digest of the archive is that of the tree.
+fn copy(tree: &Tree, to: &Path) -> Result<String> {
+    let (read, write) = io::pipe().doing("a pipe")?;
+    std::thread::scope(|scope| {
+        let unpacking = scope.spawn(|| {
+            let mut read = read;
+            let done = unpack::unpack(&mut read, to);
+            // The end of an archive is not the end of the pipe.
+            let _ = io::copy(&mut read, &mut io::sink());
+            done
+        });
+        let mut packer = Packer::new(Hashing::new(io::BufWriter::with_capacity(1 << 16, write)), i64::MAX);
+        for (path, node) in &tree.0 {
+            packer.add(path, node)?;
+        }
+        let (writer, digest, _) = packer.finish().doing("packing the base")?.finish();
+        drop(writer);
+        unpacking.join().map_err(|_| Error::wrong("unpacking the base failed"))??;
+        Ok(digest)
+    })
+}
+
+/// Changes if anything in the directory changes: names, sizes, times, numbers of files.
+fn fingerprint(dir: &Path) -> Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    let mut waiting = vec![dir.to_owned()];
+    while let Some(place) = waiting.pop() {
+        let mut entries: Vec<_> = fs::read_dir(&place).at(&place)?.collect::<io::Result<_>>().at(&place)?;
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            let path = entry.path();
+            let below = path.strip_prefix(dir).unwrap_or(&path);
+            if clean::is_of_a_host(below.as_os_str().as_encoded_bytes()) {
+                continue;
+            }
+            let Ok(meta) = fs::symlink_metadata(&path) else { continue };
+            hasher.update(below.as_os_str().as_encoded_bytes());
+            for number in [
+                meta.ino(),
+                meta.size(),
+                meta.ctime().cast_unsigned(),
+                meta.ctime_nsec().cast_unsigned(),
+                meta.mtime().cast_unsigned(),
+            ] {
+                hasher.update(&number.to_le_bytes());
+            }
+            if meta.is_dir() {
+                waiting.push(path);
+            }
+        }
+    }
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// A root file system, or an image in one file (`docker save`, `skopeo copy … oci-archive:`).
+fn of_archive(store: &Store, path: &Path, name: &str, say: &dyn Fn(&str)) -> Result<Base> {
+    let meta = fs::metadata(path).at(path)?;
+    let path_text = fs::canonicalize(path).at(path)?.display().to_string();
+    let mark = format!("{} {} {} {}", meta.ino(), meta.size(), meta.ctime(), meta.ctime_nsec());
+    let note = store.path("sources").join(format!("{}.json", crate::chain::key(&[&path_text])));
+    if let Some((old, digest)) = store.read_json::<(String, String)>(&note)
+        && old == mark
+        && let Some(base) = Base::known(store, &digest, name)
+    {
+        return Ok(base);
+    }
+    say(&format!("unpacking the base {name}"));
+    let rootfs = store.path("work").join(format!("archive.{}", std::process::id()));
+    let _ = fs::remove_dir_all(&rootfs);
+    fs::create_dir_all(&rootfs).at(&rootfs)?;
+    fs::set_permissions(&rootfs, fs::Permissions::from_mode(0o755)).at(&rootfs)?;
+    unpack::unpack(unpack::reader(path)?, &rootfs)?;
+    let base = if rootfs.join("oci-layout").exists() {
+        of_layout(store, &Layout::open(&rootfs)?, None, name, &|_| ())?
+    } else if rootfs.join("manifest.json").exists() && !rootfs.join("usr").exists() {
+        return Err(Error::wrong(format!(
+            "{name} is an archive of an older Docker; convert it: skopeo copy docker-archive:{name} oci-archive:new.tar"
+        )));
+    } else {
+        of_directory(store, &rootfs, name, &|_| ())?
+    };
+    fs::remove_dir_all(&rootfs).at(&rootfs)?;
+    store.write_json(&note, &(mark, base.digest.clone()))?;
+    Ok(base)
+}
+
+fn of_layout(
+    store: &Store,
+    layout: &Layout,
+    tag: Option<&str>,
+    name: &str,
+    say: &dyn Fn(&str),
+) -> Result<Base> {
+    let found = layout.image(tag)?;
+    if let Some(base) = Base::known(store, &found.digest, name) {
+        return Ok(base);
+    }
+    say(&format!("unpacking the base {name}"));
+    for layer in &found.layers {
+        let (from, to) = (layout.blob(&layer.digest), store.blob(&layer.digest));
+        if !to.exists() {
+            let (beside, mut file) = store.scratch("blob")?;
+            let mut source = fs::File::open(&from).at(&from)?;
+            let mut hashing = Hashing::new(&mut file);
+            io::copy(&mut source, &mut hashing).at(&from)?;
+            let (_, digest, _) = hashing.finish();
+            if digest != layer.digest {
+                return Err(Error::wrong(format!(
+                    "{}: its content is {digest}: it is damaged",
+                    from.display()
+                )));
+            }
+            fs::rename(&beside, &to).at(&to)?;
+        }
+    }
+    unpacked(store, &found.digest, found.layers, found.config, name)
+}
+
+fn unpacked(
+    store: &Store,
+    digest: &str,
+    layers: Vec<LayerRecord>,
+    config: Value,
+    name: &str,
+) -> Result<Base> {
+    let beside = workshop(store, None)?;
+    let rootfs = beside.join("rootfs");
+    for layer in &layers {
+        unpack::unpack(unpack::reader(&store.blob(&layer.digest))?, &rootfs)?;
+    }
+    let epoch = Tree::scan(&rootfs)?.newest();
+    let base = Base {
+        digest: digest.to_owned(),
+        name: name.to_owned(),
+        epoch,
+        layers,
+        config,
+        rootfs: PathBuf::new(),
+    };
+    base.keep(store, &beside)
+}
+
+fn of_image(store: &Store, image: &Image, name: &str) -> Result<Base> {
+    if let Some(base) = Base::known(store, &image.digest, name) {
+        return Ok(base);
+    }
+    let manifest: Value =
+        serde_json::from_slice(&store.read_blob(&image.digest)?).map_err(|e| Error::wrong(e.to_string()))?;
+    let config = manifest["config"]["digest"].as_str().unwrap_or_default();
+    let config =
+        serde_json::from_slice(&store.read_blob(config)?).map_err(|e| Error::wrong(e.to_string()))?;
+    unpacked(store, &image.digest, image.layers.clone(), config, name)
+}
+
+/// `SUITE[,package…][@MIRROR]`: made once, and again only when asked for.
+fn debootstrap(store: &Store, wanted: &str, name: &str, fresh: bool, say: &dyn Fn(&str)) -> Result<Base> {
+    let note = store.path("sources").join(format!("{}.json", crate::chain::key(&["debootstrap", wanted])));
+    if let Some(digest) = store.read_json::<String>(&note).filter(|_| !fresh)
+        && let Some(base) = Base::known(store, &digest, name)
+    {
+        return Ok(base);
+    }
+    let (what, mirror) = wanted.split_once('@').map_or((wanted, None), |(what, mirror)| (what, Some(mirror)));
+    let (suite, packages) = what.split_once(',').unwrap_or((what, ""));
+    if suite.is_empty() || suite.starts_with('-') || packages.starts_with('-') {
+        return Err(Error::wrong(format!(
+            "`{name}`: write debootstrap:SUITE, for instance debootstrap:bookworm"
+        )));
+    }
+    say(&format!("making the base {name}: a minute or two"));
+    let dir = store.path("work").join(format!("debootstrap.{}", std::process::id()));
+    let _ = fs::remove_dir_all(&dir);
+    let mut command = Command::new("debootstrap");
+    command.arg("--variant=minbase");
+    if !packages.is_empty() {
+        command.arg(format!("--include={packages}"));
+    }
+    command.arg("--").arg(suite).arg(&dir).args(mirror).env("DEBIAN_FRONTEND", "noninteractive");
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .doing("the program debootstrap (Debian's package debootstrap)")?;
+    if !output.status.success() {
+        let said =
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        let last =
+            said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("without a word").to_owned();
+        return Err(Error::wrong(format!("debootstrap {suite} ended with {}: {last}", output.status)));
+    }
+    let base = of_directory(store, &dir, name, &|_| ())?;
+    fs::remove_dir_all(&dir).at(&dir)?;
+    store.write_json(&note, &base.digest)?;
+    Ok(base)
+}

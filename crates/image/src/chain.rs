@@ -1,0 +1,176 @@
+//! The chain of steps: what each was, what came of it, and the layer it left. The key of a step holds everything that
+//! can influence it: the step itself with its templates resolved and its contents by digest, and the whole chain
+//! before it, down to the base.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::PathBuf;
+
+use catalog::Map;
+use catalog::protocol::{Call, Cause, Hello};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Doing, Result};
+use crate::store::Store;
+
+/// A step as it is remembered with an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub play: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub role: String,
+    pub task: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub item: String,
+    pub module: String,
+    pub changed: bool,
+}
+
+/// What is known of a step that was done once.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    pub(crate) result: Map,
+    pub(crate) paths: Vec<String>,
+    pub(crate) micros: u64,
+    /// It left a layer, under its own key.
+    pub(crate) layer: bool,
+    /// The layer is on the disk for sure; else only if the machine runs since.
+    pub(crate) boot: String,
+}
+
+/// A layer and whose it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
+    pub(crate) key: String,
+    /// Layers of one group become one layer of the image.
+    pub(crate) group: String,
+}
+
+/// How far a bake has come.
+#[derive(Clone, Debug, Default)]
+pub struct Chain {
+    pub(crate) key: String,
+    pub(crate) links: Vec<Link>,
+    pub(crate) steps: Vec<Step>,
+    pub cached: usize,
+    pub run: usize,
+    pub(crate) failed: Vec<String>,
+    pub(crate) seconds_saved: f64,
+    /// Something is running in the background: its steps are not remembered.
+    pub(crate) pinned: bool,
+}
+
+impl Chain {
+    pub(crate) fn begin(base: &str, plan: &str) -> Self {
+        Self { key: key(&[base, plan]), ..Self::default() }
+    }
+
+    pub(crate) fn next(&self, user: &str, call: &Call) -> String {
+        #[derive(Serialize)]
+        struct Asked<'a> {
+            module: &'a str,
+            args: &'a Map,
+            check: bool,
+            diff: bool,
+            environment: &'a BTreeMap<String, String>,
+            in_background: u64,
+        }
+        let asked = Asked {
+            module: &call.module,
+            args: &call.args,
+            check: call.check,
+            diff: call.diff,
+            environment: &call.environment,
+            in_background: call.async_seconds,
+        };
+        let text = serde_json::to_string(&asked).unwrap_or_default();
+        key(&[&self.key, user, &text])
+    }
+
+    pub(crate) fn advance(&mut self, key: String, entry: &Entry, call: &Call) {
+        let cause = &call.cause;
+        if entry.layer {
+            self.links.push(Link { key: key.clone(), group: group(cause) });
+        }
+        self.key = key;
+        self.steps.push(Step {
+            play: cause.play.clone(),
+            role: cause.role.clone(),
+            task: cause.task.clone(),
+            item: if call.no_log { String::new() } else { cause.item.clone() },
+            module: call.module.clone(),
+            changed: entry.result.get("changed").is_some_and(|changed| changed == true),
+        });
+    }
+
+    /// How long the remembered steps took when they were done, in seconds.
+    #[must_use]
+    pub fn saved(&self) -> f64 {
+        self.seconds_saved
+    }
+}
+
+/// In words: the role, else the play.
+fn group(cause: &Cause) -> String {
+    if cause.role.is_empty() { format!("play {}", cause.play) } else { format!("role {}", cause.role) }
+}
+
+pub(crate) fn key(parts: &[&str]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+/// Changes with every start of the machine.
+pub(crate) fn boot() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// Another user's agent, as it greeted once.
+pub(crate) type Greetings = HashMap<String, Hello>;
+
+impl Store {
+    fn step_file(&self, key: &str) -> PathBuf {
+        self.path("steps").join(format!("{key}.json"))
+    }
+
+    pub(crate) fn layer(&self, key: &str) -> PathBuf {
+        self.path("layers").join(key)
+    }
+
+    pub(crate) fn entry(&self, key: &str) -> Option<Entry> {
+        let entry: Entry = self.read_json(&self.step_file(key))?;
+        let whole =
+            (entry.boot.is_empty() || entry.boot == boot()) && (!entry.layer || self.layer(key).is_dir());
+        whole.then_some(entry)
+    }
+
+    pub(crate) fn remember(&self, key: &str, entry: &Entry) -> Result<()> {
+        // The result may be what nobody else is to read; the store is its owner's alone.
+        let place = self.step_file(key);
+        let bytes = serde_json::to_vec(entry).unwrap_or_default();
+        let beside = self.path("work").join(format!("{key}.{}", std::process::id()));
+        fs::write(&beside, bytes).at(&beside)?;
+        fs::rename(&beside, &place).at(&place)
+    }
+
+    pub(crate) fn forget(&self, key: &str) {
+        let _ = fs::remove_file(self.step_file(key));
+    }
+
+    /// From now on these are trusted after a loss of power, too.
+    pub(crate) fn settle(&self, chain: &Chain) -> Result<()> {
+        let here = fs::File::open(self.root()).at(self.root())?;
+        rustix::fs::syncfs(&here).at(self.root())?;
+        for link in &chain.links {
+            if let Some(entry) = self.entry(&link.key).filter(|entry| !entry.boot.is_empty()) {
+                self.remember(&link.key, &Entry { boot: String::new(), ..entry })?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,1 @@
+//! Tests of the image room as a whole.
