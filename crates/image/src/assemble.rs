@@ -77,8 +77,7 @@ impl Bake {
             packed_bytes: 0,
         };
         if self.base.layers.is_empty() {
-            say("packing the base");
-            stack.put(clean(&tree, keep, epoch)?, "base", "the base")?;
+            stack.put(clean(&tree, keep, epoch)?, "base", "the base", say)?;
         } else {
             stack.held = tree.clone();
         }
@@ -87,7 +86,7 @@ impl Bake {
                 tree.apply(&self.store.layer(&link.key))?;
             }
             let (Some(last), group) = (links.last(), &links[0].group) else { continue };
-            stack.put(clean(&tree, keep, epoch)?, &last.key, group)?;
+            stack.put(clean(&tree, keep, epoch)?, &last.key, group, say)?;
         }
         let mut whole = clean(&tree, keep, epoch)?;
         let findings = self.look_for_secrets(&whole)?;
@@ -96,7 +95,7 @@ impl Bake {
         }
         let generation = generation(&stack.layers);
         self.add_record(&mut whole, &chain, &generation);
-        stack.put(whole, &format!("record {generation}"), "what it is")?;
+        stack.put(whole, &format!("record {generation}"), "what it is", say)?;
         self.finish(&chain, stack, &generation, &tree).map(Ok)
     }
 
@@ -177,7 +176,7 @@ fn generation(layers: &[LayerRecord]) -> String {
 
 impl Stack<'_> {
     /// Makes the image hold this tree: the difference is the next layer, unless there is none.
-    fn put(&mut self, tree: Tree, key: &str, made_by: &str) -> Result<()> {
+    fn put(&mut self, tree: Tree, key: &str, made_by: &str, say: &dyn Fn(&str)) -> Result<()> {
         self.key = chain::key(&[&self.key, key]);
         let store = &self.bake.store;
         let note = store.path("tars").join(format!("{}.json", self.key));
@@ -187,6 +186,7 @@ impl Stack<'_> {
         let layer = match known {
             Some(layer) => layer,
             None => {
+                say(&format!("packing {made_by}"));
                 let layer = self.pack(&tree, made_by)?;
                 store.write_json(&note, &layer)?;
                 if let Some(layer) = &layer {

@@ -66,6 +66,8 @@ impl Sandbox {
         }
         tie(None)?;
         self.build()?;
+        // What is in the root tells which services it has, not this process.
+        rustix::thread::set_name(c"init")?;
         // Process 1 only adopts and reaps; the program is its child.
         if let sys::Forked::Parent(program) = sys::fork()? {
             reap_until(program)
