@@ -115,6 +115,7 @@ pub fn write(
     attributes: &Attributes,
     args: &FileArgs,
 ) -> Result<(), Failure> {
+    task.recorder.reserve(path, content.len() as u64)?;
     match task.recorder.write(path, content, attributes) {
         Err(error) if args.unsafe_writes && error.wants_in_place() => {
             task.recorder.write_in_place(path, content)?;

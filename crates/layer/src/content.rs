@@ -7,7 +7,7 @@ use rustix::fs::SeekFrom as Sought;
 
 use crate::digest::{Digest, Hasher};
 
-const BUFFER: usize = 128 * 1024;
+const BUFFER: usize = 64 * 1024;
 
 /// Copy everything, hashing on the way.
 pub(crate) fn pour(from: &mut impl Read, to: &mut impl Write) -> io::Result<(Digest, u64)> {
@@ -25,7 +25,7 @@ pub(crate) fn each_block(
     from: &mut impl Read,
     mut act: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = [0; BUFFER];
     loop {
         match from.read(&mut buffer) {
             Ok(0) => return Ok(()),

@@ -18,7 +18,8 @@ impl Digest {
     /// Everything that is left in a reader.
     pub fn of_reader(mut from: impl Read) -> io::Result<Self> {
         let mut hasher = Hasher::new();
-        let mut buffer = vec![0; 128 * 1024];
+        // On the stack: most files are small, and memory of its own for each would cost more than they do.
+        let mut buffer = [0; 64 * 1024];
         loop {
             match from.read(&mut buffer) {
                 Ok(0) => return Ok(Self::finish(&hasher)),

@@ -64,7 +64,12 @@ pub fn read(state_dir: &Path, generation: u64) -> Result<Layer> {
 
 /// What there is to say of a layer as a whole; its lists are empty.
 pub fn summary(state_dir: &Path, generation: u64) -> Result<Summary> {
-    Ok(Reader::open(&layer_path(state_dir, generation))?.head)
+    let mut summary = Reader::open(&layer_path(state_dir, generation))?.head;
+    if summary.tasks.is_none() {
+        let layer = read(state_dir, generation)?;
+        summary.tasks = Some(tasks(&layer.causes, &layer.steps, &layer.opaque));
+    }
+    Ok(summary)
 }
 
 /// What runs did that never ended, and that was put back; in the order of their beginning.
@@ -116,6 +121,9 @@ pub struct Summary {
     pub paths: u64,
     /// How much it did that undo does not cover.
     pub uncovered: u64,
+    /// The tasks that changed something, in their order. `None`: written by an older program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<Vec<String>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -198,8 +206,9 @@ fn encode(layer: Layer) -> serde_json::Result<Vec<u8>> {
     let Layer { causes, steps, dirs, opaque, .. } = layer;
     let paths: std::collections::BTreeSet<&Path> = steps.iter().map(|s| s.path.as_path()).collect();
     let (paths, uncovered) = (paths.len() as u64, opaque.len() as u64);
+    let tasks = Some(tasks(&causes, &steps, &opaque));
     let whole = Layer { causes: vec![], steps: vec![], dirs: vec![], opaque: vec![], ..layer };
-    let mut bytes = serde_json::to_vec(&Summary { layer: whole, paths, uncovered })?;
+    let mut bytes = serde_json::to_vec(&Summary { layer: whole, paths, uncovered, tasks })?;
     bytes.push(b'\n');
     let lines = (causes.into_iter().map(Line::Cause))
         .chain(steps.into_iter().map(|step| Line::Step(Box::new(step))))
@@ -213,6 +222,19 @@ fn encode(layer: Layer) -> serde_json::Result<Vec<u8>> {
     serde_json::to_writer(&mut bytes, &end)?;
     bytes.push(b'\n');
     Ok(bytes)
+}
+
+/// Those that did something, each once.
+fn tasks(causes: &[Cause], steps: &[Step], opaque: &[Opaque]) -> Vec<String> {
+    let used: std::collections::BTreeSet<usize> =
+        steps.iter().map(|step| step.cause).chain(opaque.iter().map(|opaque| opaque.cause)).collect();
+    let mut tasks: Vec<String> = Vec::new();
+    for task in used.into_iter().map(|cause| causes.get(cause).map_or("", |cause| cause.task.as_str())) {
+        if !tasks.iter().any(|known| known == task) {
+            tasks.push(task.to_owned());
+        }
+    }
+    tasks
 }
 
 /// Write a record: whole or not there.

@@ -18,7 +18,7 @@ use crate::state::{PathState, Time};
 
 const FORMAT: u32 = 2;
 /// How much is reserved at a time.
-const ROOM: u64 = 256 * 1024;
+pub(crate) const ROOM: u64 = 256 * 1024;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "entry", rename_all = "snake_case")]
@@ -33,6 +33,8 @@ pub(crate) enum Entry {
         before: Option<PathState>,
         #[serde(default, skip_serializing_if = "Vec::is_empty", with = "crate::record::paths")]
         peers: Vec<PathBuf>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        inode: Option<crate::Inode>,
     },
     /// This object shares its inode with the file that was kept: it can go back as it is.
     Linked {

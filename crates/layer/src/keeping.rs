@@ -27,6 +27,7 @@ pub(crate) struct Known {
     secured: bool,
     /// Before the run.
     mtime: Time,
+    pub(crate) inode: Option<crate::Inode>,
     /// Other names of its inode: before the run, if there were some.
     pub(crate) peers: Vec<PathBuf>,
     grouped: bool,
@@ -77,6 +78,7 @@ impl Secrets {
 impl Recorder {
     /// Before a change: what is there, kept; and durable, if the change could become durable.
     pub(crate) fn before(&mut self, place: &Place, keep: Keep) -> Result<Option<PathState>> {
+        self.settle_one(place.path())?;
         self.before_closely(place, keep, &[]).map(|(state, _)| state)
     }
 
@@ -129,7 +131,8 @@ impl Recorder {
         let first_content = secured && self.known.get(path).is_some_and(|known| !known.secured);
         let mtime = before.mtime;
         let first = !self.known.contains_key(path);
-        self.know(path, false, || Known { secured, mtime, ..Known::default() });
+        let inode = (!before.is_dir()).then(|| ident.id());
+        self.know(path, false, || Known { secured, mtime, inode, ..Known::default() });
         self.urgent |= first_content;
         if let Some(known) = self.known.get_mut(path) {
             known.secured |= secured;
@@ -190,7 +193,8 @@ impl Recorder {
     pub(crate) fn change(&mut self, path: &Path, before: Option<PathState>, peers: &[PathBuf]) -> Result<()> {
         self.open()?;
         let cause = self.cause();
-        self.note(&Entry::Change { path: path.to_owned(), cause, before, peers: peers.to_vec() })
+        let inode = self.known.get(path).and_then(|known| known.inode);
+        self.note(&Entry::Change { path: path.to_owned(), cause, before, peers: peers.to_vec(), inode })
     }
 
     fn keep_content(&mut self, place: &Place, keep: Keep, before: &mut PathState) -> Result<()> {

@@ -51,7 +51,7 @@ pub use digest::{Digest, Hasher};
 pub use error::{Error, Result};
 pub use noticed::observe_secret;
 pub use operations::Adopted;
-pub use record::{Cause, DirTime, Layer, Opaque, Run, ServiceChange, Step};
+pub use record::{Cause, DirTime, Inode, Layer, Opaque, Run, ServiceChange, Step};
 pub use recorder::Recorder;
 pub use results::keep;
 pub use scratch::{Notes, Scratch};

@@ -13,6 +13,7 @@ use crate::error::{At, Error, Result};
 use crate::place::Place;
 use crate::recorder::{Keep, Recorder};
 use crate::state::{self, Attributes, PathState, Time};
+use crate::watched::Touch;
 
 impl Recorder {
     /// Give a path a new content, all or nothing. What `attributes` leave open stays as the old file had it, owner
@@ -59,7 +60,7 @@ impl Recorder {
     /// Write over the same inode (`unsafe_writes`: bind-mounted files, /proc and /sys). Not atomic.
     pub fn write_in_place(&mut self, path: &Path, mut content: impl Read) -> Result<Digest> {
         let place = Place::open(path)?;
-        let before = self.before(&place, Keep::Copy)?;
+        let before = self.before_content(&place)?;
         let flags = OFlags::CREATE | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::TRUNC | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(place.dir(), place.name(), flags, Mode::from_raw_mode(0o666))
             .at("write", path)?;
@@ -86,6 +87,11 @@ impl Recorder {
         let from = Place::open(source)?;
         let digest = state::observe(source)?.and_then(|s| s.digest());
         let peer = from.path().to_owned();
+        // Whatever happens to it by the new name happens to this one.
+        self.foresee(&peer, Touch::Metadata)?;
+        if let Some((_, ident)) = state::look_closely(&from)? {
+            self.names.entry(ident.inode()).or_default().push(peer.clone());
+        }
         let new = |place: &Place, name: &std::ffi::OsStr| {
             rustix::fs::linkat(from.dir(), from.name(), place.dir(), name, AtFlags::empty())
         };
@@ -114,17 +120,28 @@ impl Recorder {
     /// Move a file or a tree, replacing a file of that name.
     pub fn rename(&mut self, from: &Path, to: &Path) -> Result<()> {
         let (source, target) = (Place::open(from)?, Place::open(to)?);
+        if source.path() == target.path() {
+            return Ok(());
+        }
         let moved = crate::tree::list(&source)?;
         let mut states = Vec::with_capacity(moved.len());
         for relative in &moved {
+            self.settle_one(below(&source, relative)?.path())?;
             states.push(self.announce(&below(&source, relative)?, Keep::Link, &[])?.0);
         }
+        self.settle_one(target.path())?;
         let replaced = self.announce(&target, Keep::Link, &[])?.0;
         for relative in moved.iter().skip(1) {
             self.note_absent(&joined(target.path(), relative))?;
         }
         self.secure()?;
-        rustix::fs::renameat(source.dir(), source.name(), target.dir(), target.name()).at("rename", from)?;
+        if state::inode(source.path()).is_some_and(|inode| state::inode(target.path()) == Some(inode)) {
+            // Two names of one file: the kernel would leave both.
+            rustix::fs::unlinkat(source.dir(), source.name(), AtFlags::empty()).at("rename", from)?;
+        } else {
+            rustix::fs::renameat(source.dir(), source.name(), target.dir(), target.name())
+                .at("rename", from)?;
+        }
         for (relative, state) in moved.iter().zip(states) {
             let digest = state.as_ref().and_then(PathState::digest);
             self.step(joined(source.path(), relative), state, None);
@@ -147,6 +164,7 @@ impl Recorder {
         let mut kept = Vec::with_capacity(all.len());
         for relative in &all {
             let place = below(&place, relative)?;
+            self.settle_one(place.path())?;
             if let Some(before) = self.announce(&place, Keep::Link, &[])?.0 {
                 kept.push((relative, before));
             }
@@ -232,7 +250,7 @@ impl Recorder {
     /// Before something else (a child process) writes this path: keep its state now. Call [`Recorder::settled`] after.
     pub fn adopt(&mut self, path: &Path) -> Result<Adopted> {
         let Some(place) = Place::find(path)? else { return Ok(Adopted(None)) };
-        let before = self.before(&place, Keep::Copy)?;
+        let before = self.before_content(&place)?;
         Ok(Adopted(Some((place, before))))
     }
 
@@ -245,6 +263,18 @@ impl Recorder {
         }
         self.dirty.file(place.path());
         self.after(&place, before, after.and_then(|s| s.digest()))
+    }
+
+    /// Its inode is about to be written, and so is the file at the other names that we gave it.
+    fn before_content(&mut self, place: &Place) -> Result<Option<PathState>> {
+        let before = self.before(place, Keep::Copy)?;
+        let inode = state::look_closely(place)?.map(|(_, ident)| ident.inode());
+        for name in inode.and_then(|inode| self.names.get(&inode)).cloned().unwrap_or_default() {
+            if name != place.path() && state::inode(&name) == inode {
+                self.foresee(&name, Touch::Content)?;
+            }
+        }
+        Ok(before)
     }
 
     /// This path is another name of that one.

@@ -43,6 +43,16 @@ pub struct Cause {
     pub no_log: bool,
 }
 
+/// Which inode it is: device, number, and when it was made (0 where the file system does not say): numbers come again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Inode(pub u64, pub u64, pub i64, pub u32);
+
+impl Inode {
+    pub(crate) fn number(self) -> (u64, u64) {
+        (self.0, self.1)
+    }
+}
+
 /// One path changed by one cause. Steps are in the order of time: undo takes them from the end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Step {
@@ -56,6 +66,9 @@ pub struct Step {
     /// Other names of its inode, as far as they were found.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "paths")]
     pub peers: Vec<PathBuf>,
+    /// The inode that it had before the run, if it was no directory: paths that had the same one were one file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inode: Option<Inode>,
 }
 
 impl Step {

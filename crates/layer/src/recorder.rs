@@ -46,6 +46,8 @@ pub struct Recorder {
     /// Inodes that are held because not all their names were found.
     pub(crate) held: HashSet<(u64, u64)>,
     pub(crate) watched: Watched,
+    /// Names that inodes had when this run gave them another one.
+    pub(crate) names: HashMap<(u64, u64), Vec<PathBuf>>,
     /// Every path of every change, in order, for [`Recorder::touched_since`].
     touched: Vec<PathBuf>,
     pub(crate) dirty: Dirty,
@@ -94,6 +96,7 @@ impl Recorder {
             linked: HashMap::new(),
             held: HashSet::new(),
             watched: Watched::default(),
+            names: HashMap::new(),
             touched: Vec::new(),
             dirty: Dirty::default(),
             blocked: None,
@@ -163,7 +166,7 @@ impl Recorder {
     /// Refuse if the file system of this path has not room for so many bytes more, before anything begins.
     pub fn reserve(&self, path: &Path, bytes: u64) -> Result<()> {
         let there = path.ancestors().find(|p| p.is_dir()).unwrap_or(Path::new("/"));
-        crate::space::need(there, bytes)
+        crate::space::need_exactly(there, bytes)
     }
 
     /// What was noted until now is durable: for a watched process that makes its own changes durable next.
@@ -212,6 +215,8 @@ impl Recorder {
         if self.open.is_none() {
             std::fs::create_dir_all(self.dir.parent().unwrap_or(Path::new("/"))).at("create", &self.dir)?;
             store::make_private_dir(&self.dir)?;
+            // Without a record nothing is changed.
+            crate::space::need(&self.dir, crate::journal::ROOM)?;
             store::make_private_dir(&self.dir.join("objects"))?;
             // Neither would end before the other.
             self.detached |= lock::with_same_run(&self.dir.join("lock"), &self.run);
@@ -256,7 +261,9 @@ impl Recorder {
         after: Option<PathState>,
     ) {
         self.touched.push(path.clone());
-        let peers = self.known.get(&path).map(|known| known.peers.clone()).unwrap_or_default();
+        let known = self.known.get(&path);
+        let inode = known.and_then(|known| known.inode);
+        let peers = known.map(|known| known.peers.clone()).unwrap_or_default();
         if let Some(step) = self.latest.get(&path).map(|i| &mut self.steps[*i])
             && step.cause == cause
         {
@@ -269,6 +276,6 @@ impl Recorder {
             return;
         }
         self.latest.insert(path.clone(), self.steps.len());
-        self.steps.push(Step { path, cause, before, after, peers });
+        self.steps.push(Step { path, cause, before, after, peers, inode });
     }
 }

@@ -95,6 +95,8 @@ fn is_sealed(state_dir: &Path, left: &Left) -> Result<bool> {
 /// What a journal says.
 #[derive(Default)]
 struct Undone {
+    /// So many until now.
+    entries: usize,
     causes: Vec<Cause>,
     opaque: Vec<Opaque>,
     paths: BTreeMap<PathBuf, (usize, Target)>,
@@ -114,6 +116,7 @@ impl Undone {
     }
 
     fn add(&mut self, entry: Entry) {
+        self.entries += 1;
         match entry {
             Entry::Begin(_) => {}
             Entry::Cause(cause) => self.causes.push(cause),
@@ -126,17 +129,20 @@ impl Undone {
                     self.listings.entry(path).or_insert_with(|| names.into_iter().collect());
                 }
             }
-            Entry::Change { path, cause, before, peers } => match self.paths.get_mut(&path) {
+            Entry::Change { path, cause, before, peers, inode } => match self.paths.get_mut(&path) {
                 None => {
                     let order = self.paths.len();
-                    let target = Target { path: path.clone(), want: before, peers, order };
+                    let kept = before.as_ref().and_then(PathState::digest).map(|_| self.entries);
+                    let target = Target { path: path.clone(), want: before, peers, order, inode, kept };
                     self.paths.insert(path, (cause, target));
                 }
                 Some((_, known)) => {
                     if known.want.as_ref().is_none_or(|want| want.group.is_none()) {
                         known.peers.extend(peers);
                     }
-                    learn(known.want.as_mut(), before.as_ref());
+                    if learn(known.want.as_mut(), before.as_ref()) {
+                        known.kept = Some(self.entries);
+                    }
                 }
             },
         }
@@ -164,10 +170,11 @@ impl Undone {
     }
 }
 
-/// A later entry knows a content that the first one did not need, or flags.
-fn learn(known: Option<&mut PathState>, later: Option<&PathState>) {
-    let (Some(known), Some(later)) = (known, later) else { return };
-    if known.is_file() && later.is_file() && known.digest().is_none() {
+/// A later entry knows a content that the first one did not need (true then), or flags.
+fn learn(known: Option<&mut PathState>, later: Option<&PathState>) -> bool {
+    let (Some(known), Some(later)) = (known, later) else { return false };
+    let content = known.is_file() && later.digest().is_some() && known.digest().is_none();
+    if content {
         known.set_digest(later.digest());
         known.secret = later.secret;
     }
@@ -177,6 +184,7 @@ fn learn(known: Option<&mut PathState>, later: Option<&PathState>) {
     {
         known.flags = later.flags;
     }
+    content
 }
 
 fn boot_time() -> i64 {
@@ -309,6 +317,7 @@ fn set_aside(
                 before: target.want.clone(),
                 after,
                 peers: target.peers.clone(),
+                inode: target.inode,
             });
         }
     }

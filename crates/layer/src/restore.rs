@@ -3,20 +3,22 @@
 //! What has to go goes first, deepest first; then what is missing is made, from the top; then owners, modes and times
 //! are set, deepest first. Every act looks at what is there, so all can be done again from the start.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::content::copy_file;
 use crate::differ::{differences, look_beside};
-use crate::digest::Digest;
+use crate::digest::{Digest, Hasher};
 use crate::error::{At, Result};
 use crate::exact;
 use crate::place::{Place, temporary_of};
+use crate::record::Inode;
 use crate::recorder::Keep;
-use crate::state::{self, Ident, Kind, PathState, Time};
+use crate::state::{self, Ident, Kind, PathState, Time, inode};
 use crate::store::Store;
 
 /// A path and what shall be there.
@@ -28,12 +30,16 @@ pub(crate) struct Target {
     pub(crate) peers: Vec<PathBuf>,
     /// When it was changed first, among all.
     pub(crate) order: usize,
+    /// The inode that it had then.
+    pub(crate) inode: Option<Inode>,
+    /// When its content was kept.
+    pub(crate) kept: Option<usize>,
 }
 
 impl Target {
     /// Something that shall go.
     pub(crate) fn gone(path: PathBuf) -> Self {
-        Self { path, want: None, peers: Vec::new(), order: usize::MAX }
+        Self { path, want: None, peers: Vec::new(), order: usize::MAX, inode: None, kept: None }
     }
 }
 
@@ -76,6 +82,15 @@ struct Step<'a> {
     now: Option<(PathState, Ident)>,
 }
 
+impl Step<'_> {
+    /// Its inode, if that is one which may stay.
+    fn stays(&self) -> Option<Ident> {
+        let (now, ident) = self.now.as_ref()?;
+        let stays = matches!(self.act, Act::Nothing | Act::Dress | Act::InPlace) && !now.is_dir();
+        stays.then_some(*ident)
+    }
+}
+
 struct Work<'a> {
     store: &'a Store,
     hands: &'a mut dyn Hands,
@@ -99,6 +114,7 @@ pub(crate) fn bring(targets: &[Target], store: &Store, hands: &mut dyn Hands) ->
         steps.push(Step { target, act, now });
     }
     let leaders = lead(&mut steps, store)?;
+    dress_parents(&mut steps);
     let mut work = Work { store, hands, leaders, unlocked: Vec::new(), times: HashMap::new() };
     steps.retain(|step| step.act != Act::Nothing);
     work.announce(&steps)?;
@@ -125,6 +141,19 @@ pub(crate) fn bring(targets: &[Target], store: &Store, hands: &mut dyn Hands) ->
     Ok(steps.iter().map(|step| step.target.path.clone()).collect())
 }
 
+/// A directory that is as it shall be gets another time when names in it change.
+fn dress_parents(steps: &mut [Step<'_>]) {
+    let work = steps.iter().filter(|step| !matches!(step.act, Act::Nothing | Act::Dress | Act::InPlace));
+    let parents: HashSet<PathBuf> =
+        work.filter_map(|step| Some(step.target.path.parent()?.to_owned())).collect();
+    let dir = |step: &Step<'_>| step.target.want.as_ref().is_some_and(PathState::is_dir);
+    for step in steps.iter_mut().filter(|step| step.act == Act::Nothing) {
+        if dir(step) && parents.contains(&step.target.path) {
+            step.act = Act::Dress;
+        }
+    }
+}
+
 fn decide(now: Option<&(PathState, Ident)>, want: Option<&PathState>) -> Act {
     let (now, want) = match (now, want) {
         (None, None) => return Act::Nothing,
@@ -147,66 +176,125 @@ fn decide(now: Option<&(PathState, Ident)>, want: Option<&PathState>) -> Act {
 
 /// Hard-link groups stay groups, and what was none gets inodes of its own.
 fn lead(steps: &mut [Step<'_>], store: &Store) -> Result<HashMap<(u64, u64), PathBuf>> {
-    let mut leaders: HashMap<(u64, u64), PathBuf> = HashMap::new();
-    let mut owners: HashMap<(u64, u64), Option<(u64, u64)>> = HashMap::new();
+    let leaders = leaders(steps, store)?;
+    let taken: HashSet<(u64, u64)> = leaders.values().filter_map(|leader| inode(leader)).collect();
     let targets: HashSet<&Path> = steps.iter().map(|s| s.target.path.as_path()).collect();
-    let groups: HashSet<(u64, u64)> = steps.iter().filter_map(|s| s.target.want.as_ref()?.group).collect();
+    let mut owned: HashSet<(u64, u64)> = HashSet::new();
     let mut fill = Vec::new();
     for (i, step) in steps.iter().enumerate() {
-        let (Some(want), Some((now, ident))) = (&step.target.want, &step.now) else { continue };
-        if now.is_dir() || !matches!(step.act, Act::Nothing | Act::Dress | Act::InPlace) {
-            continue;
-        }
-        let taken =
-            owners.get(&ident.inode()).is_some_and(|group| *group != want.group || want.group.is_none());
-        let stranger = want.group.is_none() && ident.links > 1 && {
-            let others = step.target.peers.iter().filter(|p| !targets.contains(p.as_path()));
-            others.filter_map(|p| inode(p)).any(|inode| inode == ident.inode())
+        let (Some(want), Some(ident)) = (&step.target.want, step.stays()) else { continue };
+        let good = match want.group {
+            Some(group) => leaders.get(&group).and_then(|leader| inode(leader)) == Some(ident.inode()),
+            None => {
+                let others = step.target.peers.iter().filter(|p| !targets.contains(p.as_path()));
+                let stranger = ident.links > 1 && others.filter_map(|p| inode(p)).any(|i| i == ident.inode());
+                // It had an inode of its own; where its content is known, it gets one again.
+                let shared = ident.links > 1 && want.digest().is_some();
+                !shared && !stranger && !taken.contains(&ident.inode()) && owned.insert(ident.inode())
+            }
         };
-        // It is on an inode that belongs to others.
-        if want.group != Some(ident.inode()) && groups.contains(&ident.inode()) {
+        if !good {
             fill.push(i);
-            continue;
-        }
-        // It had an inode of its own, and its content is known: it gets one again.
-        if want.group.is_none() && ident.links > 1 && want.digest().is_some() {
-            fill.push(i);
-            continue;
-        }
-        let led = want.group.is_some_and(|group| {
-            let leader = leaders.entry(group).or_insert_with(|| step.target.path.clone());
-            *leader != step.target.path && inode(leader) != Some(ident.inode())
-        });
-        if taken || stranger || led {
-            fill.push(i);
-        } else {
-            owners.insert(ident.inode(), want.group);
         }
     }
     for i in fill {
         steps[i].act = Act::Fill;
     }
-    // A name that is no target, but was of the group and is unchanged.
-    for step in steps.iter().filter(|s| matches!(s.act, Act::Make | Act::Exchange | Act::Fill)) {
-        let Some(want) = &step.target.want else { continue };
-        let Some(group) = want.group.filter(|group| !leaders.contains_key(group)) else { continue };
-        let held = store.held(group);
-        let peers = step.target.peers.iter().filter(|p| !targets.contains(p.as_path()));
-        for peer in peers.chain([&held]) {
-            let Some(place) = Place::find(peer)? else { continue };
-            let there = look_beside(&place, Some(want), store)?;
-            if there.is_some_and(|(there, _)| differences(Some(&there), Some(want)).is_empty()) {
-                leaders.insert(group, peer.clone());
-                break;
-            }
+    Ok(leaders)
+}
+
+/// A name of each group that is on its inode, or can be taken for it.
+fn leaders(steps: &[Step<'_>], store: &Store) -> Result<HashMap<(u64, u64), PathBuf>> {
+    let targets: HashSet<&Path> = steps.iter().map(|s| s.target.path.as_path()).collect();
+    let mut groups: BTreeMap<(u64, u64), Vec<&Step<'_>>> = BTreeMap::new();
+    for step in steps {
+        if let Some(group) = step.target.want.as_ref().and_then(|want| want.group) {
+            groups.entry(group).or_default().push(step);
         }
+    }
+    let mut leaders = HashMap::new();
+    let mut here: HashMap<(u64, u64), u32> = HashMap::new();
+    for (_, ident) in steps.iter().filter_map(|step| step.now.as_ref()) {
+        *here.entry(ident.inode()).or_default() += 1;
+    }
+    let mut taken: HashSet<(u64, u64)> = groups.keys().copied().collect();
+    for (group, names) in groups {
+        let still = names.iter().find(|step| step.stays().is_some_and(|ident| ident.inode() == group));
+        let leader = match still {
+            Some(step) => Some(step.target.path.clone()),
+            None => peer_of(&names, &targets, store, group)?,
+        };
+        let leader = match leader {
+            None if names.iter().any(|step| !matches!(step.act, Act::Nothing | Act::Dress)) => {
+                elsewhere(&names, &targets, store)?
+            }
+            known => known,
+        };
+        // None is on it any more: one that shares its inode with nobody else will do.
+        let leader = leader.or_else(|| {
+            let mut stay = names.iter().filter_map(|step| Some((step, step.stays()?)));
+            let (step, _) = stay.find(|(_, ident)| {
+                here.get(&ident.inode()).is_some_and(|names| *names >= ident.links)
+                    && taken.insert(ident.inode())
+            })?;
+            Some(step.target.path.clone())
+        });
+        leaders.extend(leader.map(|leader| (group, leader)));
     }
     Ok(leaders)
 }
 
-fn inode(path: &Path) -> Option<(u64, u64)> {
-    let stat = rustix::fs::lstat(path).ok()?;
-    Some((stat.st_dev, stat.st_ino))
+/// A name that nobody knew, and that could not be held either: looked for on its file system, from near to far.
+fn elsewhere(names: &[&Step<'_>], targets: &HashSet<&Path>, store: &Store) -> Result<Option<PathBuf>> {
+    let Some(target) = names.iter().map(|step| step.target).find(|target| target.inode.is_some()) else {
+        return Ok(None);
+    };
+    let Some(inode) = target.inode.filter(|inode| (inode.2, inode.3) != (0, 0)) else { return Ok(None) };
+    if store.can_hold(inode.0) {
+        return Ok(None);
+    }
+    let mut done: Option<&Path> = None;
+    for dir in target.path.ancestors().skip(1) {
+        match crate::state::inode(dir) {
+            None => continue,
+            Some((device, _)) if device != inode.0 => break,
+            Some(_) => {}
+        }
+        for path in crate::tree::names_of(dir, inode.number(), done) {
+            let same = match Place::find(&path)? {
+                Some(place) => state::look_closely(&place)?.is_some_and(|(_, ident)| ident.id() == inode),
+                None => false,
+            };
+            if same && !targets.contains(path.as_path()) {
+                return Ok(Some(path));
+            }
+        }
+        done = Some(dir);
+    }
+    Ok(None)
+}
+
+/// A name that is no target, but was of the group, and is as it was.
+fn peer_of(
+    names: &[&Step<'_>],
+    targets: &HashSet<&Path>,
+    store: &Store,
+    group: (u64, u64),
+) -> Result<Option<PathBuf>> {
+    let held = store.held(group);
+    let Some(want) = names.iter().find_map(|step| step.target.want.as_ref()) else { return Ok(None) };
+    let peers = names.iter().flat_map(|step| &step.target.peers).map(PathBuf::as_path);
+    let mut others: Vec<&Path> =
+        peers.chain([held.as_path()]).filter(|peer| !targets.contains(peer)).collect();
+    others.sort_by_key(|peer| inode(peer) != Some(group));
+    for peer in others {
+        let Some(place) = Place::find(peer)? else { continue };
+        let there = look_beside(&place, Some(want), store)?;
+        if there.is_some_and(|(there, _)| differences(Some(&there), Some(want)).is_empty()) {
+            return Ok(Some(peer.to_owned()));
+        }
+    }
+    Ok(None)
 }
 
 impl Work<'_> {
@@ -349,7 +437,7 @@ impl Work<'_> {
             self.unlock_leader(&leader)?;
             link(&leader, place, &name)?;
         } else {
-            match self.fill_temporary(&temporary, want) {
+            match self.fill_temporary(&temporary, want, place) {
                 Err(error) if own && error.raw_os_error() == Some(Errno::NOSPC.raw_os_error()) => {
                     _ = rustix::fs::unlinkat(place.dir(), &name, AtFlags::empty());
                     return self.write_over(place, want);
@@ -397,13 +485,17 @@ impl Work<'_> {
         }
     }
 
-    fn fill_temporary(&mut self, temporary: &Place, want: &PathState) -> Result<()> {
+    fn fill_temporary(&mut self, temporary: &Place, want: &PathState, place: &Place) -> Result<()> {
         let path = temporary.path();
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::RDWR | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(temporary.dir(), temporary.name(), flags, Mode::RUSR | Mode::WUSR)
             .at("create", path)?;
+        let mut file = File::from(fd);
         if let Some(digest) = want.digest() {
-            self.store.restore(digest, &mut File::from(fd))?;
+            self.store.restore(digest, &mut file)?;
+        } else if let Ok(mut now) = state::open_file(place) {
+            // Its content was never changed, only shared.
+            copy_file(&mut now, &mut file, &mut Hasher::new()).at("copy", place.path())?;
         }
         exact::dress(temporary, want)
     }
@@ -462,10 +554,62 @@ pub(crate) fn foreign(targets: &[Target]) -> Result<Vec<PathBuf>> {
 pub(crate) fn agree(targets: &mut [Target]) {
     let mut order: Vec<usize> = (0..targets.len()).collect();
     order.sort_unstable_by_key(|i| targets[*i].order);
-    // A name that was changed later was of the group as well, whatever inode it had then.
+    join_by_inode(targets, &order);
+    join_by_peers(targets, &order);
+    let mut groups: HashMap<(u64, u64), PathState> = HashMap::new();
+    let mut contents: HashMap<(u64, u64), (usize, PathState)> = HashMap::new();
+    for target in order.iter().map(|i| &targets[*i]) {
+        let Some((group, want)) = target.want.as_ref().and_then(|want| Some((want.group?, want))) else {
+            continue;
+        };
+        groups.entry(group).or_insert_with(|| want.clone());
+        if let Some(kept) = target.kept
+            && contents.get(&group).is_none_or(|(first, _)| kept < *first)
+        {
+            contents.insert(group, (kept, want.clone()));
+        }
+    }
+    for (group, first) in &mut groups {
+        // Whoever changes a content keeps it before: the one that was kept first is the one that was there.
+        if let Some((_, kept)) = contents.get(group).filter(|(_, kept)| kept.size() == first.size()) {
+            first.set_digest(kept.digest());
+            first.secret = kept.secret;
+        }
+    }
+    for want in targets.iter_mut().filter_map(|t| t.want.as_mut()) {
+        if let Some(first) = want.group.and_then(|group| groups.get(&group)) {
+            want.clone_from(first);
+        }
+    }
+}
+
+/// A path has one inode until it is changed first. So those that had the same one then, had it in the beginning.
+fn join_by_inode(targets: &mut [Target], order: &[usize]) {
+    let mut names: HashMap<Inode, Vec<usize>> = HashMap::new();
+    for i in order {
+        let target = &targets[*i];
+        if let Some(inode) = target.inode.filter(|_| target.want.as_ref().is_some_and(|want| !want.is_dir()))
+        {
+            names.entry(inode).or_default().push(*i);
+        }
+    }
+    for (inode, names) in names {
+        let group = names.iter().any(|i| targets[*i].want.as_ref().is_some_and(|want| want.group.is_some()));
+        if names.len() > 1 || group {
+            for i in names {
+                if let Some(want) = targets[i].want.as_mut() {
+                    want.group = Some(inode.number());
+                }
+            }
+        }
+    }
+}
+
+/// A name that was changed later was of the group as well, whatever inode a recovery gave it meanwhile.
+fn join_by_peers(targets: &mut [Target], order: &[usize]) {
     let places: HashMap<PathBuf, usize> =
         targets.iter().enumerate().map(|(i, target)| (target.path.clone(), i)).collect();
-    for i in &order {
+    for i in order {
         let Some(group) = targets[*i].want.as_ref().and_then(|want| want.group) else { continue };
         let first = targets[*i].order;
         for peer in targets[*i].peers.clone() {
@@ -475,20 +619,6 @@ pub(crate) fn agree(targets: &mut [Target]) {
             if let Some(want) = want {
                 want.group = Some(group);
             }
-        }
-    }
-    let mut groups: HashMap<(u64, u64), PathState> = HashMap::new();
-    for want in order.iter().filter_map(|i| targets[*i].want.as_ref()) {
-        let Some(group) = want.group else { continue };
-        let first = groups.entry(group).or_insert_with(|| want.clone());
-        if first.digest().is_none() && first.size() == want.size() && first.mtime == want.mtime {
-            first.set_digest(want.digest());
-            first.secret |= want.secret;
-        }
-    }
-    for want in targets.iter_mut().filter_map(|t| t.want.as_mut()) {
-        if let Some(first) = want.group.and_then(|group| groups.get(&group)) {
-            want.clone_from(first);
         }
     }
 }

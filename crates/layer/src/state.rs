@@ -153,6 +153,12 @@ pub(crate) fn dir_time(path: &Path) -> Option<Time> {
     Some(Time(metadata.mtime(), metadata.mtime_nsec() as u32))
 }
 
+/// The inode that is at a path itself.
+pub(crate) fn inode(path: &Path) -> Option<(u64, u64)> {
+    let stat = rustix::fs::lstat(path).ok()?;
+    Some((stat.st_dev, stat.st_ino))
+}
+
 /// As [`observe`], without reading the content.
 pub(crate) fn look(place: &Place) -> Result<Option<PathState>> {
     Ok(look_closely(place)?.map(|(state, _)| state))
@@ -171,6 +177,11 @@ pub(crate) struct Ident {
 impl Ident {
     pub(crate) fn inode(&self) -> (u64, u64) {
         (self.dev, self.ino)
+    }
+
+    pub(crate) fn id(&self) -> crate::Inode {
+        let born = self.born.unwrap_or_default();
+        crate::Inode(self.dev, self.ino, born.0, born.1)
     }
 
     /// Its last change is longer ago than the clock of a file system ticks.
@@ -213,7 +224,7 @@ pub(crate) fn look_closely(place: &Place) -> Result<Option<(PathState, Ident)>> 
         born: (stat.stx_mask & StatxFlags::BTIME.bits() != 0)
             .then_some(Time(stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec)),
     };
-    let state = PathState {
+    let mut state = PathState {
         group: (ident.links > 1 && kind != Kind::Dir).then_some(ident.inode()),
         kind,
         mode: u32::from(stat.stx_mode) & 0o7777,
@@ -222,9 +233,13 @@ pub(crate) fn look_closely(place: &Place) -> Result<Option<(PathState, Ident)>> 
         mtime: Time(stat.stx_mtime.tv_sec, stat.stx_mtime.tv_nsec),
         atime: None,
         xattrs: read_xattrs(&place.by_descriptor()),
-        flags: locks(stat.stx_attributes),
+        flags: None,
         secret: false,
     };
+    // Pipes and the like may inherit flags, but nobody could set them again.
+    if state.is_file() || state.is_dir() {
+        state.flags = locks(stat.stx_attributes);
+    }
     Ok(Some((state, ident)))
 }
 

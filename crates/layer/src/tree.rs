@@ -70,3 +70,24 @@ fn walk(dir: &OwnedFd, relative: &Path, top: &Path, all: &mut Vec<PathBuf>) -> R
     }
     Ok(())
 }
+
+/// Names of an inode below a directory, on its file system; `but`: a part that was searched before.
+pub(crate) fn names_of(top: &Path, (device, number): (u64, u64), but: Option<&Path>) -> Vec<PathBuf> {
+    use std::os::unix::fs::{DirEntryExt, MetadataExt};
+    let mut found = Vec::new();
+    let mut todo = vec![top.to_owned()];
+    while let Some(dir) = todo.pop() {
+        if but == Some(dir.as_path()) || !std::fs::symlink_metadata(&dir).is_ok_and(|m| m.dev() == device) {
+            continue;
+        }
+        for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
+            if entry.ino() == number {
+                found.push(entry.path());
+            }
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                todo.push(entry.path());
+            }
+        }
+    }
+    found
+}

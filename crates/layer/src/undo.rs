@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::exact;
 use crate::history;
 use crate::place::Place;
-use crate::record::{Cause, Layer, Run, ServiceChange, Step};
+use crate::record::{Cause, Inode, Layer, Run, ServiceChange, Step};
 use crate::recorder::{Keep, Recorder};
 use crate::restore::{self, Hands, Target};
 use crate::state::{self, PathState, Time};
@@ -249,6 +249,8 @@ impl Hands for Undoing<'_> {
 /// What several layers come to, path by path.
 #[derive(Default)]
 struct Net {
+    /// So many until now.
+    steps: usize,
     paths: BTreeMap<PathBuf, Change>,
     dirs: BTreeMap<PathBuf, DirChange>,
     irreversible: Vec<String>,
@@ -262,6 +264,9 @@ struct Change {
     /// What somebody changed between two of our own changes.
     between: Vec<&'static str>,
     order: usize,
+    inode: Option<Inode>,
+    /// When the content before was kept, among all steps.
+    kept: Option<usize>,
     generation: u64,
 }
 
@@ -308,10 +313,13 @@ impl Net {
     }
 
     fn add_step(&mut self, generation: u64, step: Step) {
+        self.steps += 1;
         let Some(known) = self.paths.get_mut(&step.path) else {
-            let Step { path, before, after, peers, .. } = step;
-            let order = self.paths.len();
-            self.paths.insert(path, Change { before, after, peers, between: Vec::new(), order, generation });
+            let Step { path, before, after, peers, inode, .. } = step;
+            let kept = before.as_ref().and_then(PathState::digest).map(|_| self.steps);
+            let (between, order) = (Vec::new(), self.paths.len());
+            let change = Change { before, after, peers, between, order, inode, kept, generation };
+            self.paths.insert(path, change);
             return;
         };
         let words = differences(known.after.as_ref(), step.before.as_ref());
@@ -323,6 +331,7 @@ impl Net {
             && same_content
         {
             before.set_digest(old);
+            known.kept = old.map(|_| self.steps);
         }
         let last = known.after.as_ref().and_then(PathState::digest);
         known.after = step.after;
@@ -382,7 +391,8 @@ impl Net {
                 blind.insert(path.clone());
             }
             plan.paths.push(path.clone());
-            plan.targets.push(Target { path, want: change.before, peers: change.peers, order: change.order });
+            let Change { before: want, peers, order, inode, kept, .. } = change;
+            plan.targets.push(Target { path, want, peers, order, inode, kept });
         }
         // One that is another name of an inode that is as we left it was changed by us, through that name.
         let by_others = |inode: &Option<(u64, u64)>| inode.is_none_or(|inode| !as_left.contains(&inode));

@@ -124,6 +124,14 @@ impl Recorder {
         Ok(())
     }
 
+    /// It was foreseen that this path changes by another name, and now it is changed itself.
+    pub(crate) fn settle_one(&mut self, path: &Path) -> Result<()> {
+        match self.watched.0.remove(path) {
+            Some(seen) => self.settle(seen),
+            None => Ok(()),
+        }
+    }
+
     fn settle(&mut self, seen: Seen) -> Result<()> {
         let Some(place) = Place::recorded(&seen.place)? else {
             if seen.before.is_some() {

@@ -1,7 +1,6 @@
 //! After a power cut the kernel has started anew: its identity is another one.
 
 use std::fs;
-use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
@@ -16,7 +15,7 @@ pub(crate) struct Other;
 
 impl Other {
     pub(crate) fn begin() -> Result<Self> {
-        let room = Path::new(crate::ROOM);
+        let room = crate::room();
         let identity = room.join("boot_id");
         fs::write(&identity, "00000000-1111-2222-3333-444444444444\n")?;
         mount(&identity, IDENTITY, "", MountFlags::BIND, None).context("another identity of the boot")?;

@@ -10,6 +10,7 @@ mod power;
 mod process;
 mod report;
 mod scenario;
+mod small;
 mod snapshot;
 mod soak;
 mod strict;
@@ -22,7 +23,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use nix::sched::{CloneFlags, unshare};
-use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
 
 use disk::mounted::Kind;
 use process::Size;
@@ -30,17 +31,17 @@ use report::Tally;
 use scenario::Scenario;
 use subject::Ground;
 
-/// Where the trials are made: private to this program.
-const ROOM: &str = "/tmp/theseus-trials";
-
 const USAGE: &str = "\
 cargo xtask trials [BATTERY…] [--points N | --all] [--scenario NAME] [--at POINT] [--fs ext4|xfs] [--seed N]
 
   kill         agent and children are killed at the begin and end of system calls that change something
-  recovery     the same to the recovery after it
+  agent        the agent alone is killed, its children go on
+  recovery     the same to the recovery after it, and to the recovery after that
+  undone       the same while a run that failed is taken back by itself
   loss         a power cut with a disk stricter than real ones: what was not synced is lost
   power        a power cut on ext4 and xfs: disks built from every part of the log of writes
   error        the n-th system call fails with EIO or ENOSPC
+  small        a disk of 20 MB that is nearly full
   mutants      each sync is left out in turn, and that must be noticed
   soak         many generations, two controllers at once
 
@@ -75,7 +76,8 @@ fn main() -> ExitCode {
     }
 }
 
-const BATTERIES: &[&str] = &["kill", "recovery", "loss", "power", "error", "mutants", "soak"];
+const BATTERIES: &[&str] =
+    &["kill", "agent", "recovery", "undone", "loss", "power", "error", "small", "mutants", "soak"];
 
 fn parse(arguments: &[String]) -> Result<Asked> {
     let mut asked =
@@ -122,6 +124,7 @@ fn run(asked: &Asked) -> Result<bool> {
     for battery in &asked.batteries {
         battery_of(battery, asked, &scenarios, &room, &mut tally);
     }
+    leave(&room);
     Ok(tally.conclude())
 }
 
@@ -136,20 +139,34 @@ fn lacking() -> Option<String> {
     None
 }
 
+/// Where the trials are made. A name of its own: whoever removes a directory takes away what is mounted there, in every
+/// namespace.
+pub(crate) fn room() -> PathBuf {
+    PathBuf::from(format!("/tmp/theseus-trials-{}", std::process::id()))
+}
+
 /// A private view of the file systems; with this program goes what it mounted.
 fn enter() -> Result<PathBuf> {
     unshare(CloneFlags::CLONE_NEWNS).context("a mount namespace")?;
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     mount_change("/", private).context("a private mount namespace")?;
-    std::fs::create_dir_all(ROOM)?;
+    let room = room();
+    std::fs::create_dir_all(&room)?;
     let options = c"size=8g,mode=0700";
-    mount("theseus-trials", ROOM, "tmpfs", MountFlags::empty(), Some(options)).context("tmpfs")?;
-    let apart = Path::new(ROOM).join("w/apart");
+    mount("theseus-trials", &room, "tmpfs", MountFlags::empty(), Some(options)).context("tmpfs")?;
+    let apart = room.join("w/apart");
     std::fs::create_dir_all(&apart)?;
     mount("theseus-trials", &apart, "tmpfs", MountFlags::empty(), Some(options)).context("tmpfs")?;
     // Daemons of a trial that outlive their parents are ours to wait for.
     nix::sys::prctl::set_child_subreaper(true)?;
-    Ok(PathBuf::from(ROOM))
+    Ok(room)
+}
+
+/// What was mounted goes with this program; the directory would stay.
+fn leave(room: &Path) {
+    if unmount(room, UnmountFlags::DETACH).is_ok() {
+        _ = std::fs::remove_dir(room);
+    }
 }
 
 fn battery_of(battery: &str, asked: &Asked, scenarios: &[Scenario], room: &Path, tally: &mut Tally) {
@@ -166,9 +183,29 @@ fn battery_of(battery: &str, asked: &Asked, scenarios: &[Scenario], room: &Path,
             }
         }
     };
+    let few = |tally: &mut Tally, names: &[&str], work: &dyn Fn(&Scenario) -> Result<report::Found>| {
+        for scenario in of(scenarios, asked, names) {
+            tally.run(&format!("trials {battery} {}", scenario.title()), || work(&scenario));
+        }
+    };
     match battery {
         "kill" => each(tally, &|scenario| process::kills(&ground, scenario, size(24))),
-        "recovery" => each(tally, &|scenario| process::recoveries(&ground, scenario, size(18))),
+        "agent" => few(tally, &["shell", "package", "mixture"], &|scenario| {
+            process::kills_of_agent(&ground, scenario, size(24))
+        }),
+        "recovery" => {
+            each(tally, &|scenario| process::recoveries(&ground, scenario, size(18)));
+            few(tally, &["mixture", "undo-of-links"], &|scenario| process::deep(&ground, scenario, size(18)));
+        }
+        "undone" => few(tally, &["writes", "links", "mixture"], &|scenario| {
+            process::undone(&ground, scenario, size(24))
+        }),
+        "small" => match power::lacking(Kind::Ext4) {
+            Some(reason) => tally.skip("trials small", &reason),
+            None => {
+                few(tally, &["writes", "undo-of-removal"], &|scenario| small::runs(room, scenario));
+            }
+        },
         "loss" => {
             each(tally, &|scenario| process::losses(&[&ground, &apart], scenario, size(8)));
         }

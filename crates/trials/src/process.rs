@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use crate::calls::Call;
 use crate::report::Found;
 use crate::scenario::Scenario;
+use crate::snapshot::{self, Times, differences};
 use crate::strict::Strict;
 use crate::subject::{Ground, Work};
 use crate::tracer::{Verdict, Watcher};
@@ -32,19 +33,34 @@ impl Size {
 
 /// Kill agent and children at the begin and end of calls; recover; judge.
 pub(crate) fn kills(ground: &Ground, scenario: &Scenario, size: Size) -> Result<Found> {
+    kills_by(ground, scenario, size, "kill", Interrupt::at)
+}
+
+/// The agent alone is killed; the programs that it started go on to their end.
+pub(crate) fn kills_of_agent(ground: &Ground, scenario: &Scenario, size: Size) -> Result<Found> {
+    kills_by(ground, scenario, size, "agent", Interrupt::alone)
+}
+
+fn kills_by(
+    ground: &Ground,
+    scenario: &Scenario,
+    size: Size,
+    battery: &str,
+    interrupt: fn(usize) -> Interrupt,
+) -> Result<Found> {
     let reference = reference(ground, scenario)?;
     let mut found = Found::default();
     let (mut killed, mut after) = (0, 0);
     let points = size.points(2 * reference.calls);
     for point in &points {
         let ready = prepare(ground, scenario)?;
-        let mut interrupt = Interrupt::at(*point);
+        let mut interrupt = interrupt(*point);
         let report = ground.watched(&ready.work, &mut interrupt)?;
         killed += usize::from(report.killed);
         match recovered(ground, &reference, &ready) {
             Ok(side) => after += usize::from(side == Side::After),
             Err(reason) => {
-                found.violations.push(again("kill", scenario, *point, interrupt.hit.as_ref(), &reason))
+                found.violations.push(again(battery, scenario, *point, interrupt.hit.as_ref(), &reason))
             }
         }
     }
@@ -232,6 +248,80 @@ pub(crate) fn recoveries(ground: &Ground, scenario: &Scenario, size: Size) -> Re
     Ok(found)
 }
 
+/// Kill a run, its recovery, and the recovery after that.
+pub(crate) fn deep(ground: &Ground, scenario: &Scenario, size: Size) -> Result<Found> {
+    let reference = reference(ground, scenario)?;
+    let mut found = Found::default();
+    let mut tried = 0;
+    for first in spread(2 * reference.calls, 2, size.seed + 1) {
+        let crash = |points: &[usize]| -> Result<(Ready, usize)> {
+            let ready = prepare(ground, scenario)?;
+            ground.watched(&ready.work, &mut Interrupt::at(first))?;
+            for point in points {
+                ground.watched(&Work::Recover, &mut Interrupt::at(*point))?;
+            }
+            let mut last = Interrupt::never();
+            ground.watched(&Work::Recover, &mut last)?;
+            Ok((ready, last.seen))
+        };
+        for second in spread(2 * crash(&[])?.1, 3, size.seed) {
+            for third in spread(2 * crash(&[second])?.1, size.points / 6, size.seed) {
+                let (ready, _) = crash(&[second, third])?;
+                tried += 1;
+                if let Err(reason) = recovered(ground, &reference, &ready) {
+                    let reason = format!("recoveries killed at {second} and {third}: {reason}");
+                    found.violations.push(again("recovery", scenario, first, None, &reason));
+                }
+            }
+        }
+    }
+    found.figures = format!("{tried} times two killed recoveries");
+    Ok(found)
+}
+
+/// A run that failed is taken back by its agent; that is killed.
+pub(crate) fn undone(ground: &Ground, scenario: &Scenario, size: Size) -> Result<Found> {
+    let reference = reference(ground, scenario)?;
+    let mut found = Found::default();
+    let work = |ready: &Ready| match &ready.work {
+        Work::Run(calls) => Work::Undone(calls.clone()),
+        other => other.clone(),
+    };
+    let ready = prepare(ground, scenario)?;
+    let mut count = Interrupt::never();
+    let report = ground.watched(&work(&ready), &mut count)?;
+    let left = differences(&ready.before, &snapshot::take(&ground.tree())?, Times::Exact);
+    if !report.success || !left.is_empty() {
+        bail!("undisturbed, it is not taken back: {} {left:?}", report.said);
+    }
+    let points = size.points(2 * count.seen);
+    for point in &points {
+        let ready = prepare(ground, scenario)?;
+        let mut interrupt = Interrupt::at(*point);
+        ground.watched(&work(&ready), &mut interrupt)?;
+        if let Err(reason) = taken_back(ground, &reference, &ready) {
+            found.violations.push(again("undone", scenario, *point, interrupt.hit.as_ref(), &reason));
+        }
+    }
+    found.figures = format!("killed at {} of {} points", points.len(), 2 * count.seen);
+    Ok(found)
+}
+
+/// As before (with or without a record of what was done and undone), or done and on record.
+fn taken_back(ground: &Ground, reference: &Reference, ready: &Ready) -> Result<(), String> {
+    let report = ground.plain(&Work::Recover).map_err(|e| format!("{e:#}"))?;
+    if !report.success {
+        return Err(format!("recovery failed: {}", report.said));
+    }
+    let head = layer::history::head(&ground.state()).map_err(|e| e.to_string())?;
+    let now = snapshot::take(&ground.tree()).map_err(|e| format!("{e:#}"))?;
+    if head != 1 && differences(&ready.before, &now, Times::Exact).is_empty() {
+        return Ok(());
+    }
+    judge(ground, reference, &ready.before)?;
+    take_back(ground, ready)
+}
+
 /// The n-th call fails.
 struct Failing {
     at: usize,
@@ -284,7 +374,12 @@ pub(crate) fn errors(ground: &Ground, scenario: &Scenario, size: Size) -> Result
 }
 
 /// Success means the wanted state; failure means any state that can be taken back exactly.
-fn after_error(ground: &Ground, reference: &Reference, ready: &Ready, success: bool) -> Result<(), String> {
+pub(crate) fn after_error(
+    ground: &Ground,
+    reference: &Reference,
+    ready: &Ready,
+    success: bool,
+) -> Result<(), String> {
     let report = ground.plain(&Work::Recover).map_err(|e| format!("{e:#}"))?;
     if !report.success {
         return Err(format!("recovery failed: {}", report.said));

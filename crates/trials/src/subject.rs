@@ -17,6 +17,8 @@ use crate::tracer::{self, Watcher};
 pub(crate) enum Work {
     /// Calls of one run, then its end.
     Run(Vec<(&'static str, Value)>),
+    /// The same; then, as after a failure, all is taken back by the agent itself.
+    Undone(Vec<(&'static str, Value)>),
     Undo(u64),
     Recover,
 }
@@ -68,7 +70,7 @@ impl Ground {
         let state = self.state();
         let mut command = Command::new(std::env::current_exe()?);
         match work {
-            Work::Run(_) => command.args(["serve", "--state-dir"]).arg(&state),
+            Work::Run(_) | Work::Undone(_) => command.args(["serve", "--state-dir"]).arg(&state),
             Work::Undo(to) => command.arg("subject-undo").arg(&state).arg(to.to_string()),
             Work::Recover => command.arg("subject-recover").arg(&state),
         };
@@ -92,7 +94,7 @@ impl Ground {
             _ = stderr.read_to_string(&mut text);
             text
         });
-        let agent = matches!(work, Work::Run(_));
+        let agent = matches!(work, Work::Run(_) | Work::Undone(_));
         let answers =
             std::thread::spawn(move || if agent { listen(&mut stdout) } else { plain(&mut stdout) });
         let input = child.stdin.take();
@@ -127,7 +129,7 @@ impl Running {
     /// Everything that it will be told: less than a pipe holds. The pipe stays open until the end.
     fn feed(&mut self, work: &Work) -> Result<()> {
         let mut bytes = vec![b'\n'];
-        if let Work::Run(calls) = work {
+        if let Work::Run(calls) | Work::Undone(calls) = work {
             bytes.clear();
             let run = RunInfo {
                 run: "trial".to_owned(),
@@ -144,7 +146,8 @@ impl Running {
                 let id = index as u64 + 1;
                 bytes.extend(protocol::encode(&ToAgent::Call { id, agent: 0, epoch: 0, call }, &[])?);
             }
-            bytes.extend(protocol::encode(&ToAgent::Bye { failed: false, undo: false }, &[])?);
+            let undo = matches!(work, Work::Undone(_));
+            bytes.extend(protocol::encode(&ToAgent::Bye { failed: undo, undo }, &[])?);
         }
         if let Some(input) = &mut self.input {
             // One that was killed at its first step reads nothing.

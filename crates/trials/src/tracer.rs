@@ -18,6 +18,8 @@ pub(crate) enum Verdict {
     Go,
     /// The whole tree of processes ends now.
     Kill,
+    /// The first process ends now, what it started goes on.
+    KillFirst,
     /// It is not made; the program is told this error (0: success).
     Instead(i32),
 }
@@ -100,8 +102,13 @@ impl Tracer<'_> {
             }
             WaitStatus::PtraceSyscall(_) => {
                 let verdict = self.syscall(pid)?;
-                if verdict == Verdict::Kill {
-                    self.kill_all();
+                match verdict {
+                    Verdict::Kill => self.kill_all(),
+                    Verdict::KillFirst => {
+                        self.killed = true;
+                        _ = kill(self.first, Signal::SIGKILL);
+                    }
+                    Verdict::Go | Verdict::Instead(_) => {}
                 }
                 self.resume(pid, None)
             }

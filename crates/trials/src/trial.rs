@@ -164,6 +164,8 @@ pub(crate) fn take_back(ground: &Ground, ready: &Ready) -> Result<(), String> {
 pub(crate) struct Interrupt {
     /// Twice the number of the call, and one more for its end.
     point: usize,
+    /// Only the agent, not what it has started.
+    alone: bool,
     pub(crate) seen: usize,
     /// Where it struck.
     pub(crate) hit: Option<String>,
@@ -171,7 +173,10 @@ pub(crate) struct Interrupt {
 
 impl Interrupt {
     pub(crate) fn at(point: usize) -> Self {
-        Self { point, seen: 0, hit: None }
+        Self { point, alone: false, seen: 0, hit: None }
+    }
+    pub(crate) fn alone(point: usize) -> Self {
+        Self { alone: true, ..Self::at(point) }
     }
     pub(crate) fn never() -> Self {
         Self::at(usize::MAX)
@@ -196,7 +201,7 @@ impl Interrupt {
             return Verdict::Go;
         }
         self.hit = Some(format!("{when} {}", call.shown()));
-        Verdict::Kill
+        if self.alone { Verdict::KillFirst } else { Verdict::Kill }
     }
 }
 

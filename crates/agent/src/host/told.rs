@@ -21,23 +21,16 @@ const CONTENTS: usize = 8 * 1024 * 1024;
 pub(crate) fn generations(state_dir: &Path) -> Result<Map, Failure> {
     let mut all = Vec::new();
     for generation in history::generations(state_dir)?.into_iter().rev() {
-        let layer = history::read(state_dir, generation)?;
-        let mut tasks: Vec<&str> = Vec::new();
-        for cause in layer.steps.iter().map(|s| s.cause).chain(layer.opaque.iter().map(|o| o.cause)) {
-            let task = layer.causes.get(cause).map_or("", |cause| cause.task.as_str());
-            if tasks.last() != Some(&task) && !tasks.contains(&task) {
-                tasks.push(task);
-            }
-        }
+        let history::Summary { layer, paths, uncovered, tasks } = history::summary(state_dir, generation)?;
         all.push(json!({
             "generation": layer.generation,
             "sealed": layer.sealed,
             "run": layer.run,
             "failed": layer.failed,
             "interrupted": layer.interrupted,
-            "paths": layer.steps.len(),
-            "tasks": tasks,
-            "irreversible": layer.opaque.len(),
+            "paths": paths,
+            "tasks": tasks.unwrap_or_default(),
+            "irreversible": uncovered,
         }));
     }
     let mut result = Map::new();

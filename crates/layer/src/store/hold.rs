@@ -15,6 +15,11 @@ impl Store {
         self.state_dir.join("holds")
     }
 
+    /// Whether links to what is on that device can be held here.
+    pub(crate) fn can_hold(&self, device: u64) -> bool {
+        crate::state::inode(&self.state_dir).is_some_and(|(own, _)| own == device)
+    }
+
     pub(crate) fn held(&self, (dev, ino): (u64, u64)) -> PathBuf {
         self.holds().join(format!("{dev:x}-{ino:x}"))
     }

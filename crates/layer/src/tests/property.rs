@@ -436,6 +436,7 @@ fn beside_others(mut world: World, past: &[Snapshot], to: usize) {
     let before = snapshot::take(&world.root);
     let report = world.undo(to as u64, false);
     let relative = Path::new(".").join(file.strip_prefix(&world.root).unwrap());
+    // A file that was one with theirs comes back by itself, with its own content.
     let but_theirs =
         |path: &Path, what: &str| path == relative || (what == "time" && relative.parent() == Some(path));
     // What is there after an undo may be a pipe.

@@ -94,6 +94,9 @@ pub(super) fn compare(now: &Snapshot, then: &Snapshot, but: impl Fn(&Path, &str)
                 if but(path, "time") {
                     masked.mtime = b.mtime;
                 }
+                if but(&b.group, "names") {
+                    masked.group.clone_from(&b.group);
+                }
                 if masked != *b && !but(path, "all") {
                     all.push(format!("{path:?}: is {a:?}, was {b:?}"));
                 }

@@ -209,3 +209,43 @@ fn a_journal_without_a_beginning_says_what_to_do() {
     let error = history::recover(&room.state).unwrap_err().to_string();
     assert!(error.contains("look at it, then move it away"), "{error}");
 }
+
+/// Every way to change a file by a name that the run itself gave it.
+#[test]
+fn what_changes_by_a_new_hard_link_is_put_back_at_the_old_name() {
+    type Change = fn(&mut Recorder, &Room);
+    let changes: [Change; 5] = [
+        |recorder, room| _ = recorder.set(&room.path("new"), &Attributes::mode(0o600), false).unwrap(),
+        |recorder, room| _ = recorder.write_in_place(&room.path("new"), &b"changed"[..]).unwrap(),
+        |recorder, room| recorder.touch(&room.path("new"), None, Some(Time(5, 6))).unwrap(),
+        |recorder, room| {
+            _ = recorder.write_in_place(&room.path("new"), &b"changed"[..]).unwrap();
+            _ = recorder.write(&room.path("old"), &b"another"[..], &Attributes::default()).unwrap();
+        },
+        |recorder, room| {
+            _ = recorder.set(&room.path("new"), &Attributes::mode(0o600), false).unwrap();
+            recorder.remove(&room.path("old")).unwrap();
+        },
+    ];
+    for (number, change) in changes.into_iter().enumerate() {
+        for killed in [false, true] {
+            let room = Room::new();
+            std::fs::write(room.path("old"), "old").unwrap();
+            std::fs::set_permissions(room.path("old"), std::fs::Permissions::from_mode(0o644)).unwrap();
+            let before = observe(&room.path("old")).unwrap();
+            let mut recorder = room.recorder();
+            recorder.hard_link(&room.path("old"), &room.path("new")).unwrap();
+            recorder.begin(Cause { task: "another".into(), ..Cause::default() });
+            change(&mut recorder, &room);
+            if killed {
+                drop(recorder);
+                history::recover(&room.state).unwrap();
+            } else {
+                recorder.seal(false).unwrap();
+                assert_eq!(undo_all(&room.state, 0).unwrap().conflicts, [], "{number}");
+            }
+            assert_eq!(observe(&room.path("old")).unwrap(), before, "{number}, killed: {killed}");
+            assert!(!room.path("new").exists(), "{number}, killed: {killed}");
+        }
+    }
+}
