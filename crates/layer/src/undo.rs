@@ -185,7 +185,7 @@ impl Recorder {
         dirs: &[(PathBuf, Time)],
     ) -> Result<Vec<PathBuf>> {
         let store = Store::new(&self.dir);
-        let target = |(order, (path, want))| Target { path, want, peers: Vec::new(), order };
+        let target = |(order, (path, want))| Target { want, order, ..Target::gone(path) };
         let mut targets: Vec<Target> = wanted.into_iter().enumerate().map(target).collect();
         restore::sort(&mut targets);
         // A directory with something in it that nobody asked about stays.
