@@ -50,6 +50,7 @@ fn theseus(typed: &[String]) -> ExitCode {
         Command::Diff(asked) => commands::diff::diff(asked, style, &recorded(typed)),
         Command::Drift(asked) => commands::drift::drift(asked, style, &recorded(typed)),
         Command::Compare(asked) => commands::compare::compare(asked, style, &recorded(typed)),
+        Command::Bisect(asked) => commands::bisect::bisect(asked, style, &recorded(typed)),
         Command::Rollback(asked) => commands::rollback::rollback(asked, style, &recorded(typed)),
         Command::Recover(asked) => commands::recover::recover(asked, style, &recorded(typed)),
         Command::Store(asked) => commands::store::store(asked, style, &recorded(typed)),

@@ -44,6 +44,20 @@ pub(crate) struct Drift {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Bisect {
+    /// Which host
+    pub(crate) host: String,
+    /// A line for the shell that succeeds where all is well
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) check: String,
+    /// A generation that was well [default: the oldest that can be reached]
+    #[arg(long, value_name = "GENERATION")]
+    pub(crate) good: Option<u64>,
+    #[command(flatten)]
+    pub(crate) means: Means,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Compare {
     /// Which hosts (a pattern)
     #[arg(default_value = "all")]

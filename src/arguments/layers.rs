@@ -13,6 +13,17 @@ pub(crate) enum OnFailure {
     Rollback,
 }
 
+/// What becomes of a host whose files of earlier runs somebody has changed since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnDrift {
+    /// Nothing is done on any host
+    Stop,
+    /// That host is left as it is; the others are done
+    Keep,
+    /// It is said, and the run goes on; what is overwritten is kept in its layer
+    Overwrite,
+}
+
 /// Flags of `apply` that `ansible-playbook` does not have.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Own {
@@ -23,6 +34,13 @@ pub(crate) struct Own {
     /// within so many seconds; 0: never [default: 60, or what theseus.yml says]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) guard: Option<u64>,
+    /// What must be so before and after the change, beside what theseus.yml says: unit:NAME, port:NUMBER, http://…,
+    /// command:LINE, log:PATH:PATTERN, file:PATH:SECONDS
+    #[arg(long, value_name = "CHECK")]
+    pub(crate) health: Vec<String>,
+    /// When somebody has changed files of earlier runs by hand [default: overwrite]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) on_drift: Option<OnDrift>,
     /// Do not watch the programs that tasks run: what they change cannot be undone
     #[arg(long)]
     pub(crate) no_witness: bool,

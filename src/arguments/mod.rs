@@ -10,9 +10,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::report::{Color, Output};
-pub(crate) use drift::{Compare, Drift};
+pub(crate) use drift::{Bisect, Compare, Drift};
 pub(crate) use image::{Bake, Image, ImageAction, ImageFormat};
-pub(crate) use layers::{Diff, Means, OnFailure, Own, Recover, Rollback, Show, Store};
+pub(crate) use layers::{Diff, Means, OnDrift, OnFailure, Own, Recover, Rollback, Show, Store};
 pub(crate) use vault::{AnsibleVault, Vault, VaultAction, VaultKeys};
 
 /// Scripts look for the version of Ansible whose behaviour they can expect.
@@ -58,6 +58,8 @@ pub(crate) enum Command {
     Drift(Drift),
     /// Which hosts are alike, which one is odd and why
     Compare(Compare),
+    /// Which generation broke something, on a clone of the host
+    Bisect(Bisect),
     /// Put a host back, exactly
     Rollback(Rollback),
     /// Bring a host to a generation after a crash (also happens by itself at the next contact)

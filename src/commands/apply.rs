@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use link::RunInfo;
 use playbook::Diagnostic;
+use playbook::health::{self, Check};
 use playbook::ir::Play;
 use playbook::load::Project;
 use run::event::Event;
 use run::settings::Settings;
 
-use crate::arguments::{OnFailure, Own, Playing};
+use crate::arguments::{OnDrift, OnFailure, Own, Playing};
 use crate::commands::memory::bare_play;
 use crate::commands::stage::{self, Performed, Stage};
-use crate::commands::{listing, record};
+use crate::commands::{ahead, listing, record};
 use crate::report::{self, Style};
 use crate::setup::{self, Base, Problem};
 use crate::terminal;
@@ -31,6 +32,17 @@ pub(crate) fn apply(playing: &Playing, own: &Own, style: Style, command: &str) -
 }
 
 fn go(playing: &Playing, own: &Own, style: Style, command: &str, base: &mut Base) -> Result<u8, Problem> {
+    let kept;
+    let playing = match own.on_drift.filter(|wish| *wish != OnDrift::Overwrite) {
+        None => playing,
+        Some(wish) => match ahead::look(playing, wish, base, command)? {
+            Some(rest) => {
+                kept = rest;
+                &kept
+            }
+            None => return Ok(1),
+        },
+    };
     let mut settings = setup::settings(playing, base, command)?;
     settings.undo_on_failure = match own.on_failure {
         Some(wish) => wish == OnFailure::Rollback,
@@ -42,9 +54,13 @@ fn go(playing: &Playing, own: &Own, style: Style, command: &str, base: &mut Base
         display_skipped: base.config.flag("DISPLAY_SKIPPED_HOSTS"),
         ..style
     };
+    let mut checks = base.definition.checks.clone();
+    for text in &own.health {
+        checks.push(Check::parse(text).map_err(Problem::Options)?);
+    }
     let stage = Stage::set(playing, settings, base, |base| {
         let mut project = base.project(&playing.playbooks)?;
-        add_health(&mut project, base)?;
+        add_health(&mut project, base, &checks)?;
         refuse_unknown(&project)?;
         Ok(project)
     })?;
@@ -52,7 +68,10 @@ fn go(playing: &Playing, own: &Own, style: Style, command: &str, base: &mut Base
         print!("{listed}");
         return Ok(0);
     }
-    let info = run_info(&stage.settings, own, base);
+    let info = RunInfo {
+        tell_drift: style.output != report::Output::Ansible,
+        ..run_info(&stage.settings, own, base)
+    };
     let record = record::begin(&info, &playing.playbooks);
     let performed = stage.perform(base, info, record, report::sink(style), &playing.playbooks)?;
     if style.verbosity >= 3 {
@@ -80,11 +99,22 @@ fn say_cost(performed: &Performed) {
     performed.sink.lock().event(&Event::Notice(text));
 }
 
-/// The health checks of `theseus.yml`: a last play for every host of the others.
-pub(crate) fn add_health(project: &mut Project, base: &Base) -> Result<(), Problem> {
-    let Some(tasks) = &base.definition.health else { return Ok(()) };
+/// The health checks of `theseus.yml` and of flags: a first play and a last one for every host of the others.
+pub(crate) fn add_health(project: &mut Project, base: &Base, checks: &[Check]) -> Result<(), Problem> {
     let patterns: Vec<String> = project.plays.iter().map(|play| pattern(play)).collect();
-    let mut play = bare_play("health", &patterns.join(":"), &base.cwd);
+    let play = |name: &str| bare_play(name, &patterns.join(":"), &base.cwd);
+    let name = std::path::Path::new("the health checks");
+    if !checks.is_empty() {
+        let (before, after) = health::tasks(checks);
+        for (text, title, first) in [(before, "health before", true), (after, "health", false)] {
+            let mut play = play(title);
+            play.tasks = project.task(&text, name, &Arc::new(play.clone()))?.nodes;
+            let at = if first { 0 } else { project.plays.len() };
+            project.plays.insert(at, Arc::new(play));
+        }
+    }
+    let Some(tasks) = &base.definition.health else { return Ok(()) };
+    let mut play = play("health");
     let loaded = project.tasks(tasks, &Arc::new(play.clone()))?;
     play.tasks = loaded.nodes;
     project.unknown_modules.extend(loaded.unknown_modules);
@@ -92,7 +122,7 @@ pub(crate) fn add_health(project: &mut Project, base: &Base) -> Result<(), Probl
     Ok(())
 }
 
-fn pattern(play: &Play) -> String {
+pub(crate) fn pattern(play: &Play) -> String {
     match &play.hosts {
         expressions::Value::List(list) => {
             let all: Vec<String> =

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use catalog::{Json, Map};
+use drift::fingerprint::{self, Because, Prints};
 use serde_json::json;
 
 use crate::arguments::Diff;
@@ -55,20 +56,75 @@ pub(crate) fn diff(asked: &Diff, style: Style, command: &str) -> u8 {
             Ok(states) => states,
             Err(code) => return Ok(code),
         };
+        // Two hosts as they are: also what no layer speaks of.
+        let live = before.generation.is_none() && after.generation.is_none() && before.host != after.host;
+        let others = if live { others(asked, base, command)? } else { Others::default() };
         // What only one of two hosts ever changed is looked at on the other as well.
         let touched = [left.clone(), right.clone()];
         for (side, mine, other) in [(&before, &mut left, &touched[1]), (&after, &mut right, &touched[0])] {
-            let missing: BTreeSet<String> =
-                paths(other).filter(|path| mine["states"].get(path).is_none()).collect();
+            let all = paths(other).chain(others.paths.iter().cloned());
+            let missing: BTreeSet<String> = all.filter(|path| mine["states"].get(path).is_none()).collect();
             if !missing.is_empty()
                 && let Ok(states) = side.states(asked, base, command, &missing)?
             {
                 *mine = states;
             }
         }
-        let found = print(asked, &left, &right, style);
+        let found = print(asked, &left, &right, style) | print_objects(asked, &others, style);
         Ok(if asked.exit_code && found { 2 } else { 0 })
     })
+}
+
+/// What differs between two hosts and is in no layer.
+#[derive(Default)]
+struct Others {
+    paths: BTreeSet<String>,
+    objects: Vec<Because>,
+}
+
+/// More paths than these are named by `compare` only.
+const MOST: usize = 500;
+
+fn others(asked: &Diff, base: &mut Base, command: &str) -> Result<Others, Problem> {
+    let mut prints = |host: &str| -> Result<Option<Prints>, Problem> {
+        let question = Question { pattern: host, means: &asked.means, command, looks: true };
+        let answers = question.ask_of("drift", base, json!({"ask": "prints"}), false)?;
+        let answer = answers.by_host.into_values().next().and_then(|mut answer| answer.remove("prints"));
+        answer.map(serde_json::from_value).transpose().map_err(|e| Problem::Other(format!("{host}: {e}")))
+    };
+    let (Some(left), Some(right)) = (prints(&asked.before)?, prints(&asked.after)?) else {
+        return Ok(Others::default());
+    };
+    let (paths, objects): (Vec<_>, Vec<_>) =
+        fingerprint::reasons(&right, &left).into_iter().partition(|b| b.name.starts_with('/'));
+    if paths.len() > MOST {
+        eprintln!("note: {} more paths differ; these two hosts are hardly of one kind", paths.len() - MOST);
+    }
+    Ok(Others { paths: paths.into_iter().take(MOST).map(|b| b.name).collect(), objects })
+}
+
+fn print_objects(asked: &Diff, others: &Others, style: Style) -> bool {
+    for object in &others.objects {
+        let kind = match (&object.there, &object.here) {
+            (None, _) => "added",
+            (_, None) => "removed",
+            _ => "changed",
+        };
+        if style.output == Output::Json {
+            let mut line = json!({"event": "change", "host": asked.after, "object": object.name, "kind": kind, "declared": false});
+            for (key, value) in [("before", &object.there), ("after", &object.here)] {
+                if let Some(value) = value {
+                    line[key] = json!(value);
+                }
+            }
+            report::json_line(line);
+        } else {
+            let values: Vec<&str> =
+                [&object.here, &object.there].into_iter().flatten().map(String::as_str).collect();
+            println!("{kind:<8} {}  ({})", object.name, values.join(", was "));
+        }
+    }
+    !others.objects.is_empty()
 }
 
 fn paths(answer: &Map) -> impl Iterator<Item = String> {

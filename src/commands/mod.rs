@@ -1,8 +1,10 @@
 //! One file a command: from what was typed to what is done. No logic of its own beyond putting rooms together.
 
 pub(crate) mod adhoc;
+mod ahead;
 pub(crate) mod apply;
 pub(crate) mod bake;
+pub(crate) mod bisect;
 pub(crate) mod compare;
 pub(crate) mod diff;
 pub(crate) mod drift;

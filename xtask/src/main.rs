@@ -30,6 +30,7 @@ cargo xtask COMMAND
       --release, --alone        with --upstream: a release build of Theseus; one target at a time
   trials [BATTERY…]             crashes, power cuts and I/O errors at every step of a run; `trials help` tells more
   lint                          format, clippy, rooms, file lengths, documents, licences, advisories
+  plant [N]                     N (1000) changes by hand planted on a lab host: all found, all put back
   bench [NAME…]                 what is in bench/
   demo                          theseus tour
 ";
@@ -61,6 +62,7 @@ fn run(command: &str, arguments: &[String]) -> Result<ExitCode> {
         }
         "trials" => Ok(trials::run(arguments)?.conclude()),
         "lint" => lint::run(),
+        "plant" => plant(arguments),
         "bench" => bench::run(arguments),
         "demo" => bench::demo(),
         _ => {
@@ -68,4 +70,17 @@ fn run(command: &str, arguments: &[String]) -> Result<ExitCode> {
             Ok(ExitCode::from(2))
         }
     }
+}
+
+/// The drift test with as many changes as wished, and the odd one of twenty hosts.
+fn plant(arguments: &[String]) -> Result<ExitCode> {
+    let number = arguments.first().map_or("1000", String::as_str);
+    let mut command = shell::cargo();
+    command.args(["test", "--package", "theseus", "--test", "suite", "--", "--nocapture"]);
+    command
+        .args(["all_that_was_planted", "the_odd_host"])
+        .env("THESEUS_PLANT", number)
+        .env("THESEUS_HOSTS", "20");
+    let status = shell::status(&mut command)?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

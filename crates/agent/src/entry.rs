@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use crate::host::guard;
+use crate::host::{clone, guard};
 use crate::{jobs, serve};
 
 /// `serve [--verify DIGEST | --state-dir DIR]`, `async-run`, `version`; also behind `theseus agent`.
@@ -19,6 +19,7 @@ pub fn main_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         },
         ["guard", dir] => guard::detach(dir).map_err(|e| e.to_string()),
         ["guard-stay", dir] => guard::stay(dir),
+        ["try-generation", dir, generation, check] => clone::attempt(dir, generation, check),
         ["async-run"] => jobs::run_detached().map_err(|e| e.to_string()),
         ["async-work"] => jobs::work().map_err(|e| e.to_string()),
         ["stray"] => witness::supervise().map_err(|e| e.to_string()),

@@ -116,6 +116,9 @@ pub struct RunInfo {
     /// On the controller itself: where relative paths of tasks begin. Empty: in the home folder.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub directory: String,
+    /// Say before the first change which files of earlier runs somebody has changed since.
+    #[serde(default)]
+    pub tell_drift: bool,
     /// How much of the host's history is kept after this run; nothing said: all.
     #[serde(default)]
     pub keep: Keep,

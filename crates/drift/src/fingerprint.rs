@@ -87,7 +87,8 @@ fn rarity(hosts: &BTreeMap<String, Prints>) -> HashMap<(&str, &str), usize> {
     all
 }
 
-fn reasons(own: &Prints, main: &Prints) -> Vec<Because> {
+/// Everything in which one differs from the other.
+pub fn reasons(own: &Prints, main: &Prints) -> Vec<Because> {
     let mut all = Vec::new();
     for (name, here) in own {
         let there = main.get(name);

@@ -10,6 +10,7 @@ pub use catalog::protocol::Keep;
 pub use images::ImageDefinition;
 
 use crate::diagnostic::Result;
+use crate::health::Check;
 use crate::vault::Vault;
 use crate::yaml::{self, Node};
 
@@ -25,6 +26,8 @@ pub struct Definition {
     pub guard_seconds: Option<u64>,
     /// `health:` tasks that must succeed on every host after a run.
     pub health: Option<Node>,
+    /// Those of `health:` in short words: done before and after every change.
+    pub checks: Vec<Check>,
     /// `history: {keep: 20 generations, 30 days, 5 GiB}`
     pub keep: Keep,
     /// `images:` by name.
@@ -47,7 +50,7 @@ impl Definition {
         for (key, value) in entries(node, "theseus.yml")? {
             match known(key, &["apply", "health", "history", "images"])? {
                 "apply" => definition.read_apply(value)?,
-                "health" => definition.health = Some(tasks(value)?),
+                "health" => definition.read_health(value)?,
                 "images" => definition.images = images::read(value)?,
                 _ => {
                     for (key, value) in entries(value, "history")? {
@@ -58,6 +61,19 @@ impl Definition {
             }
         }
         Ok(definition)
+    }
+
+    fn read_health(&mut self, node: &Node) -> Result<()> {
+        let mut rest = Vec::new();
+        for entry in tasks(node)?.as_seq().unwrap_or_default() {
+            match Check::read(entry) {
+                Some(check) => self.checks.push(check?),
+                None => rest.push(entry.clone()),
+            }
+        }
+        self.health = (!rest.is_empty())
+            .then(|| Node { kind: yaml::Kind::Seq(rest.into()), origin: node.origin.clone() });
+        Ok(())
     }
 
     fn read_apply(&mut self, node: &Node) -> Result<()> {

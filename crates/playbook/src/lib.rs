@@ -5,6 +5,7 @@ pub mod config;
 pub mod definition;
 pub mod diagnostic;
 pub mod extra_vars;
+pub mod health;
 pub mod inventory;
 pub mod ir;
 pub mod keyvalue;

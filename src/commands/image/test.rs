@@ -53,7 +53,7 @@ pub(super) fn test(
     let settings = setup::settings(&playing, &base, command)?;
     let stage = Stage::set(&playing, settings, &mut base, |base| {
         let mut project = base.project(&playing.playbooks)?;
-        add_health(&mut project, base)?;
+        add_health(&mut project, base, &base.definition.checks)?;
         refuse_unknown(&project)?;
         Ok(project)
     })?;

@@ -3,6 +3,7 @@
 mod again;
 mod change;
 mod deploy;
+mod drift;
 mod history;
 mod project;
 mod stage;
@@ -24,7 +25,7 @@ struct Chapter {
 
 /// In the order in which they are told.
 const CHAPTERS: &[Chapter] =
-    &[deploy::CHAPTER, again::CHAPTER, change::CHAPTER, undo::CHAPTER, history::CHAPTER];
+    &[deploy::CHAPTER, again::CHAPTER, change::CHAPTER, undo::CHAPTER, drift::CHAPTER, history::CHAPTER];
 
 /// The exit code of whatever Ctrl-C ended.
 const INTERRUPTED: u8 = 99;

@@ -173,6 +173,21 @@ impl Stage {
         page(SocketAddr::from((host.address, PORT)))
     }
 
+    /// What somebody does on a host without Theseus; shown.
+    pub(super) fn by_hand(&self, name: &str, script: &str) -> Result<(), Problem> {
+        script.lines().for_each(|line| self.say(&self.style.paint.dim(&format!("{name}# {line}"))));
+        self.host(name)?.run("sh", &["-c", script]).map(drop).map_err(|error| error.to_string().into())
+    }
+
+    pub(super) fn file_of(&self, name: &str, path: &str) -> Result<String, Problem> {
+        self.host(name)?.run("cat", &[path]).map_err(|error| error.to_string().into())
+    }
+
+    fn host(&self, name: &str) -> Result<&LabHost, Problem> {
+        let found = self.hosts.iter().find(|host| host.name == name);
+        found.ok_or_else(|| Problem::Other(format!("there is no host {name}")))
+    }
+
     /// Changes a file of the project, and shows which line.
     pub(super) fn replace(&self, file: &str, before: &str, after: &str) -> Result<(), Problem> {
         let path = self.folder.join(file);

@@ -2,6 +2,7 @@
 //! write on request, putting a generation back, and the guard that does so when nobody can get in any more.
 
 pub(crate) mod bystanders;
+pub(crate) mod clone;
 pub(crate) mod debs;
 pub(crate) mod guard;
 pub(crate) mod housekeeping;

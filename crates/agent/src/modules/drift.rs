@@ -6,6 +6,7 @@ use catalog::{Arg, Args, Check, ModuleSpec};
 use drift::look::{self, Seen, Wish};
 use serde_json::json;
 
+use crate::host::clone;
 use crate::host::mend::{self, Chosen};
 use crate::module::{Failure, Module, Outcome, Task};
 
@@ -13,7 +14,7 @@ pub(crate) static MODULE: Module = Module {
     spec: ModuleSpec::builtin(
         "drift",
         &[
-            Arg::str("ask").required().choices(&["look", "fix", "accept", "prints", "ahead"]),
+            Arg::str("ask").required().choices(&["look", "fix", "accept", "prints", "ahead", "bisect"]),
             Arg::bool("full").default("false"),
             Arg::bool("all").default("false"),
             Arg::list("paths"),
@@ -21,6 +22,8 @@ pub(crate) static MODULE: Module = Module {
             Arg::list("only"),
             Arg::str("reason"),
             Arg::int("limit"),
+            Arg::str("check"),
+            Arg::int("good"),
         ],
     )
     .collection("theseus.host")
@@ -33,6 +36,11 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     let only: Vec<PathBuf> = args.strings("only").into_iter().map(PathBuf::from).collect();
     if args.string("ask") == "ahead" {
         return ahead(&state_dir);
+    }
+    if args.string("ask") == "bisect" {
+        let good = args.int("good").and_then(|n| u64::try_from(n).ok());
+        let found = clone::bisect(task, &args.string("check"), good)?;
+        return Ok(Outcome { values: found, ..Outcome::changed(false) });
     }
     let wish = Wish {
         state_dir: &state_dir,

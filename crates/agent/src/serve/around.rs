@@ -22,6 +22,9 @@ pub(super) struct Around {
     keep: Keep,
     begun: bool,
     bystanders: Option<Bystanders>,
+    tell_drift: bool,
+    /// To be said with the first result.
+    drifted: Option<String>,
     services: Running,
 }
 
@@ -36,6 +39,8 @@ impl Around {
             keep: run.keep,
             begun: false,
             bystanders: None,
+            tell_drift: run.tell_drift && !run.check,
+            drifted: None,
             services: Running::default(),
         }
     }
@@ -44,6 +49,9 @@ impl Around {
     pub(super) fn begin(&mut self) {
         if !self.begun {
             self.begun = true;
+            if self.tell_drift {
+                self.drifted = drifted(&self.state_dir);
+            }
             self.bystanders = Bystanders::look();
             self.services = Running::look();
         }
@@ -57,6 +65,9 @@ impl Around {
 
     /// After a task.
     pub(super) fn settle(&mut self, recorder: &mut Recorder, mark: usize, result: &mut Map, shared: &Shared) {
+        if let Some(text) = self.drifted.take() {
+            warn(result, text);
+        }
         let recorded = recorder.touched_since(mark);
         if let Some(bystanders) = &mut self.bystanders
             && let Err(error) = bystanders.settle(recorder, &recorded)
@@ -113,6 +124,21 @@ impl Around {
             ..Undone::default()
         })
     }
+}
+
+/// Which files of earlier runs somebody has changed since, in one sentence.
+fn drifted(state_dir: &std::path::Path) -> Option<String> {
+    const SHOWN: usize = 5;
+    let found = drift::look::declared_drift(state_dir).ok()?;
+    let names: Vec<&str> = found.iter().map(drift::Finding::name).collect();
+    let (first, more) = (names.first()?, names.len().saturating_sub(SHOWN));
+    let generation = history::head(state_dir).unwrap_or_default();
+    let named = names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let what = if names.len() == 1 { format!("{first} was") } else { format!("{named}{more} were") };
+    Some(format!(
+        "{what} changed by somebody else since generation {generation}; what this run overwrites is kept in its layer"
+    ))
 }
 
 fn warn(result: &mut Map, text: String) {
