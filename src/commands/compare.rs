@@ -23,7 +23,7 @@ pub(crate) fn compare(asked: &Compare, style: Style, command: &str) -> u8 {
                 prints.into_iter().filter(|(name, _)| objects || name.starts_with('/')).collect(),
             );
         }
-        let groups = fingerprint::groups(&hosts);
+        let groups = fingerprint::groups(hosts);
         for group in &groups {
             if style.output == Output::Json {
                 report::json_line(line(group));

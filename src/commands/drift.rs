@@ -119,7 +119,16 @@ fn text(host: &str, answer: &Map, asked: &Drift, style: Style) -> String {
             "before the first look already, and not accepted yet"
         };
         out.push_str(&format!("  {} {when}:\n", count(old.len(), "difference")));
-        show(&mut out, &old, if asked.all { SHOWN } else { SHOWN_OLD }, style);
+        show(
+            &mut out,
+            &old,
+            match (asked.all, first) {
+                (true, _) => SHOWN,
+                (false, true) => SHOWN_OLD,
+                (false, false) => 0,
+            },
+            style,
+        );
     }
     if asked.all {
         for finding in list(answer, "findings").filter(|f| !f["explained"].is_null()) {
@@ -158,7 +167,9 @@ fn show(out: &mut String, all: &[&Json], most: usize, style: Style) {
             ));
         }
     }
-    if all.len() > most {
+    if most == 0 && !all.is_empty() {
+        out.push_str("    (--all shows them)\n");
+    } else if all.len() > most {
         out.push_str(&format!("    and {} more (--output json has them all)\n", all.len() - most));
     }
 }

@@ -1,6 +1,6 @@
 //! Which of many hosts are alike, which is the odd one, and by what one can tell.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +31,12 @@ pub struct Because {
 const TOLD: usize = 8;
 
 /// Groups of hosts, the largest first; of equals the one whose first host comes first.
-pub fn groups(hosts: &BTreeMap<String, Prints>) -> Vec<Group> {
+pub fn groups(mut hosts: BTreeMap<String, Prints>) -> Vec<Group> {
+    let own = own_on_each(&hosts);
+    if !own.is_empty() {
+        hosts.values_mut().for_each(|prints| prints.retain(|name, _| !own.contains(name)));
+    }
+    let hosts = &hosts;
     let common = common(hosts);
     let mut by_print: HashMap<String, Group> = HashMap::new();
     for (host, prints) in hosts {
@@ -43,18 +48,38 @@ pub fn groups(hosts: &BTreeMap<String, Prints>) -> Vec<Group> {
     let mut all: Vec<Group> = by_print.into_values().collect();
     all.sort_by(|a, b| b.hosts.len().cmp(&a.hosts.len()).then_with(|| a.hosts.cmp(&b.hosts)));
     let Some(main) = all.first().and_then(|group| hosts.get(&group.hosts[0])) else { return all };
-    let rarity = rarity(hosts);
     for group in all.iter_mut().skip(1) {
         group.odd = true;
         if let Some(own) = hosts.get(&group.hosts[0]) {
-            let mut because = reasons(own, main);
-            because.sort_by_cached_key(|b| (weight(&b.name, &rarity, b.here.as_ref()), b.name.clone()));
-            group.more = because.len().saturating_sub(TOLD);
-            because.truncate(TOLD);
-            group.because = because;
+            group.because = reasons(own, main);
         }
     }
+    let rarity = rarity(hosts, &all);
+    for group in all.iter_mut().skip(1) {
+        group.because.sort_by_cached_key(|b| (weight(&b.name, &rarity, b.here.as_deref()), b.name.clone()));
+        group.more = group.because.len().saturating_sub(TOLD);
+        group.because.truncate(TOLD);
+    }
     all
+}
+
+/// Files that are another one on every host are made so: they have its name or its address in them.
+fn own_on_each(hosts: &BTreeMap<String, Prints>) -> HashSet<String> {
+    let Some(first) = hosts.values().next().filter(|_| hosts.len() >= 3) else { return HashSet::new() };
+    let is_own = |name: &String| {
+        let values: HashSet<&String> = hosts.values().filter_map(|prints| prints.get(name)).collect();
+        values.len() == hosts.len()
+    };
+    let second = hosts.values().nth(1);
+    // Most names end here, without a look at all hosts.
+    let differs = |name: &&String| second.is_some_and(|second| second.get(*name) != first.get(*name));
+    first
+        .keys()
+        .filter(|name| name.starts_with('/'))
+        .filter(differs)
+        .filter(|name| is_own(name))
+        .cloned()
+        .collect()
 }
 
 /// What every host has in the same way needs no digest of its own.
@@ -78,11 +103,14 @@ fn fingerprint(prints: &Prints, common: &Prints) -> String {
     layer::Digest::finish(&hasher).to_string()[..16].to_owned()
 }
 
-/// How many hosts have a value, by name and value.
-fn rarity(hosts: &BTreeMap<String, Prints>) -> HashMap<(&str, &str), usize> {
+/// How many hosts have a value, by name and value: of the names that tell hosts apart.
+fn rarity(hosts: &BTreeMap<String, Prints>, groups: &[Group]) -> HashMap<(String, String), usize> {
+    let names: HashSet<&str> = groups.iter().flat_map(|g| &g.because).map(|b| b.name.as_str()).collect();
     let mut all = HashMap::new();
-    for (name, value) in hosts.values().flatten() {
-        *all.entry((name.as_str(), value.as_str())).or_insert(0) += 1;
+    for prints in hosts.values() {
+        for (name, value) in names.iter().filter_map(|name| Some((*name, prints.get(*name)?))) {
+            *all.entry((name.to_owned(), value.clone())).or_insert(0) += 1;
+        }
     }
     all
 }
@@ -106,7 +134,7 @@ pub fn reasons(own: &Prints, main: &Prints) -> Vec<Because> {
 }
 
 /// Smaller is more telling: settings and packages before the files that come with them; rare before common.
-fn weight(name: &str, rarity: &HashMap<(&str, &str), usize>, here: Option<&String>) -> (u8, usize) {
+fn weight(name: &str, rarity: &HashMap<(String, String), usize>, here: Option<&str>) -> (u8, usize) {
     let rank = match name.split_once(':').map(|(kind, _)| kind) {
         Some("sysctl" | "package" | "module" | "mount") => 0,
         Some("service" | "listen" | "user" | "key" | "cron" | "group") => 1,
@@ -114,7 +142,8 @@ fn weight(name: &str, rarity: &HashMap<(&str, &str), usize>, here: Option<&Strin
         _ if name.starts_with("/usr/local/") || name.starts_with("/opt/") || name.starts_with("/srv/") => 3,
         _ => 4,
     };
-    (rank, here.and_then(|here| rarity.get(&(name, here.as_str())).copied()).unwrap_or(0))
+    let known = here.and_then(|here| rarity.get(&(name.to_owned(), here.to_owned())));
+    (rank, known.copied().unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -139,13 +168,21 @@ mod tests {
             "web20".to_owned(),
             prints(&[("/etc/motd", "bb"), ("sysctl:vm.swappiness", "10"), ("/usr/bin/x", "1")]),
         );
-        let groups = groups(&hosts);
+        let groups = groups(hosts);
         assert_eq!(groups.len(), 2);
         assert!(!groups[0].odd && groups[1].odd);
         assert_eq!(groups[1].hosts, ["web20"]);
         let names: Vec<_> = groups[1].because.iter().map(|b| b.name.as_str()).collect();
         assert_eq!(names, ["sysctl:vm.swappiness", "/etc/motd"]);
         assert_eq!(groups[1].because[0].there.as_deref(), Some("60"));
+    }
+
+    #[test]
+    fn what_is_own_on_each_is_expected() {
+        let host = |name: &str| prints(&[("/etc/motd", name), ("/usr/bin/x", "1")]);
+        let hosts: BTreeMap<String, Prints> =
+            ["a", "b", "c"].iter().map(|name| ((*name).to_owned(), host(name))).collect();
+        assert_eq!(groups(hosts).len(), 1);
     }
 
     /// 500 hosts with 20,000 entries each.
@@ -162,7 +199,7 @@ mod tests {
         };
         let hosts: BTreeMap<String, Prints> = (0..few).map(|i| (format!("h{i:03}"), host(i == 7))).collect();
         let began = std::time::Instant::now();
-        let groups = groups(&hosts);
+        let groups = groups(hosts);
         println!("{few} hosts of 20000 entries compared in {:.2} s", began.elapsed().as_secs_f64());
         assert_eq!(groups[1].hosts, ["h007"]);
         assert_eq!(groups[1].because[0].name, "/usr/share/some/where/file-00777");

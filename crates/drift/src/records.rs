@@ -192,7 +192,7 @@ impl Records {
     /// Not touched since its package was unpacked.
     pub fn is_older_than_unpacking(&self, owned: &Owned, changed: Time) -> bool {
         /// Lists are written a moment after the files.
-        const SLACK: i64 = 60;
+        const SLACK: i64 = 10;
         self.packages.get(owned.package as usize).is_some_and(|p| changed.0 <= p.unpacked.0 + SLACK)
     }
 

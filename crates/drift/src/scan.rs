@@ -238,6 +238,7 @@ impl Work<'_> {
         if let Some(owned) = owned {
             entry.flags |= manifest::OWNED | if owned.conffile { manifest::CONFFILE } else { 0 };
         }
+        let fresh = known.is_none();
         if let Some(known) = known.filter(|known| self.still_holds(known, entry)) {
             let kept = manifest::READ | manifest::PRISTINE | manifest::DIFFERS;
             entry.flags |= known.flags & kept;
@@ -246,7 +247,7 @@ impl Work<'_> {
         }
         match entry.kind {
             b'f' => {
-                self.read(dir, path, entry, owned, buffer);
+                self.read((dir, path), entry, owned, fresh, buffer);
                 entry.extra = xattrs(self.options.root, path);
             }
             b'd' => entry.extra = xattrs(self.options.root, path),
@@ -265,12 +266,13 @@ impl Work<'_> {
         known.is_untouched(now) && settled && !(again && now.kind == b'f')
     }
 
+    /// `fresh`: no earlier scan knows of it, so its times may be trusted as far as its package's go.
     fn read(
         &self,
-        dir: BorrowedFd<'_>,
-        path: &[u8],
+        (dir, path): (BorrowedFd<'_>, &[u8]),
         entry: &mut Entry,
         owned: Option<&Owned>,
+        fresh: bool,
         buffer: &mut [u8],
     ) {
         let all = self.options.full || self.options.again.contains(&(entry.ino % PARTS));
@@ -278,7 +280,7 @@ impl Work<'_> {
         let trusted = self.options.records.zip(owned).is_some_and(|(records, owned)| {
             sum.is_some() && records.is_older_than_unpacking(owned, entry.ctime)
         });
-        if !all && trusted {
+        if !all && fresh && trusted {
             entry.flags |= manifest::PRISTINE;
             return;
         }

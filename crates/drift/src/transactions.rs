@@ -5,10 +5,12 @@ use std::path::Path;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-/// Lines further apart belong to two transactions.
-const GAP: i64 = 180;
-/// Files of packages are touched a little before and after dpkg writes of them.
-const SLACK: i64 = 15;
+/// Lines further apart belong to two transactions, even without dpkg saying that it starts.
+const GAP: i64 = 600;
+/// Logs have seconds only.
+const SLACK: i64 = 1;
+/// apt starts dpkg so long after it wrote that it begins.
+const BEFORE: i64 = 120;
 
 /// One run of dpkg, or several that follow each other at once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,7 +54,8 @@ fn parse(text: &str) -> Vec<Transaction> {
     for line in text.lines() {
         let Some((stamp, rest)) = line.split_at_checked(19) else { continue };
         let Some(time) = seconds(stamp) else { continue };
-        if all.last().is_none_or(|last| time - last.end > GAP) {
+        let starts = rest.trim_start().starts_with("startup ");
+        if starts || all.last().is_none_or(|last| time - last.end > GAP) {
             all.push(Transaction { begin: time, end: time, ..Transaction::default() });
         }
         let Some(last) = all.last_mut() else { continue };
@@ -76,7 +79,7 @@ fn attribute(all: &mut [Transaction], history: &str) {
             continue;
         };
         for transaction in
-            all.iter_mut().filter(|t| t.covers(start) || (t.begin >= start && t.begin - start < GAP))
+            all.iter_mut().filter(|t| t.covers(start) || (t.begin >= start && t.begin - start < BEFORE))
         {
             transaction.command = field("Commandline:");
             transaction.person = field("Requested-By:");

@@ -30,14 +30,18 @@ pub(crate) struct Done {
 }
 
 impl Chosen<'_> {
-    fn findings<'s>(&self, seen: &'s Seen) -> Vec<&'s Finding> {
+    /// `old`: also what was so before the first look, without being named.
+    fn findings<'s>(&self, seen: &'s Seen, old: bool) -> Vec<&'s Finding> {
         let any = self.paths.is_empty() && self.objects.is_empty();
         let meant = |finding: &&Finding| match (&finding.path, &finding.object) {
             (Some(_), _) => self.paths.iter().any(|top| finding.real_path.starts_with(top)),
             (None, Some(object)) => self.objects.contains(object),
             _ => false,
         };
-        seen.findings.iter().filter(|f| if any { f.alarms() } else { meant(f) }).collect()
+        seen.findings
+            .iter()
+            .filter(|f| if any { f.alarms() && (old || !f.from_before) } else { meant(f) })
+            .collect()
     }
 
     /// What was named and is no drift.
@@ -68,7 +72,8 @@ impl Done {
 
 /// Put back what is otherwise than our layers left it, or than it was at the first look.
 pub(crate) fn fix(task: &mut Task<'_>, seen: &Seen, chosen: &Chosen<'_>) -> Result<Done, Failure> {
-    let findings = chosen.findings(seen);
+    // What was so before the first look is put back only if it is named: nobody knows that it was ever otherwise.
+    let findings = chosen.findings(seen, false);
     let mut done = Done { failed: not_drift(chosen, &findings), ..Done::default() };
     let state_dir = task.recorder.state_dir().to_owned();
     let mut wanted = Wanted::new(&state_dir)?;
@@ -292,7 +297,7 @@ pub(crate) fn accept(task: &mut Task<'_>, seen: &Seen, chosen: &Chosen<'_>) -> R
     if chosen.reason.trim().is_empty() {
         return Err("drift is accepted with a reason (--reason)".into());
     }
-    let findings = chosen.findings(seen);
+    let findings = chosen.findings(seen, true);
     let mut done = Done { failed: not_drift(chosen, &findings), ..Done::default() };
     let state_dir = task.recorder.state_dir().to_owned();
     let wanted = Wanted::new(&state_dir)?;

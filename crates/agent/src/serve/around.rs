@@ -66,7 +66,7 @@ impl Around {
     /// After a task.
     pub(super) fn settle(&mut self, recorder: &mut Recorder, mark: usize, result: &mut Map, shared: &Shared) {
         if let Some(text) = self.drifted.take() {
-            warn(result, text);
+            result.insert("drifted_before".to_owned(), json!(text));
         }
         let recorded = recorder.touched_since(mark);
         if let Some(bystanders) = &mut self.bystanders
