@@ -57,12 +57,12 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     }
     let file = TextFile::read(&dest)?;
     let (after, line, found_other) = edited(args, file.text(), &item, &value)?;
-    let mut backup = None;
+    // Taken each time, also where nothing changes: that is how the reference does it.
+    let backup = (args.bool("backup") && !task.check && file.before.is_some())
+        .then(|| files::backup(task, Path::new(&dest)))
+        .transpose()?;
     let changed = file.differs(&after) && found_other;
     if changed && !task.check {
-        if args.bool("backup") && file.before.is_some() {
-            backup = Some(files::backup(task, Path::new(&dest))?);
-        }
         file.write(task, &after, Some(0o644))?;
     }
     let outcome = Outcome::changed(changed).with("msg", line).with_some("backup_file", backup);

@@ -21,6 +21,8 @@ const PATHS: &[(&str, &str)] = &[
     ("/var/lib/mysql", "a database's own files"),
     ("/var/lib/redis/dump.rdb", "a database's own file"),
     ("/var/lib/fail2ban/fail2ban.sqlite3", "a database's own file"),
+    ("/var/lib/dovecot/instances", "the second of the last start"),
+    ("/var/lib/snmp/snmpd.conf", "counts starts, holds keys of its own"),
     ("/var/lib/postfix/master.lock", "holds the number of a process"),
     ("/var/spool/rsyslog/imjournal.state", "a place in the journal"),
     ("/var/lib/postgresql", "a database's own files"),
