@@ -52,3 +52,17 @@ fn modules_of_collections_do_as_recorded() {
     }
     host.bye();
 }
+
+#[test]
+fn a_copy_of_limits_is_kept_although_nothing_changes() {
+    let mut host = Host::new();
+    host.put("limits", "* soft nofile 10\n");
+    let args = serde_json::json!({
+        "domain": "*", "limit_type": "soft", "limit_item": "nofile", "value": 10, "dest": "W/limits", "backup": true
+    });
+    let result = host.run("community.general.pam_limits", args);
+    assert_eq!(result["changed"], false, "{result}");
+    let copy = result["backup_file"].as_str().unwrap();
+    assert_eq!(std::fs::read_to_string(copy).unwrap(), "* soft nofile 10\n");
+    host.bye();
+}

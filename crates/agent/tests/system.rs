@@ -316,6 +316,10 @@ fn settings_of_the_kernel_are_kept_once_in_their_file() {
     assert_eq!(host.run("sysctl", set("vm/swappiness", "5"))["changed"], false);
     assert_eq!(host.run("sysctl", set("net.ipv4.ip_forward", "yes"))["changed"], true);
     assert_eq!(host.get("s"), "# x\nvm.swappiness=5\nnet.ipv4.ip_forward=1\n");
+    // What the kernel has not in force is loaded again, also where the file says it already.
+    let lost = json!({"name": "net.no.such", "value": "1", "sysctl_file": "W/t", "ignoreerrors": true});
+    assert_eq!(host.run("sysctl", lost.clone())["changed"], true);
+    assert_eq!(host.run("sysctl", lost)["changed"], true);
     let absent = json!({"name": "vm.swappiness", "state": "absent", "sysctl_file": "W/s", "reload": false});
     assert_eq!(host.run("sysctl", absent)["changed"], true);
     assert_eq!(host.get("s"), "# x\nnet.ipv4.ip_forward=1\n");

@@ -46,8 +46,9 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     };
     let after = edited(&before, &name, (!absent).then_some(value.as_str()));
     let write = after != before;
-    let set =
-        args.bool("sysctl_set") && !absent && in_force(&name).is_none_or(|now| words(&now) != words(&value));
+    let stale = !absent && in_force(&name).is_none_or(|now| words(&now) != words(&value));
+    let set = args.bool("sysctl_set") && stale;
+    let reloaded = args.bool("reload") && (write || stale);
     if !task.check {
         if set {
             put_in_force(args, task, &name, &value)?;
@@ -56,11 +57,11 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
             let mode = (!file.exists()).then_some(0o644);
             task.recorder.write(&file, after.as_bytes(), &Attributes { mode, ..Attributes::default() })?;
         }
-        if write && args.bool("reload") {
+        if reloaded {
             reload(args, task, &file)?;
         }
     }
-    let mut outcome = Outcome::changed(write || set);
+    let mut outcome = Outcome::changed(write || set || reloaded);
     if task.diff && write {
         let path = file.display().to_string();
         outcome
