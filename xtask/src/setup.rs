@@ -63,6 +63,18 @@ pub(crate) fn oracle_with_collections() -> Result<PathBuf> {
     environment("oracle-full", PYTHON_WITH_COLLECTIONS)
 }
 
+/// The folder that has their `ansible_collections`.
+pub(crate) fn collections() -> Result<PathBuf> {
+    let libraries = oracle_with_collections()?.with_file_name("lib");
+    for entry in fs::read_dir(&libraries)? {
+        let packages = entry?.path().join("site-packages");
+        if packages.join("ansible_collections").is_dir() {
+            return Ok(packages);
+        }
+    }
+    bail!("no collections below {}", libraries.display())
+}
+
 /// A virtual environment of Python in which these are installed.
 fn environment(name: &str, packages: &[&str]) -> Result<PathBuf> {
     let place = shell::target()?.join(name);

@@ -84,7 +84,7 @@ impl Work {
         let _ = fs::remove_file(&events);
         let mut command = match program {
             Program::Ansible => self.ansible(case, &events, &printed)?,
-            Program::Theseus { release } => self.theseus(release, &events)?,
+            Program::Theseus { release } => self.theseus(case, release, &events)?,
         };
         command.arg("-i").arg(self.place.join("hosts.ini"));
         if let Some(inventory) = &case.about.inventory {
@@ -120,11 +120,15 @@ impl Work {
         Ok(command)
     }
 
-    fn theseus(&self, release: bool, events: &Path) -> Result<Command> {
+    fn theseus(&self, case: &Case, release: bool, events: &Path) -> Result<Command> {
         let folder = shell::target()?.join(if release { "release" } else { "debug" });
         let mut command = Command::new(folder.join("theseus"));
         self.surroundings(&mut command);
         command.env("THESEUS_STATE", self.place.join("home/state")).stdout(File::create(events)?);
+        if case.role.is_some() {
+            // Modules that are not its own it takes from where ansible-core has them.
+            command.env("ANSIBLE_COLLECTIONS_PATH", setup::collections()?);
+        }
         command.args(["apply", "--output", "json"]);
         Ok(command)
     }
