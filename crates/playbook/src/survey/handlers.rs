@@ -29,6 +29,8 @@ struct Name {
 }
 
 struct Notified {
+    /// A run is known to come here.
+    reached: bool,
     text: String,
     parts: Option<Vec<String>>,
     origin: Arc<Origin>,
@@ -64,12 +66,12 @@ impl Handlers {
         }
     }
 
-    pub(super) fn notify(&mut self, task: &Task) {
+    pub(super) fn notify(&mut self, task: &Task, reached: bool) {
         for value in &task.notify {
             let Ok(text) = value.python_str() else { continue };
             let parts = parts(&text);
             let origin = place(value).unwrap_or_else(|| task.origin.clone());
-            self.notified.push(Notified { text, parts, origin });
+            self.notified.push(Notified { reached, text, parts, origin });
         }
     }
 
@@ -97,7 +99,7 @@ impl Handlers {
                 None => problem.hint("the task fails when it has changed something"),
             };
             // The play that uses a role may have it.
-            let level = if alone { Level::Warning } else { Level::Error };
+            let level = if alone || !wanted.reached { Level::Warning } else { Level::Error };
             found.push(Finding { level, diagnostic: problem });
         }
         found.extend(self.unused());

@@ -31,7 +31,7 @@ impl Surveyor {
     }
 
     fn task(&mut self, task: &Arc<Task>, here: &Here<'_>, handlers: &mut Handlers) {
-        handlers.notify(task);
+        handlers.notify(task, !here.alone);
         if task.is_handler {
             handlers.define(task);
         }
