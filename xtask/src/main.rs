@@ -4,6 +4,7 @@ mod base;
 mod bench;
 mod conformance;
 mod lint;
+mod rollouts;
 mod setup;
 mod shell;
 mod tally;
@@ -29,6 +30,7 @@ cargo xtask COMMAND
       --theseus-only            with --upstream: do not run the real ansible-core
       --release, --alone        with --upstream: a release build of Theseus; one target at a time
   trials [BATTERY…]             crashes, power cuts and I/O errors at every step of a run; `trials help` tells more
+  rollouts [--schedules N]      seeded schedules of faults for rollouts; `--from SEED`, `--trace SEED` shows one
   lint                          format, clippy, rooms, file lengths, documents, licences, advisories
   plant [N]                     N (1000) changes by hand planted on a lab host: all found, all put back
   bench [NAME…]                 what is in bench/
@@ -61,6 +63,7 @@ fn run(command: &str, arguments: &[String]) -> Result<ExitCode> {
             Ok(tally.conclude())
         }
         "trials" => Ok(trials::run(arguments)?.conclude()),
+        "rollouts" => rollouts::run(arguments),
         "lint" => lint::run(),
         "plant" => plant(arguments),
         "bench" => bench::run(arguments),
