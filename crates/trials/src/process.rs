@@ -71,10 +71,6 @@ fn kills_by(
     Ok(found)
 }
 
-/// Known and open: where the record is on another file system than the tree, two names of one inode of which one was
-/// in a directory that was moved come back as two inodes.
-const KNOWN_APART: &str = "; 1 differences from before: site/b/one-again: its inode is";
-
 /// As [`kills`], and what was not synced is lost.
 pub(crate) fn losses(grounds: &[&Ground], scenario: &Scenario, size: Size) -> Result<Found> {
     let mut found = Found::default();
@@ -90,10 +86,8 @@ pub(crate) fn losses(grounds: &[&Ground], scenario: &Scenario, size: Size) -> Re
             for seed in [0, 1 + size.seed + point as u64 % 1000] {
                 tried += 1;
                 if let Err(reason) = loss(ground, &reference, point, seed, None)?.outcome {
-                    let known = ground.apart && reason.contains(KNOWN_APART);
                     let reason = format!("apart {}, seed {seed}: {reason}", ground.apart);
-                    let violation = again("loss", scenario, point, None, &reason);
-                    if known { found.known.push(violation) } else { found.violations.push(violation) }
+                    found.violations.push(again("loss", scenario, point, None, &reason));
                 }
             }
         }
