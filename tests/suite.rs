@@ -6,6 +6,7 @@ mod adhoc;
 mod common;
 mod docker;
 mod drift;
+mod foreign;
 mod history;
 mod inventory;
 mod lab;

@@ -28,6 +28,7 @@ pub mod module;
 pub mod modules;
 pub mod packages;
 pub mod patterns;
+mod postgresql;
 pub mod regex;
 pub mod serve;
 pub mod services;

@@ -8,7 +8,10 @@
 
 mod becoming;
 mod files;
+mod foreign;
 mod host;
+mod postgresql;
+mod programs;
 mod recorded;
 mod serving;
 mod system;

@@ -13,6 +13,7 @@ pub mod load;
 pub mod lookups;
 pub mod loops;
 pub mod pattern;
+pub mod plugins;
 pub mod requirements;
 pub mod search;
 pub mod settings;

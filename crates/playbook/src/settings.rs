@@ -8,6 +8,13 @@ pub struct Settings {
     pub roles_path: Vec<PathBuf>,
     /// Folders that hold `ansible_collections`.
     pub collections_path: Vec<PathBuf>,
+    /// Modules of one's own, besides `library/` beside playbooks and in roles.
+    pub library: Vec<PathBuf>,
+    pub module_utils: Vec<PathBuf>,
+    pub action_plugins: Vec<PathBuf>,
+    pub filter_plugins: Vec<PathBuf>,
+    /// Which Python runs modules on hosts: a path, or `auto` and its like.
+    pub interpreter_python: String,
     /// `hash_behaviour = merge`: dicts of one name are merged over all levels.
     pub hash_behaviour_merge: bool,
     /// Facts are also variables of their own (`ansible_distribution`).
@@ -28,6 +35,11 @@ impl Default for Settings {
                 "/etc/ansible/roles".into(),
             ],
             collections_path: vec![home("~/.ansible/collections"), "/usr/share/ansible/collections".into()],
+            library: Vec::new(),
+            module_utils: Vec::new(),
+            action_plugins: Vec::new(),
+            filter_plugins: Vec::new(),
+            interpreter_python: "auto".to_owned(),
             hash_behaviour_merge: false,
             inject_facts_as_vars: true,
             ansible_managed: "Ansible managed".to_owned(),
@@ -41,6 +53,11 @@ impl From<&crate::config::Config> for Settings {
         Self {
             roles_path: config.paths("DEFAULT_ROLES_PATH").to_vec(),
             collections_path: config.paths("COLLECTIONS_PATHS").to_vec(),
+            library: config.paths("DEFAULT_MODULE_PATH").to_vec(),
+            module_utils: config.paths("DEFAULT_MODULE_UTILS_PATH").to_vec(),
+            action_plugins: config.paths("DEFAULT_ACTION_PLUGIN_PATH").to_vec(),
+            filter_plugins: config.paths("DEFAULT_FILTER_PLUGIN_PATH").to_vec(),
+            interpreter_python: config.text("INTERPRETER_PYTHON").unwrap_or("auto").to_owned(),
             hash_behaviour_merge: config.text("DEFAULT_HASH_BEHAVIOUR") == Some("merge"),
             inject_facts_as_vars: config.flag("INJECT_FACTS_AS_VARS"),
             ansible_managed: config.text("DEFAULT_MANAGED_STR").unwrap_or("Ansible managed").to_owned(),

@@ -6,6 +6,7 @@ mod connections;
 mod contents;
 mod course;
 pub mod event;
+mod foreign;
 mod mentions;
 mod outside;
 mod play;

@@ -20,6 +20,7 @@ use crate::actions::Effect;
 use crate::connections::{Connections, Reader, Way};
 use crate::contents::Contents;
 use crate::event::{Counters, Event, Recap, Sink, Status};
+use crate::foreign::Foreign;
 use crate::mentions::Mentions;
 use crate::outside::Progress;
 use crate::play::PlayRun;
@@ -38,6 +39,7 @@ pub struct Run {
     pub(crate) variables: Arc<Variables>,
     pub(crate) connections: Connections,
     pub(crate) blobs: Arc<Contents>,
+    pub(crate) foreign: Foreign,
     pub(crate) forks: Arc<Semaphore>,
     pub(crate) progress: Arc<Progress>,
     mentions: Mentions,
@@ -87,6 +89,8 @@ pub type Reread = Box<dyn Fn() -> Result<playbook::inventory::Inventory, String>
 impl Run {
     pub fn new(parts: Parts) -> Arc<Self> {
         let forks = Arc::new(Semaphore::new(parts.settings.forks.max(1)));
+        let blobs: Arc<Contents> = Arc::default();
+        let foreign = Foreign::new(parts.project.plugins().clone(), blobs.clone());
         Arc::new(Self {
             engine: parts.variables.engine().clone(),
             connections: Connections::new(parts.info, parts.notices),
@@ -94,7 +98,8 @@ impl Run {
             project: parts.project,
             vault: parts.vault,
             variables: parts.variables,
-            blobs: Arc::default(),
+            blobs,
+            foreign,
             forks,
             progress: parts.progress,
             mentions: Mentions::default(),
@@ -122,6 +127,13 @@ impl Run {
     pub(crate) fn warn(&self, text: String) {
         if self.state.lock().said.insert(text.clone()) {
             self.emit(&Event::Warning(text));
+        }
+    }
+
+    /// The same, for what is no fault.
+    pub(crate) fn note(&self, text: String) {
+        if self.state.lock().said.insert(text.clone()) {
+            self.emit(&Event::Notice(text));
         }
     }
 

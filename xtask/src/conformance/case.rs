@@ -29,6 +29,8 @@ pub(crate) struct About {
     pub(crate) project: Option<String>,
     /// Theseus reaches its hosts by the lab's own connection, not by ssh.
     pub(crate) lab: bool,
+    /// Theseus finds the installed ansible-core, whose `module_utils` foreign modules need.
+    pub(crate) core: bool,
     /// Paths on hosts that are left out of the comparison, with everything below them.
     pub(crate) ignore: Vec<String>,
 }

@@ -124,6 +124,12 @@ impl Work {
         let folder = shell::target()?.join(if release { "release" } else { "debug" });
         let mut command = Command::new(folder.join("theseus"));
         self.surroundings(&mut command);
+        if case.about.core {
+            let own = std::env::var_os("PATH").unwrap_or_default();
+            let mut path = vec![setup::oracle()?];
+            path.extend(std::env::split_paths(&own));
+            command.env("PATH", std::env::join_paths(path)?);
+        }
         command.env("THESEUS_STATE", self.place.join("home/state")).stdout(File::create(events)?);
         if case.role.is_some() {
             // Modules that are not its own it takes from where ansible-core has them.

@@ -28,6 +28,7 @@ modules! {
     tempfile,
     unarchive,
     uri,
+    foreign_module,
     // The host's own record.
     layers,
     drift,
@@ -39,6 +40,11 @@ modules! {
     known_hosts,
     git_config,
     // System.
+    make,
+    openssh_keypair,
+    postgresql_db,
+    postgresql_user,
+    seboolean,
     alternatives,
     mount,
     modprobe,

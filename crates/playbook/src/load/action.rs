@@ -148,6 +148,9 @@ impl Reader<'_> {
     /// The module behind a name; `None`: not one that Theseus knows.
     pub(super) fn known(&self, name: &str) -> Option<Known> {
         let modules = &self.shared.options.modules;
+        if self.own_module(name) {
+            return Some(Known { module: short_name(name).to_owned(), spec: None });
+        }
         for candidate in full_names(name) {
             if let Some(spec) = modules.spec(&candidate) {
                 return Some(Known { module: spec.name.to_owned(), spec: Some(spec) });
@@ -163,6 +166,15 @@ impl Reader<'_> {
         let (collection, short) = name.rsplit_once('.')?;
         let spec = modules.spec(short).filter(|spec| spec.collection == collection)?;
         Some(Known { module: spec.name.to_owned(), spec: Some(spec) })
+    }
+
+    /// A module of the project's `library/`: it goes before one of the same name that Theseus has.
+    fn own_module(&self, name: &str) -> bool {
+        let short = name.strip_prefix("ansible.legacy.").unwrap_or(name);
+        !short.contains('.')
+            && !LANGUAGE.contains(&short)
+            && !self.shared.options.modules.has_action(short)
+            && (self.shared.plugins.module(short).is_some() || self.shared.plugins.action(short).is_some())
     }
 
     pub(super) fn takes_free_text(&self, known: Option<&Known>, name: &str) -> bool {

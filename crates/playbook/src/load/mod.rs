@@ -25,6 +25,7 @@ use parking_lot::Mutex;
 
 use crate::diagnostic::Diagnostic;
 use crate::ir::{Node, Play, Role, Task, Vars, VarsKind, VarsLayer};
+use crate::plugins::Plugins;
 use crate::settings::Settings;
 use crate::vault::Vault;
 
@@ -38,6 +39,10 @@ pub trait Modules: Send + Sync {
     fn spec(&self, name: &str) -> Option<&'static catalog::ModuleSpec>;
     /// Something that the controller does itself and for which there is no specification.
     fn is_action(&self, name: &str) -> bool;
+    /// Whether the controller has a part in it: then a module of that name in `library/` is not what runs.
+    fn has_action(&self, name: &str) -> bool {
+        self.is_action(name)
+    }
     /// All short names, to suggest the one that was meant.
     fn names(&self) -> Vec<&'static str> {
         Vec::new()
@@ -120,6 +125,7 @@ pub struct RoleFrom {
 /// What all reading of one run shares.
 pub(crate) struct Shared {
     pub(crate) options: LoadOptions,
+    pub(crate) plugins: Arc<Plugins>,
     instances: Mutex<HashMap<String, u64>>,
     /// Files that were read once: a role that is used by ten plays is parsed once.
     files: Mutex<HashMap<PathBuf, Option<Arc<crate::yaml::Node>>>>,
@@ -129,7 +135,8 @@ pub(crate) struct Shared {
 
 impl Shared {
     fn new(options: LoadOptions) -> Self {
-        Self { options, instances: Mutex::default(), files: Mutex::default(), collected: None }
+        let plugins = Arc::new(Plugins::new(&options.config));
+        Self { options, plugins, instances: Mutex::default(), files: Mutex::default(), collected: None }
     }
 
     /// The same number for the same use of a role.
@@ -170,7 +177,14 @@ impl Project {
 
     /// A project of plays made in memory (`ansible -m`): only run-time loading is needed.
     pub fn of(plays: Vec<Arc<Play>>, options: LoadOptions) -> Self {
-        Self { plays, unknown_modules: Vec::new(), warnings: Vec::new(), shared: Shared::new(options) }
+        let shared = Shared::new(options);
+        plays.iter().for_each(|play| shared.plugins.enter(&play.dir));
+        Self { plays, unknown_modules: Vec::new(), warnings: Vec::new(), shared }
+    }
+
+    /// The project's own modules and plugins, as far as it was read.
+    pub fn plugins(&self) -> &Arc<Plugins> {
+        &self.shared.plugins
     }
 
     pub fn options(&self) -> &LoadOptions {

@@ -106,6 +106,7 @@ impl Reader<'_> {
             self.error("the field 'hosts' is required but was not set", &node.origin);
             return None;
         };
+        self.shared.plugins.enter(dir);
         let hosts = self.hosts(hosts);
         let mut keywords = self.keywords(entries, VarsKind::RoleParams);
         // The old word for it, of plays only: in a task it is the module, in a role a parameter.

@@ -151,6 +151,7 @@ impl Reader<'_> {
             );
             return None;
         }
+        self.shared.plugins.enter(&place.path);
         let meta = self.meta(&place.path);
         let role = self.role_data(usage, &place, &meta, around);
         self.role_content(usage, role, &meta, around)

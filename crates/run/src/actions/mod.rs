@@ -7,10 +7,12 @@ mod copy;
 mod debug;
 mod fail;
 mod fetch;
+mod foreign;
 mod gather_facts;
 mod group_by;
 mod include_vars;
 mod pause;
+mod reboot;
 mod script;
 mod set_fact;
 mod set_stats;
@@ -67,6 +69,7 @@ static ALL: &[Entry] = &[
     Entry { spec: &group_by::SPEC, run: group_by::run },
     Entry { spec: &include_vars::SPEC, run: include_vars::run },
     Entry { spec: &pause::SPEC, run: pause::run },
+    Entry { spec: &reboot::SPEC, run: reboot::run },
     Entry { spec: &script::SPEC, run: script::run },
     Entry { spec: &set_fact::SPEC, run: set_fact::run },
     Entry { spec: &set_stats::SPEC, run: set_stats::run },
@@ -101,6 +104,10 @@ impl playbook::load::Modules for Known {
         matches!(name, "meta" | "include_tasks" | "include_role" | "import_tasks" | "import_role")
     }
 
+    fn has_action(&self, name: &str) -> bool {
+        self.is_action(name) || find(name).is_some()
+    }
+
     fn names(&self) -> Vec<&'static str> {
         let control = ["meta", "include_tasks", "include_role", "import_tasks", "import_role"];
         names().chain(agent::modules::all().map(|m| m.spec.name)).chain(control).collect()
@@ -114,6 +121,11 @@ fn full(spec: &ModuleSpec) -> String {
 /// Leaves something on the controller, so nothing before it may still fail.
 pub(crate) fn has_effect(module: &str) -> bool {
     matches!(module, "set_fact" | "include_vars" | "add_host" | "group_by" | "set_stats")
+}
+
+/// A module that is not ours may do anything, and return anything.
+pub(crate) fn is_foreign(module: &str) -> bool {
+    find(module).is_none() && module != "meta" && agent::modules::find(module).is_none()
 }
 
 /// Returns facts under any name, so what follows waits for them.

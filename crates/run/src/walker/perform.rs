@@ -158,7 +158,7 @@ impl Walker {
                 sent.looped = false;
                 let result = match self.skips_anyway(task, path, &error).await? {
                     Some(skip) => skip,
-                    None => results::failed_by(&error),
+                    None => results::failed_by(&self.explained(error)),
                 };
                 sent.items.push(self.ready(task, &ItemOf::none(), result));
             }

@@ -160,6 +160,7 @@ impl Walker {
             Err(error) => {
                 // `ignore_errors` and `no_log` hold for a condition that cannot be evaluated, too.
                 let traits = self.traits(task, &scope).unwrap_or_default();
+                let error = self.explained(error);
                 let mut result = results::failed_by(&error);
                 result.insert(
                     "msg".to_owned(),
@@ -173,9 +174,24 @@ impl Walker {
             Ok((delegate, work)) => Ok(Prepared { traits, delegate, work }),
             Err(error) if error.is_pending().is_some() => Err(error),
             Err(error) => {
-                Ok(Prepared { traits, delegate: None, work: Work::Done(results::failed_by(&error)) })
+                let result = results::failed_by(&self.explained(error));
+                Ok(Prepared { traits, delegate: None, work: Work::Done(result) })
             }
         }
+    }
+
+    /// A filter that the project has in Python is not just one that does not exist.
+    pub(crate) fn explained(&self, mut error: Error) -> Error {
+        let name = error.message.strip_prefix("No filter named '").and_then(|rest| rest.split('\'').next());
+        if let Some(plugin) = name.and_then(|name| self.run.foreign.filter_plugin(name)) {
+            error.message = format!(
+                "{} {} is a filter plugin: Python that runs inside Ansible on the controller, which Theseus cannot do; \
+                 use filters that are there, or a module",
+                error.message,
+                plugin.display()
+            );
+        }
+        error
     }
 
     pub(crate) fn traits(&self, task: &Arc<Task>, scope: &Scope) -> Result<Traits, Error> {
@@ -213,7 +229,7 @@ impl Walker {
         }
         let work = match actions::find(&task.module) {
             Some(run) => run(&action)?,
-            None => action.remote(&task.module, action.arguments()?, None)?,
+            None => action.module()?,
         };
         Ok((delegate, work))
     }
@@ -296,12 +312,16 @@ impl Action<'_> {
                 || content().is_some_and(|content| vault.turns_up_in(&content)))
     }
 
-    fn unknown(&self, module: &str) -> Map {
+    pub(crate) fn unknown(&self, module: &str) -> Map {
         let known = agent::modules::all().map(|m| m.spec.name).chain(actions::names());
         let near = catalog::arguments::nearest(module, known)
             .map(|n| format!("; did you mean `{n}`?"))
             .unwrap_or_default();
-        results::failed(format!("The module {} is not one that Theseus has{near}", self.task.action))
+        results::failed(format!(
+            "The module {} is not one that Theseus has, and none of that name was found here (the project's `library`, \
+             installed collections, an installed ansible-core){near}",
+            self.task.action
+        ))
     }
 
     fn environment(&self) -> Result<BTreeMap<String, String>, Error> {
@@ -349,7 +369,7 @@ impl Action<'_> {
         })
     }
 
-    fn cause(&self) -> Cause {
+    pub(crate) fn cause(&self) -> Cause {
         Cause {
             play: self.walker.play.name.to_string(),
             role: self.task.role.as_ref().map(|r| r.name.to_string()).unwrap_or_default(),

@@ -100,6 +100,7 @@ impl Sent {
         (self.judged_here(task) && !never_fails)
             || task.keywords.delegate_to.is_some()
             || crate::actions::leaves_variables(&task.module)
+            || crate::actions::is_foreign(&task.module)
     }
 }
 

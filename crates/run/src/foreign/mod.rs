@@ -1,0 +1,131 @@
+//! Modules that are not part of Theseus: the project's own, those of installed collections and of an installed
+//! ansible-core. They are found and packed here, and run by the host's Python (or whatever they are written in).
+
+mod core;
+mod find;
+mod imports;
+mod pack;
+mod style;
+mod zip;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+use playbook::plugins::Plugins;
+
+use self::core::Core;
+use crate::contents::{Content, Contents};
+pub(crate) use style::Style;
+
+/// All that one run knows of foreign modules.
+pub(crate) struct Foreign {
+    plugins: Arc<Plugins>,
+    contents: Arc<Contents>,
+    core: OnceLock<Option<Core>>,
+    found: Mutex<HashMap<(String, Vec<String>), Option<Found>>>,
+    packed: Mutex<HashMap<PathBuf, Result<Arc<Packed>, String>>>,
+}
+
+/// What there is under a name.
+#[derive(Clone, Debug)]
+pub(crate) enum Found {
+    Module(Source),
+    /// Code for the controller, which would have to be Ansible's own.
+    Action(PathBuf),
+}
+
+/// A module's file.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    pub(crate) path: PathBuf,
+    /// What Python calls it: `ansible.modules.thing`, `ansible_collections.a.b.plugins.modules.thing`.
+    entry: String,
+}
+
+/// A module as it is sent.
+#[derive(Debug)]
+pub(crate) struct Packed {
+    pub(crate) style: Style,
+    pub(crate) entry: String,
+    /// Of its first line, without `#!`.
+    pub(crate) shebang: Option<String>,
+    pub(crate) content: Content,
+    pub(crate) bytes: Arc<[u8]>,
+}
+
+impl Foreign {
+    pub(crate) fn new(plugins: Arc<Plugins>, contents: Arc<Contents>) -> Self {
+        Self { plugins, contents, core: OnceLock::new(), found: Mutex::default(), packed: Mutex::default() }
+    }
+
+    /// A module or action plugin of the project under this name, which goes before what Theseus has.
+    pub(crate) fn own(&self, name: &str) -> Option<Found> {
+        let short = name.strip_prefix("ansible.legacy.").unwrap_or(name);
+        if short.contains('.') {
+            return None;
+        }
+        if let Some(path) = self.plugins.action(short) {
+            return Some(Found::Action(path));
+        }
+        let path = self.plugins.module(short)?;
+        Some(Found::Module(Source { path, entry: format!("ansible.modules.{}", identifier(short)) }))
+    }
+
+    /// A module of a collection or of ansible-core.
+    pub(crate) fn find(&self, name: &str, collections: &[String]) -> Option<Found> {
+        let key = (name.to_owned(), collections.to_vec());
+        if let Some(known) = self.found.lock().get(&key) {
+            return known.clone();
+        }
+        let found = find::find(self, name, collections);
+        self.found.lock().insert(key, found.clone());
+        found
+    }
+
+    /// A file of filter plugins that defines this filter.
+    pub(crate) fn filter_plugin(&self, name: &str) -> Option<PathBuf> {
+        let Some((collection, short)) = name.rsplit_once('.') else { return self.plugins.filter(name) };
+        let folder = collection.replace('.', "/");
+        self.roots().into_iter().map(|root| root.join(&folder).join("plugins/filter")).find_map(|folder| {
+            let file = folder.join(format!("{short}.py"));
+            if file.is_file() { Some(file) } else { Some(folder).filter(|folder| folder.is_dir()) }
+        })
+    }
+
+    pub(crate) fn packed(&self, source: &Source) -> Result<Arc<Packed>, String> {
+        if let Some(known) = self.packed.lock().get(&source.path) {
+            return known.clone();
+        }
+        let packed = pack::pack(self, source).map(Arc::new);
+        self.packed.lock().insert(source.path.clone(), packed.clone());
+        packed
+    }
+
+    /// The ansible-core that is installed here, if one is: looked for once.
+    pub(crate) fn core(&self) -> Option<&Core> {
+        self.core.get_or_init(core::find).as_ref()
+    }
+
+    fn roots(&self) -> Vec<PathBuf> {
+        let mut roots = self.plugins.collection_roots();
+        for site in self.core().map(|core| core.sites.as_slice()).unwrap_or_default() {
+            let root = site.join("ansible_collections");
+            if root.is_dir() && !roots.contains(&root) {
+                roots.push(root);
+            }
+        }
+        roots
+    }
+}
+
+/// A name that Python can import: `my-module` is a fine name for a file.
+fn identifier(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect()
+}
+
+fn python_file(folder: &Path, dotted: &str) -> Option<PathBuf> {
+    let path = folder.join(format!("{}.py", dotted.replace('.', "/")));
+    path.is_file().then_some(path)
+}

@@ -1,0 +1,54 @@
+//! Modules and plugins that are not part of Theseus: what runs, what cannot, and what is said of it.
+
+use crate::common::Project;
+
+const SITE: &str = "
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - {name: own, hello: {name: you}, register: own}
+    - {name: own again, hello: name=you}
+    - {name: said, assert: {that: own.text == 'hello you'}}
+    - {name: not reached, some.collection.nowhere: {}, when: false}
+    - {name: reached, some.collection.nowhere: {}, ignore_errors: true}
+    - {name: by action, deploy: {}, ignore_errors: true}
+    - {name: by filter, debug: {msg: \"{{ 'x' | our_own }}\"}, ignore_errors: true}
+";
+
+#[test]
+fn what_runs_and_what_cannot_is_said() {
+    let project = Project::new(&[
+        ("site.yml", SITE),
+        (
+            "library/hello",
+            "#!/bin/sh\n. \"$1\"\nprintf '{\"changed\": false, \"text\": \"hello %s\"}' \"$name\"\n",
+        ),
+        ("action_plugins/deploy.py", "class ActionModule: pass\n"),
+        (
+            "filter_plugins/text.py",
+            "class FilterModule:\n    def filters(self):\n        return {'our_own': str}\n",
+        ),
+    ]);
+    let ended = project.run(&["apply", "site.yml"]);
+    let shown = ended.shown();
+    assert_eq!(ended.code, 0, "{shown}");
+    let notice = "hello is not a module that Theseus has: it runs as [project]/library/hello by /bin/sh";
+    assert_eq!(shown.matches(notice).count(), 1, "{shown}");
+    let flat = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    for words in [
+        "The module some.collection.nowhere is not one that Theseus has, and none of that name was found here",
+        "`deploy` is an action plugin ([project]/action_plugins/deploy.py)",
+        "[project]/filter_plugins/text.py is a filter plugin",
+    ] {
+        assert!(flat.contains(words), "{words}\n{shown}");
+    }
+}
+
+#[test]
+fn a_typing_mistake_is_still_told_before() {
+    let site = "- hosts: localhost\n  tasks:\n    - {name: x, helo: {name: you}}\n";
+    let project = Project::new(&[("site.yml", site), ("library/hello", "#!/bin/sh\n")]);
+    let ended = project.run(&["apply", "site.yml"]);
+    assert_eq!(ended.code, 1, "{}", ended.shown());
+    assert!(ended.err.contains("site.yml:3:"), "{}", ended.shown());
+}
