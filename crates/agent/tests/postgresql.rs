@@ -31,7 +31,8 @@ impl Server {
             println!("SKIPPED {test}: PostgreSQL is not installed");
             return None;
         };
-        let dir = tempfile::tempdir().unwrap();
+        // `W/` in arguments stands for something else.
+        let dir = tempfile::Builder::new().prefix("server-").suffix("-d").tempdir().unwrap();
         let account = account.filter(|_| root);
         if let Some((uid, gid)) = account {
             chown(dir.path(), Some(uid), Some(gid)).unwrap();
@@ -115,7 +116,7 @@ fn roles(server: &Server, host: &mut Host) {
 fn databases(server: &Server, host: &mut Host) {
     let checked = host.check("postgresql_db", server.args(json!({"name": "shop"})));
     assert_eq!((&checked["changed"], &checked["executed_commands"]), (&json!(true), &json!([])));
-    let dump = PathBuf::from(host.path("dump.sql.gz"));
+    let dump = "W/dump.sql.gz";
     let mut db = |more: Json, wanted: Json| host.expect("postgresql_db", server.args(more), wanted);
     let command = "CREATE DATABASE \"shop\" ENCODING 'UTF8'";
     db(
@@ -152,5 +153,5 @@ fn databases(server: &Server, host: &mut Host) {
     db(json!({"name": "other", "state": "absent"}), json!({"changed": false}));
     let away = db(json!({"name": "shop", "login_unix_socket": "/nowhere"}), json!({"failed": true}));
     assert!(away["msg"].as_str().unwrap().starts_with("unable to connect to database:"), "{away}");
-    assert!(Path::new(&dump).exists());
+    assert!(Path::new(&host.path("dump.sql.gz")).exists());
 }

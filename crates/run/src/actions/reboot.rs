@@ -118,24 +118,14 @@ impl Restart {
         let _ = tokio::time::timeout(GOODBYE, self.run.connections.close(&self.way.name)).await;
         self.run.connections.forget(&self.way.name);
         tokio::time::sleep(self.delay_after).await;
-        self.until("last boot time check", async || match self.boot().await {
-            Ok(now) if now != before => Ok(()),
-            Ok(_) => Err("the boot has not changed".to_owned()),
-            Err(problem) => Err(problem),
-        })
-        .await?;
-        self.until("post-reboot test command", async || self.call("shell", line(&self.test)).await.map(drop))
-            .await
+        self.until("last boot time check", Some(&before)).await?;
+        self.until("post-reboot test command", None).await
     }
 
     /// Try on new connections until it works or the time is over.
-    async fn until(
-        &self,
-        what: &str,
-        mut attempt: impl AsyncFnMut() -> Result<(), String>,
-    ) -> Result<(), String> {
+    async fn until(&self, what: &str, before: Option<&str>) -> Result<(), String> {
         loop {
-            let problem = match attempt().await {
+            let problem = match self.attempt(before).await {
                 Ok(()) => return Ok(()),
                 Err(problem) => problem,
             };
@@ -148,6 +138,15 @@ impl Restart {
             let _ = tokio::time::timeout(GOODBYE, self.run.connections.close(&self.way.name)).await;
             self.run.connections.forget(&self.way.name);
             tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Another boot than that one; or, if that is known, a host that can be used.
+    async fn attempt(&self, before: Option<&str>) -> Result<(), String> {
+        match before {
+            None => self.call("shell", line(&self.test)).await.map(drop),
+            Some(before) if self.boot().await? == before => Err("the boot has not changed".to_owned()),
+            Some(_) => Ok(()),
         }
     }
 
