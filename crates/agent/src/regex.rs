@@ -175,6 +175,21 @@ fn group<'t>(captures: &Captures<'t, str>, name: &str) -> Result<&'t str, Failur
 }
 
 /// `re.subn`: the new text and how many were replaced.
+/// A replacement is looked at before anything is found: a letter with a backslash must mean something.
+pub fn checked(template: &str) -> Result<(), Failure> {
+    let mut chars = template.char_indices();
+    while let Some((at, c)) = chars.next() {
+        if c == '\\'
+            && let Some((_, letter)) = chars.next()
+            && letter.is_ascii_alphabetic()
+            && !"gntrafvb".contains(letter)
+        {
+            return Err(Failure::new(format!("bad escape \\{letter} at position {at}")));
+        }
+    }
+    Ok(())
+}
+
 pub fn substitute(regex: &Regex, text: &str, template: &str) -> Result<(String, usize), Failure> {
     let (mut out, mut at, mut count) = (String::new(), 0, 0);
     for captures in regex.captures_iter(text) {

@@ -34,7 +34,7 @@ pub(crate) struct PlayRun {
     /// A failure was fatal for all.
     pub(crate) fatal: AtomicBool,
     /// `meta: end_play`
-    pub(crate) ended: AtomicBool,
+    pub(crate) ended: Arc<AtomicBool>,
 }
 
 impl PlayRun {
@@ -69,6 +69,8 @@ struct Frame {
     force_handlers: bool,
     max_fail_percentage: Option<f64>,
     lockstep: bool,
+    /// `meta: end_play` ends all batches.
+    ended: Arc<AtomicBool>,
 }
 
 impl Run {
@@ -104,6 +106,7 @@ impl Run {
         let batches = batches(&play.serial, &scope, &hosts).map_err(located)?;
         for batch in batches {
             match self.batch(&frame, batch).await {
+                Next::Play if frame.ended.load(Ordering::SeqCst) => break,
                 Next::Play => {}
                 Next::Nothing => return Ok(Next::Nothing),
             }
@@ -165,6 +168,7 @@ impl Run {
             play: play.clone(),
             vars,
             name,
+            ended: Arc::default(),
         })
     }
 
@@ -191,7 +195,7 @@ impl Run {
             gather,
             hosts,
             fatal: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
+            ended: frame.ended.clone(),
         });
         let course = Arc::new(Course::new(&play.hosts, free, self.sink()));
         self.progress.begin(if free { &[] } else { &play.hosts });

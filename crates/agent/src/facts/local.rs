@@ -26,7 +26,7 @@ pub fn collect(dir: &Path, children: Children<'_>) -> (Map, Vec<String>) {
 
 fn read(file: &Path, children: Children<'_>) -> Result<Json, String> {
     let shown = file.display();
-    let metadata = file.metadata().map_err(|e| format!("error loading fact - {e}: {shown}"))?;
+    let metadata = file.metadata().map_err(|e| format!("Could not stat fact ({shown}): {e}"))?;
     let text = if metadata.permissions().mode() & 0o100 != 0 {
         let ran = children(&[&file.to_string_lossy()])
             .ok_or_else(|| format!("Could not execute fact script ({shown})"))?;

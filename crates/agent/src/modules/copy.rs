@@ -102,6 +102,7 @@ fn one(
         path.push(name.ok_or_else(|| Failure::new(format!("{dest} is a directory; name the file in it")))?);
     }
     let parent = path.parent().unwrap_or(Path::new("/"));
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
     if !parent.exists() && (!made_dirs || !task.check) {
         let message = format!("Destination directory {} does not exist", parent.display());
         return Err(Failure::new(message).with_checksum(source, task));

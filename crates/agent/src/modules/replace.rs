@@ -48,7 +48,9 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
         }
     };
     let pattern = regex::python_with(&args.string("regexp"), Flags { multiline: true, dotall: false })?;
-    let (new, count) = regex::substitute(&pattern, &text[section.clone()], &args.string("replace"))?;
+    let (new, count) = regex::checked(&args.string("replace"))
+        .and_then(|()| regex::substitute(&pattern, &text[section.clone()], &args.string("replace")))
+        .map_err(|e| Failure::new(format!("Unable to process replace due to error: {}", e.message)))?;
     let mut changed = count > 0 && new != text[section.clone()];
     let mut message = if changed { format!("{count} replacements made") } else { String::new() };
     let file_args = FileArgs::read(args)?;

@@ -131,9 +131,8 @@ fn timed_out(mut result: Map, call: &Call) -> Map {
     let message = result.get("msg").and_then(Json::as_str).unwrap_or_default();
     if call.timeout_seconds > 0 && call.async_seconds == 0 && message.ends_with(crate::command::TIME_OVER) {
         let seconds = call.timeout_seconds;
-        let unit = if seconds == 1 { "second" } else { "seconds" };
         result.insert("timedout".to_owned(), json!({"frame": message, "period": seconds}));
-        result.insert("msg".to_owned(), json!(format!("Timed out after {seconds} {unit}.")));
+        result.insert("msg".to_owned(), json!(format!("Task failed: Timed out after {seconds} second(s).")));
     }
     result
 }

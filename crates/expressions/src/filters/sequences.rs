@@ -147,8 +147,20 @@ pub(super) fn distinct(
 
 fn unique(_: &Run<'_>, value: &Value, args: Args) -> Result<Value, Error> {
     let [case, path] = args.bind("unique", ["case_sensitive", "attribute"])?;
+    let explicit = path.is_some() || matches!(case, Some(Value::Bool(false)));
     let case = truth_or(case, false)?;
-    let key = |item: &Value| Ok(folded(&attribute(item, path.as_ref())?.defined()?, case));
+    let key = |item: &Value| {
+        let key = attribute(item, path.as_ref())?.defined()?;
+        // Python cannot put these into a set, and what Ansible does instead knows no parameters.
+        if explicit && matches!(key, Value::List(_) | Value::Dict(_)) {
+            return Err(Error::new(format!(
+                "Jinja2's unique filter failed and we cannot fall back to Ansible's version as it does not \
+                 support the parameters supplied: unhashable type: '{}'",
+                key.type_name()
+            )));
+        }
+        Ok(folded(&key, case))
+    };
     Ok(Value::list(distinct(value.elements()?, key)?))
 }
 

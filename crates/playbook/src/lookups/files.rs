@@ -132,8 +132,8 @@ pub(super) fn vault_filter(
         .transpose()?;
     let vault = vault_of(secret(args, kwargs, 0, "secret"), &label)?;
     let plain = value.clone().defined()?.python_str()?;
-    let label = Some(label.as_str()).filter(|label| *label != "filter_default");
-    let text = vault.encrypt(plain.as_bytes(), label, salt.as_ref().map(|salt| salt.as_bytes()));
+    let text =
+        vault.encrypt(plain.as_bytes(), Some(label.as_str()), salt.as_ref().map(|salt| salt.as_bytes()));
     text.map(Value::from).map_err(|error| Error::new(error.message))
 }
 

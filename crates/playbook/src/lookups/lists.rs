@@ -234,8 +234,14 @@ pub(super) fn sequence(call: &Call<'_>) -> Result<Vec<Value>, Error> {
 
 impl Sequence {
     fn set(&mut self, name: &str, value: &str) -> Result<(), Error> {
-        let number =
-            || integer(value).ok_or_else(|| Error::new(format!("can't parse {name}={value} as integer")));
+        let number = || {
+            integer(value).ok_or_else(|| {
+                Error::new(format!(
+                    "Config '{name}' for 'sequence' lookup plugin from 'Direct' has an invalid value: \
+                 Invalid value provided for 'integer': '{value}'"
+                ))
+            })
+        };
         match name {
             "start" => self.start = number()?,
             "end" => self.end = Some(number()?),

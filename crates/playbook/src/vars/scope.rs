@@ -141,6 +141,10 @@ impl Scope {
     pub fn task(&self) -> Option<&Arc<Task>> {
         self.inner.task.as_ref()
     }
+    /// A variable that somebody set, without what stands in for those of the connection.
+    pub fn given(&self, name: &str) -> Result<Option<Value>, Error> {
+        self.inner.lookup_variable(name)
+    }
     pub fn host(&self) -> Option<&Arc<str>> {
         self.inner.host.as_ref()
     }
@@ -276,6 +280,25 @@ impl Inner {
     }
 }
 
+impl Inner {
+    /// What tasks see of how their host is reached where no variable says it. Other hosts' variables lack it.
+    fn of_connection(&self, name: &str) -> Option<Value> {
+        let task = self.task.as_ref().filter(|_| !self.bare)?;
+        let keyword = |value: &Option<Value>| {
+            let text = self.resolve_deep(value.as_ref()?).ok()?;
+            text.as_str().map(Value::str)
+        };
+        match name {
+            "ansible_host" | "ansible_ssh_host" => self.host.clone().map(Value::str),
+            "ansible_user" | "ansible_ssh_user" => keyword(&task.keywords.remote_user),
+            "ansible_connection" => {
+                Some(keyword(&task.keywords.connection).unwrap_or_else(|| Value::str("ssh")))
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Resolve for Inner {
     fn resolve(&self, raw: &Value) -> Result<Value, Error> {
         Self::settle(self.resolve_deep(raw))
@@ -287,7 +310,7 @@ impl Context for Inner {
         if let Some(known) = self.cache.lock().get(name) {
             return Ok(known.clone());
         }
-        let value = self.lookup_variable(name)?;
+        let value = self.lookup_variable(name)?.or_else(|| self.of_connection(name));
         if !self.closed.load(Ordering::Acquire) {
             self.cache.lock().insert(name.into(), value.clone());
         }

@@ -38,9 +38,9 @@ impl Conversion<'_> {
             Kind::Big(value) => Value::Big(Arc::clone(value)),
             Kind::Float(value) => Value::Float(*value),
             Kind::Str { text, .. } if !trusted => Value::Str(Str::new(Arc::clone(text))),
-            Kind::Str { text, .. } | Kind::Date(text) => {
-                Value::Str(Str::trusted(Arc::clone(text), Arc::clone(&node.origin)))
-            }
+            Kind::Date(text) => Value::yaml_timestamp(text)
+                .unwrap_or_else(|| Value::Str(Str::trusted(Arc::clone(text), Arc::clone(&node.origin)))),
+            Kind::Str { text, .. } => Value::Str(Str::trusted(Arc::clone(text), Arc::clone(&node.origin))),
             Kind::Seq(items) => Value::list(items.iter().map(|item| self.value(item, trusted)).collect()),
             Kind::Map(entries) => Value::dict(
                 entries.iter().map(|(key, value)| (self.value(key, trusted), self.value(value, trusted))),

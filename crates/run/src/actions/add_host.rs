@@ -30,18 +30,39 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
     }
     let mut vars = Vec::new();
     let mut shown = Map::new();
-    for (key, value) in action.task.args.iter() {
-        if ["name", "hostname", "host", "groups", "groupname", "group"].contains(&&**key) {
-            continue;
-        }
-        let value = action.scope.value(value)?.resolved()?;
-        if !value.is_omit() {
-            shown.insert(key.to_string(), json(&value)?);
-            vars.push((key.to_string(), value));
+    let mut given = Vec::new();
+    if let Some(template) = &action.task.args_template
+        && let Some(dict) = action.scope.value(template)?.resolved()?.as_dict()
+    {
+        for (key, value) in dict.items()? {
+            given.push((key.python_str()?, value));
         }
     }
-    let mut result = results::ok(true);
+    given.extend(action.task.args.iter().map(|(key, value)| (key.to_string(), value.clone())));
+    for (key, value) in given {
+        if ["name", "hostname", "host", "groups", "groupname", "group"].contains(&key.as_str()) {
+            continue;
+        }
+        let value = action.scope.value(&value)?.resolved()?;
+        if !value.is_omit() {
+            shown.insert(key.clone(), json(&value)?);
+            vars.push((key, value));
+        }
+    }
+    let mut result = results::ok(is_new(action, &name, &groups, &vars));
     let added = serde_json::json!({"host_name": name, "groups": groups, "host_vars": Json::Object(shown)});
     result.insert("add_host".to_owned(), added);
     Ok(Work::Effect(result, Effect::AddHost { name, groups, vars }))
+}
+
+/// Whether the inventory changes by it.
+fn is_new(action: &Action<'_>, name: &str, groups: &[String], vars: &[(String, expressions::Value)]) -> bool {
+    let inventory = action.scope.variables().inventory();
+    let Some(host) = inventory.host(name) else { return true };
+    let known = inventory.group_names(name);
+    let same = |(key, value): &(String, expressions::Value)| {
+        let old = host.vars.get(key.as_str()).and_then(|old| old.to_json().ok());
+        old.is_some() && old == value.to_json().ok()
+    };
+    !groups.iter().all(|group| known.contains(group)) || !vars.iter().all(same)
 }

@@ -37,6 +37,14 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
 }
 
 fn show(action: &Action<'_>, var: &Value, result: &mut Map) -> Result<(), Error> {
+    if matches!(var, Value::List(_) | Value::Dict(_)) {
+        return Err(Error::new(format!(
+            "argument 'var' is of type {} and we were unable to convert to _check_type_str_no_conversion: '{}' \
+             is not a string and conversion is not allowed",
+            var.type_name(),
+            var.python_str()?
+        )));
+    }
     let Value::Str(source) = var else {
         result.insert(var.python_str()?, json(&action.scope.value(var)?)?);
         return Ok(());
@@ -65,9 +73,15 @@ fn show(action: &Action<'_>, var: &Value, result: &mut Map) -> Result<(), Error>
         .and_then(|v| json(&v))
     {
         Ok(value) => value,
-        Err(error) if error.is_undefined() => json!("VARIABLE IS NOT DEFINED!"),
+        Err(error) if error.is_undefined() && !is_set(action, &text) => json!("VARIABLE IS NOT DEFINED!"),
+        Err(error) if error.is_undefined() => json!(format!("<< error 1 - {} >>", error.message)),
         Err(error) => return Err(error),
     };
     result.insert(text, value);
     Ok(())
+}
+
+/// Whether it is the name of a variable that somebody set, though its template may need one that nobody did.
+fn is_set(action: &Action<'_>, name: &str) -> bool {
+    !matches!(action.scope.given(name), Ok(None))
 }

@@ -24,7 +24,7 @@ impl Walker {
         let items = match &task.loop_ {
             None => vec![ItemOf::none()],
             Some(_) => match self.settled(path, |w| w.loop_items(task)).await? {
-                Ok(items) => ItemOf::all(task.loop_.as_ref(), items),
+                Ok(items) => ItemOf::all(self.loop_control(task).as_ref(), items),
                 Err(error) => match self.skips(task, path, &ItemOf::none()).await? {
                     Ok(Some(skip)) => return self.skip_include(task, path, skip).await,
                     _ => return self.fail(task, path, &error).await,

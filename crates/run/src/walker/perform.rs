@@ -27,7 +27,9 @@ impl Walker {
         if !self.started && !self.begins_here(task) {
             return Ok(());
         }
-        let fenced = self.play.several && (self.play.lockstep || self.is_fenced(task));
+        // One fork: people may rely on hosts coming one after the other.
+        let alone = self.run.settings.forks == 1 && !self.play.free;
+        let fenced = self.play.several && (self.play.lockstep || alone || self.is_fenced(task));
         if fenced {
             self.settle_all().await?;
             self.release();
@@ -36,7 +38,7 @@ impl Walker {
             self.stop_if_told(path).await?;
         }
         self.tell_frontier(path);
-        if fenced && task.keywords.delegate_to.is_some() {
+        if fenced && (alone || task.keywords.delegate_to.is_some()) {
             // Where several hosts act on one other host, they do so in their order.
             self.course.turn(&self.host, path).await;
         }
@@ -167,7 +169,7 @@ impl Walker {
     }
 
     async fn each(&mut self, task: &Arc<Task>, path: &Path, items: Vec<Value>, sent: &mut Sent) -> Flow {
-        let items = ItemOf::all(task.loop_.as_ref(), items);
+        let items = ItemOf::all(self.loop_control(task).as_ref(), items);
         let pause = match task.loop_.as_ref().and_then(|l| l.pause.as_ref()) {
             Some(pause) => self
                 .settled(path, |w| w.template(task, pause, &ItemOf::none()))

@@ -129,6 +129,23 @@ impl Walker {
         self.scope(task, of).resolved(value)
     }
 
+    /// The loop's control, its names resolved where they are templates.
+    pub(crate) fn loop_control(&self, task: &Arc<Task>) -> Option<Loop> {
+        let mut control = task.loop_.clone()?;
+        let named = |name: &Arc<str>| {
+            let source = Value::Str(expressions::Str::trusted(name.clone(), task.origin.clone()));
+            self.template(task, &source, &ItemOf::none()).ok().and_then(|v| v.python_str().ok())
+        };
+        for name in [Some(&mut control.loop_var), control.index_var.as_mut()].into_iter().flatten() {
+            if name.contains("{{")
+                && let Some(resolved) = named(name)
+            {
+                *name = resolved.into();
+            }
+        }
+        Some(control)
+    }
+
     pub(crate) fn keyword_bool(&self, task: &Arc<Task>, value: &Value, of: &ItemOf) -> Result<bool, Error> {
         as_bool(&self.template(task, value, of)?)
     }
