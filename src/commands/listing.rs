@@ -103,7 +103,7 @@ fn describe(
 fn collect<'a>(nodes: &'a [Node], tasks: &mut Vec<&'a Arc<Task>>) {
     for node in nodes {
         match node {
-            Node::Task(task) if &*task.module == "meta" => {}
+            Node::Task(task) if &*task.module == "meta" && task.name.is_none() => {}
             Node::Task(task) => tasks.push(task),
             Node::Block(block) => {
                 for part in [&block.body, &block.rescue, &block.always] {

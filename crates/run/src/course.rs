@@ -38,6 +38,8 @@ struct State<T> {
     stop: Option<Path>,
     sent: HashSet<(String, Path)>,
     gates: HashMap<Path, Arc<Semaphore>>,
+    /// Steps after which every host goes to its rescue, because one failed there.
+    pulled: HashSet<Path>,
 }
 
 #[derive(Default)]
@@ -60,6 +62,7 @@ impl<T> Course<T> {
             stop: None,
             sent: HashSet::new(),
             gates: HashMap::new(),
+            pulled: HashSet::new(),
         };
         Self { state: Mutex::new(state), moved: Notify::new(), sink, free }
     }
@@ -171,6 +174,15 @@ impl<T> Course<T> {
         }
         drop(state);
         self.moved.notify_waiters();
+    }
+
+    /// A host failed there, and that is to be rescued on all (any_errors_fatal).
+    pub(crate) fn pull(&self, path: &[u32]) {
+        self.state.lock().pulled.insert(path.to_vec());
+    }
+
+    pub(crate) fn is_pulled(&self, path: &[u32]) -> bool {
+        self.state.lock().pulled.contains(path)
     }
 
     /// Whether the play was stopped before `path`.

@@ -24,6 +24,7 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
     let Some(name) = first(&["name", "hostname", "host"])? else {
         return Ok(Work::Done(results::failed("name, host or hostname needs to be provided")));
     };
+    let (name, port) = address(name);
     let mut groups = Vec::new();
     for key in ["groups", "groupname", "group"] {
         groups.extend(action.strings(key)?);
@@ -49,6 +50,10 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
             vars.push((key, value));
         }
     }
+    if let Some(port) = port {
+        shown.insert("ansible_port".to_owned(), port.into());
+        vars.push(("ansible_port".to_owned(), expressions::Value::Int(port)));
+    }
     let mut result = results::ok(is_new(action, &name, &groups, &vars));
     let added = serde_json::json!({"host_name": name, "groups": groups, "host_vars": Json::Object(shown)});
     result.insert("add_host".to_owned(), added);
@@ -65,4 +70,16 @@ fn is_new(action: &Action<'_>, name: &str, groups: &[String], vars: &[(String, e
         old.is_some() && old == value.to_json().ok()
     };
     !groups.iter().all(|group| known.contains(group)) || !vars.iter().all(same)
+}
+
+/// `host:22` is a host and a port.
+fn address(name: String) -> (String, Option<i64>) {
+    let Some((host, port)) = name.rsplit_once(':') else { return (name, None) };
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    match port.parse() {
+        Ok(port) if !host.is_empty() && (!host.contains(':') || name.starts_with('[')) => {
+            (host.to_owned(), Some(port))
+        }
+        _ => (name, None),
+    }
 }

@@ -50,7 +50,9 @@ impl Walker {
         if matches!(flow, Err(Stop::Failed(_))) && !block.rescue.is_empty() {
             let Err(Stop::Failed(failed)) = flow else { unreachable!("matched above") };
             self.clear_failure();
-            self.set_failed_variables(&failed);
+            if !failed.pulled {
+                self.set_failed_variables(&failed);
+            }
             flow = self.part(&block.rescue, path, 2).await;
         }
         if matches!(flow, Ok(()) | Err(Stop::Failed(_))) && !block.always.is_empty() {

@@ -50,6 +50,8 @@ pub(crate) enum Stop {
 pub(crate) struct Failed {
     pub(crate) task: Arc<Task>,
     pub(crate) result: Map,
+    /// It was another host's failure, which all rescue together.
+    pub(crate) pulled: bool,
 }
 
 pub(crate) type Flow<T = ()> = Result<T, Stop>;
@@ -148,7 +150,8 @@ impl Walker {
                 self.run.lost_handlers(&self.host, names);
             }
             Stop::EndPlay => self.course.finish(&self.host, false),
-            Stop::EndHost | Stop::EndBatch | Stop::EndRole(_) | Stop::Interrupted => {}
+            Stop::EndHost => self.play.vars.remove_host(&self.host),
+            Stop::EndBatch | Stop::EndRole(_) | Stop::Interrupted => {}
         }
     }
 

@@ -59,9 +59,11 @@ impl Walker {
             self.run.effect(&self.host, effect);
         }
         match &once.failed {
-            Some(result) => {
-                Err(Stop::Failed(Box::new(Failed { task: task.clone(), result: result.clone() })))
-            }
+            Some(result) => Err(Stop::Failed(Box::new(Failed {
+                task: task.clone(),
+                result: result.clone(),
+                pulled: false,
+            }))),
             None => Ok(()),
         }
     }

@@ -10,7 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::blocks::END;
 use super::prepare::{ItemOf, Work};
 use super::settle::{Item, Outcome, Sent};
-use super::{Flow, Stop, Walker};
+use super::{Failed, Flow, Stop, Walker};
 use crate::course::Path;
 use crate::results;
 
@@ -59,6 +59,10 @@ impl Walker {
             self.release();
             self.course.advance(&self.host, &end_of(path));
             self.course.pass(&self.host, path).await;
+            if self.rescuing > 0 && self.course.is_pulled(path) {
+                let failed = Failed { task: task.clone(), result: Map::new(), pulled: true };
+                return Err(Stop::Failed(Box::new(failed)));
+            }
         }
         Ok(())
     }

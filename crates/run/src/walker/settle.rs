@@ -499,7 +499,11 @@ impl Walker {
             }
             Status::Failed | Status::Rescued => {
                 self.other_hosts(sent, status);
-                Err(Stop::Failed(Box::new(Failed { task: sent.task.clone(), result: whole.result })))
+                Err(Stop::Failed(Box::new(Failed {
+                    task: sent.task.clone(),
+                    result: whole.result,
+                    pulled: false,
+                })))
             }
             _ => Ok(()),
         }
@@ -507,9 +511,6 @@ impl Walker {
 
     /// `any_errors_fatal` and `max_fail_percentage`: a failure here may be the end for all.
     fn other_hosts(&self, sent: &Sent, status: Status) {
-        if status != Status::Failed {
-            return;
-        }
         let keywords = &sent.task.keywords;
         let fatal = |v: &Option<Value>| {
             v.as_ref().is_some_and(|v| {
@@ -519,6 +520,12 @@ impl Walker {
                     .unwrap_or(false)
             })
         };
+        if status == Status::Rescued {
+            if fatal(&keywords.any_errors_fatal) || self.run.settings.any_errors_fatal {
+                self.course.pull(&sent.path);
+            }
+            return;
+        }
         if fatal(&keywords.any_errors_fatal)
             || fatal(&keywords.run_once)
             || self.run.settings.any_errors_fatal
