@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use expressions::{Error, Value};
+use expressions::{Context, Error, Value};
 use link::{
     AgentId, Connection, DockerTarget, Escalate, LabTarget, Link, LinkError, Notices, RunInfo, Sealed,
     Secret, SshTarget, Target,
@@ -388,7 +388,7 @@ impl Reader<'_> {
     /// The first of these variables that is set.
     fn text(&self, names: &[&str]) -> Result<Option<String>, Error> {
         for name in names {
-            match self.scope.given(name)? {
+            match self.scope.variable(name)? {
                 None | Some(Value::None | Value::Undefined(_)) => {}
                 Some(value) if value.is_omit() => {}
                 Some(value) => return value.python_str().map(Some),

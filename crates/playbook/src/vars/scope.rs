@@ -280,25 +280,6 @@ impl Inner {
     }
 }
 
-impl Inner {
-    /// What tasks see of how their host is reached where no variable says it. Other hosts' variables lack it.
-    fn of_connection(&self, name: &str) -> Option<Value> {
-        let task = self.task.as_ref().filter(|_| !self.bare)?;
-        let keyword = |value: &Option<Value>| {
-            let text = self.resolve_deep(value.as_ref()?).ok()?;
-            text.as_str().map(Value::str)
-        };
-        match name {
-            "ansible_host" | "ansible_ssh_host" => self.host.clone().map(Value::str),
-            "ansible_user" | "ansible_ssh_user" => keyword(&task.keywords.remote_user),
-            "ansible_connection" => {
-                Some(keyword(&task.keywords.connection).unwrap_or_else(|| Value::str("ssh")))
-            }
-            _ => None,
-        }
-    }
-}
-
 impl Resolve for Inner {
     fn resolve(&self, raw: &Value) -> Result<Value, Error> {
         Self::settle(self.resolve_deep(raw))
@@ -310,7 +291,7 @@ impl Context for Inner {
         if let Some(known) = self.cache.lock().get(name) {
             return Ok(known.clone());
         }
-        let value = self.lookup_variable(name)?.or_else(|| self.of_connection(name));
+        let value = self.lookup_variable(name)?;
         if !self.closed.load(Ordering::Acquire) {
             self.cache.lock().insert(name.into(), value.clone());
         }
