@@ -94,13 +94,13 @@ impl Judge<'_> {
     }
 
     /// What the packages' records say of an entry that is as it was at the first look.
-    pub(crate) fn from_before(&self, path: &[u8], entry: &Entry) -> Option<Finding> {
+    pub(crate) fn older(&self, path: &[u8], entry: &Entry) -> Option<Finding> {
         let class = places::class(path);
         let differs = entry.has(manifest::DIFFERS) && class == Class::System;
         let stray =
             !entry.has(manifest::OWNED) && matches!(entry.kind, b'f' | b'l') && class == Class::System;
         let stray_setuid = stray && is_setuid(entry);
-        if !differs && !stray_setuid && !(stray && places::is_packages_own(path)) {
+        if !(differs || stray_setuid || (stray && places::is_packages_own(path))) {
             return None;
         }
         let mut finding = blank(path);

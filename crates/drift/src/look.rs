@@ -274,7 +274,7 @@ fn paths(
     let settled = |path: &[u8]| told.contains(path) || changed.contains_key(path);
     manifest.each(|path, entry| {
         if chosen(path) && !settled(path) {
-            findings.extend(judge.from_before(path, &entry).map(|f| Finding { from_before: true, ..f }));
+            findings.extend(judge.older(path, &entry).map(|f| Finding { from_before: true, ..f }));
         }
     })?;
     for (path, package) in judge.records.unseen() {

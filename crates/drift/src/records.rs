@@ -217,8 +217,8 @@ impl Records {
     /// This machine's dpkg does not unpack it.
     pub fn is_excluded(&self, path: &[u8]) -> bool {
         let path = String::from_utf8_lossy(path);
-        let hits = self.excluded.iter().filter(|(_, pattern)| matches(pattern, &path));
-        hits.last().is_some_and(|(exclude, _)| *exclude)
+        let mut hits = self.excluded.iter().filter(|(_, pattern)| matches(pattern, &path));
+        hits.next_back().is_some_and(|(exclude, _)| *exclude)
     }
 }
 

@@ -62,11 +62,11 @@ pub fn threads() -> usize {
     std::thread::available_parallelism().map_or(4, |n| n.get() * 3).clamp(4, 16)
 }
 
+/// What is done with the block of a directory: its path and the block.
+pub type Act<'a> = dyn FnMut(&[u8], &[u8]) -> io::Result<()> + Send + 'a;
+
 /// Walks the tree; `found` gets each directory's block, from one thread at a time.
-pub fn scan(
-    options: &Options<'_>,
-    found: &mut (dyn FnMut(&[u8], &[u8]) -> io::Result<()> + Send),
-) -> io::Result<Stats> {
+pub fn scan(options: &Options<'_>, found: &mut Act) -> io::Result<Stats> {
     let began = Instant::now();
     let work = Work {
         options,
@@ -108,7 +108,7 @@ struct Queue {
 }
 
 struct Found<'a> {
-    act: &'a mut (dyn FnMut(&[u8], &[u8]) -> io::Result<()> + Send),
+    act: &'a mut Act<'a>,
     failed: Option<io::Error>,
 }
 

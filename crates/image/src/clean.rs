@@ -105,7 +105,7 @@ pub(crate) fn fate(path: &[u8], node: &Node, keep: &[String]) -> Fate {
         return Fate::Keep;
     }
     let inside = |dir: &&str| path.strip_prefix(*dir).is_some_and(|rest| rest.starts_with('/'));
-    if EMPTIED.iter().any(|dir| inside(dir)) || DROPPED.iter().any(|one| *one == path || inside(one)) {
+    if EMPTIED.iter().any(inside) || DROPPED.iter().any(|one| *one == path || inside(one)) {
         return Fate::Drop;
     }
     if path == "etc/machine-id" {
@@ -145,9 +145,7 @@ fn has_ending(name: &str, endings: &[&str]) -> bool {
 pub(crate) fn is_of_a_host(path: &[u8]) -> bool {
     let Ok(path) = std::str::from_utf8(path) else { return false };
     let inside = |dir: &&str| path.strip_prefix(*dir).is_some_and(|rest| rest.starts_with('/'));
-    ["proc", "sys", "dev", "run", "tmp", "var/tmp", "lost+found", "var/lib/theseus"]
-        .iter()
-        .any(|dir| inside(dir))
+    ["proc", "sys", "dev", "run", "tmp", "var/tmp", "lost+found", "var/lib/theseus"].iter().any(inside)
         || path == "var/lib/theseus"
 }
 

@@ -37,7 +37,7 @@ fn contents(store: &Store, image: &Image) -> Result<Contents> {
 }
 
 fn address(package: &Package, distribution: &str) -> String {
-    let version = package.version.replace('+', "%2B").replace(':', "%3A").replace('~', "~");
+    let version = package.version.replace('+', "%2B").replace(':', "%3A");
     format!(
         "pkg:deb/{distribution}/{}@{version}?arch={}",
         package.name.replace('+', "%2B"),

@@ -185,7 +185,7 @@ pub(crate) fn mutants(grounds: &[&Ground], scenarios: &[Scenario], size: Size) -
     let score = 100.0 * caught as f64 / all.len() as f64;
     let figures = format!("{caught} of {} left-out syncs noticed: {score:.0} %", all.len());
     let violations = if survivors.len() > all.len() / 20 { survivors } else { Vec::new() };
-    Ok(Found { figures, violations, ..Found::default() })
+    Ok(Found { figures, violations })
 }
 
 fn noticed(mutant: &Mutant<'_>, size: Size) -> Result<Option<String>> {

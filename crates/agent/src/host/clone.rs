@@ -99,11 +99,11 @@ fn go_back(state_dir: &Path, generation: u64) -> Result<(), String> {
 /// An overlay over the root, and over what is mounted separately; then it is the root.
 fn enter() -> Result<(), String> {
     let failed = |what: &str, error: rustix::io::Errno| format!("{what}: {error}");
-    std::fs::create_dir_all(STAGE).map_err(|e| format!("{STAGE}: {e}"))?;
+    make_dir(Path::new(STAGE))?;
     mount("tmpfs", STAGE, "tmpfs", MountFlags::empty(), c"mode=0700").map_err(|e| failed("a tmpfs", e))?;
     let stage = Path::new(STAGE);
     let root = stage.join("root");
-    std::fs::create_dir(&root).map_err(|e| e.to_string())?;
+    make_dir(&root)?;
     overlay(Path::new("/"), "top", &root)?;
     for name in SEPARATE {
         let there = Path::new("/").join(name);
@@ -121,6 +121,14 @@ fn enter() -> Result<(), String> {
     std::env::set_current_dir("/").map_err(|e| e.to_string())
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the clone's own mounts and where they hang, no part of the host"
+)]
+fn make_dir(dir: &Path) -> Result<(), String> {
+    std::fs::create_dir_all(dir).map_err(|e| format!("{}: {e}", dir.display()))
+}
+
 fn is_mount(path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let device =
@@ -132,7 +140,7 @@ fn overlay(lower: &Path, name: &str, at: &Path) -> Result<(), String> {
     let stage = Path::new(STAGE);
     let (upper, work) = (stage.join(format!("{name}.upper")), stage.join(format!("{name}.work")));
     for dir in [&upper, &work] {
-        std::fs::create_dir(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+        make_dir(dir)?;
     }
     let text =
         format!("lowerdir={},upperdir={},workdir={}", lower.display(), upper.display(), work.display());

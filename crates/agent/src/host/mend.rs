@@ -80,7 +80,7 @@ pub(crate) fn fix(task: &mut Task<'_>, seen: &Seen, chosen: &Chosen<'_>) -> Resu
     for finding in findings.iter().filter(|f| f.path.is_some()) {
         wanted.add(finding);
     }
-    wanted.from_packages(task, &mut done.failed)?;
+    wanted.take_from_packages(task, &mut done.failed)?;
     if task.check {
         done.paths = wanted.states.keys().map(|path| path.to_string_lossy().into_owned()).collect();
         return Ok(done);
@@ -183,7 +183,7 @@ impl Wanted {
     }
 
     /// Contents out of the packages themselves.
-    fn from_packages(&mut self, task: &Task<'_>, failed: &mut Vec<String>) -> Result<(), Failure> {
+    fn take_from_packages(&mut self, task: &Task<'_>, failed: &mut Vec<String>) -> Result<(), Failure> {
         let store = Store::new(&self.state_dir);
         for (package, paths) in std::mem::take(&mut self.packages) {
             let mut missing: HashSet<&PathBuf> = paths.iter().collect();
@@ -283,9 +283,8 @@ fn fix_objects(
 fn fix_setting(task: &mut Task<'_>, key: &str, finding: &Finding, done: &mut Done) -> Result<(), Failure> {
     let Some(was) = &finding.was else { return Ok(()) };
     let path = Path::new("/proc/sys").join(key.replace('.', "/"));
-    task.recorder
-        .irreversible(format!("set {key} to {was}, was {}", finding.is.as_deref().unwrap_or_default()))?;
-    match std::fs::write(&path, was) {
+    let said = format!("set {key} to {was}, was {}", finding.is.as_deref().unwrap_or_default());
+    match task.recorder.set_in_kernel(&path, was, &said)? {
         Ok(()) => done.objects.push(format!("sysctl:{key}")),
         Err(error) => done.failed.push(format!("{key}: {error}")),
     }

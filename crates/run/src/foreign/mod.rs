@@ -19,12 +19,15 @@ use self::core::Core;
 use crate::contents::{Content, Contents};
 pub(crate) use style::Style;
 
+/// What was found under a name, by that name and the collections that it was looked for in.
+type Answers = HashMap<(String, Vec<String>), Option<Found>>;
+
 /// All that one run knows of foreign modules.
 pub(crate) struct Foreign {
     plugins: Arc<Plugins>,
     contents: Arc<Contents>,
     core: OnceLock<Option<Core>>,
-    found: Mutex<HashMap<(String, Vec<String>), Option<Found>>>,
+    found: Mutex<Answers>,
     packed: Mutex<HashMap<PathBuf, Result<Arc<Packed>, String>>>,
 }
 

@@ -1,5 +1,6 @@
 //! Packing a module for its way: a Python one with everything of `module_utils` that it imports, as one archive.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -114,8 +115,8 @@ impl Packer<'_> {
         for (at, _) in path.match_indices('/') {
             let parent = format!("{}/__init__.py", &path[..at]);
             let known = &path[..at].replace('/', ".");
-            if !self.files.contains_key(&parent) {
-                self.files.insert(parent, Vec::new());
+            if let Entry::Vacant(missing) = self.files.entry(parent) {
+                missing.insert(Vec::new());
                 // What the package itself says, if it says something.
                 self.want(known);
             }

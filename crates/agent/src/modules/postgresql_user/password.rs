@@ -20,8 +20,8 @@ pub(super) fn is(given: &str, user: &str, stored: Option<&str>) -> bool {
     if given.is_empty() || stored.is_empty() || given == stored {
         return given == stored;
     }
-    if stored.starts_with("md5") {
-        return stored[3..] == files::md5_of(format!("{given}{user}").as_bytes());
+    if let Some(digest) = stored.strip_prefix("md5") {
+        return digest == files::md5_of(format!("{given}{user}").as_bytes());
     }
     scram(given, stored).unwrap_or(false)
 }
