@@ -8,6 +8,7 @@ mod docker;
 mod drift;
 mod foreign;
 mod history;
+mod images;
 mod inventory;
 mod lab;
 mod layers;

@@ -1,6 +1,6 @@
 //! From the chain's layers to an image: cleaned, packed, looked through for secrets, recorded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -216,6 +216,16 @@ impl Stack<'_> {
         if new.is_empty() && gone.is_empty() {
             return Ok(None);
         }
+        let directories: BTreeSet<&[u8]> = new
+            .iter()
+            .map(|(path, _)| *path)
+            .chain(gone.iter().copied())
+            .flat_map(|path| above(path))
+            .collect();
+        let mut new: BTreeMap<&[u8], &Node> =
+            new.into_iter().map(|(path, node)| (path.as_slice(), node)).collect();
+        // Whoever unpacks this changes their times, unless they are in it.
+        new.extend(directories.into_iter().filter_map(|path| Some((path, tree.0.get(path)?))));
         let store = &self.bake.store;
         let (beside, file) = store.scratch("layer")?;
         let gzip = GzEncoder::new(
@@ -244,6 +254,11 @@ impl Stack<'_> {
             made_by: format!("theseus bake: {made_by}"),
         }))
     }
+}
+
+/// All directories that a path is in.
+fn above(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| &path[..at])
 }
 
 /// What is in a directory that is gone itself needs no mark.

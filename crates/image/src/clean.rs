@@ -16,7 +16,7 @@ pub(crate) enum Fate {
 }
 
 /// Raised when the rules change: what was packed under others is packed anew.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// Directories that stay, and whose contents go.
 const EMPTIED: &[&str] = &[
