@@ -48,3 +48,37 @@ fn facts_are_json() {
     assert_eq!((&line["event"], &line["facts"]["ansible_system"]), (&"facts".into(), &"Linux".into()));
     assert_eq!(project.run(&["facts", "nobody"]).code, 1);
 }
+
+/// Timing and the JUnit report come beside the usual output.
+#[test]
+fn callbacks_add_times_and_a_report() {
+    let project = Project::new(&[
+        (
+            "site.yml",
+            "- hosts: localhost\n  connection: local\n  gather_facts: false\n  tasks:\n    - name: fine\n      debug: {msg: hi}\n    - name: left out\n      debug:\n      when: false\n    - name: wrong\n      fail: {msg: \"a < b\"}\n",
+        ),
+        (
+            "ansible.cfg",
+            "[defaults]\ncallbacks_enabled = profile_tasks, ansible.posix.timer, junit, nonsense\nstdout_callback = community.general.yaml\n",
+        ),
+    ]);
+    let output = project
+        .command("ansible-playbook", &["-i", "localhost,", "site.yml"])
+        .env("JUNIT_OUTPUT_DIR", project.root.join("reports"))
+        .output()
+        .unwrap();
+    let ended = project.ended(output);
+    assert_eq!(ended.code, 2, "{}", ended.shown());
+    assert!(ended.out.contains("PLAY RECAP"), "{}", ended.shown());
+    assert!(
+        ended.err.contains("fine ---") && ended.err.contains("Playbook run took 0 days"),
+        "{}",
+        ended.shown()
+    );
+    let all = format!("{}{}", ended.out, ended.err);
+    assert!(all.contains("`nonsense`") && all.contains("`community.general.yaml`"), "{}", ended.shown());
+    let report = std::fs::read_dir(project.root.join("reports")).unwrap().next().unwrap().unwrap().path();
+    assert!(report.file_name().unwrap().to_string_lossy().starts_with("site-"), "{report:?}");
+    let xml = std::fs::read_to_string(report).unwrap();
+    assert!(xml.contains("tests=\"3\" failures=\"1\"") && xml.contains("a &lt; b"), "{xml}");
+}

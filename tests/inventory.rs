@@ -59,3 +59,18 @@ fn into_a_file() {
     project.run_as("ansible-inventory", &["-i", "hosts.ini", "--graph", "--output", "graph"]).fine();
     assert!(project.read("graph").starts_with("@all:\n"));
 }
+
+/// What is printed for inventories that are computed is what ansible-core 2.19 printed (in `tests/recorded`).
+#[test]
+fn computed_inventories_are_as_recorded() {
+    let project = Project::new(&[
+        ("constructed-hosts.ini", include_str!("recorded/constructed-hosts.ini")),
+        ("constructed.yml", include_str!("recorded/constructed.yml")),
+        ("generator.yml", include_str!("recorded/generator.yml")),
+    ]);
+    let listed = project
+        .run_as("ansible-inventory", &["-i", "constructed-hosts.ini", "-i", "constructed.yml", "--list"]);
+    assert_eq!(listed.out, include_str!("recorded/constructed.json"), "{}", listed.shown());
+    let graph = project.run_as("ansible-inventory", &["-i", "generator.yml", "--graph", "--vars"]);
+    assert_eq!(graph.out, include_str!("recorded/generator.txt"), "{}", graph.shown());
+}

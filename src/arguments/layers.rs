@@ -44,6 +44,12 @@ pub(crate) struct Own {
     /// Do not watch the programs that tasks run: what they change cannot be undone
     #[arg(long)]
     pub(crate) no_witness: bool,
+    /// Say at the end which tasks took longest, and the whole run
+    #[arg(long)]
+    pub(crate) times: bool,
+    /// Write a JUnit report into this folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) junit: Option<std::path::PathBuf>,
 }
 
 /// How the hosts of a command about layers are found and reached.

@@ -11,6 +11,7 @@ use run::event::Event;
 use run::settings::Settings;
 
 use crate::arguments::{OnDrift, OnFailure, Own, Playing};
+use crate::commands::callbacks;
 use crate::commands::memory::bare_play;
 use crate::commands::stage::{self, Performed, Stage};
 use crate::commands::{ahead, listing, record};
@@ -73,7 +74,8 @@ fn go(playing: &Playing, own: &Own, style: Style, command: &str, base: &mut Base
         ..run_info(&stage.settings, own, base)
     };
     let record = record::begin(&info, &playing.playbooks);
-    let performed = stage.perform(base, info, record, report::sink(style), &playing.playbooks)?;
+    let sink = callbacks::sink(style, own, base);
+    let performed = stage.perform(base, info, record, sink, &playing.playbooks)?;
     if style.verbosity >= 3 {
         say_cost(&performed);
     }

@@ -5,6 +5,7 @@ mod ahead;
 pub(crate) mod apply;
 pub(crate) mod bake;
 pub(crate) mod bisect;
+mod callbacks;
 pub(crate) mod compare;
 pub(crate) mod diff;
 pub(crate) mod drift;

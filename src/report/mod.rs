@@ -17,10 +17,12 @@ macro_rules! outln {
 
 mod ansible;
 mod json;
+mod junit;
 mod minimal;
 mod plain;
 mod pretty;
 mod python_json;
+mod timing;
 mod words;
 
 use std::io::IsTerminal;
@@ -29,8 +31,10 @@ use clap::ValueEnum;
 use run::event::Sink;
 
 pub(crate) use json::print_line as json_line;
+pub(crate) use junit::Junit;
 pub(crate) use minimal::Minimal;
 pub(crate) use python_json::indented as json_indented;
+pub(crate) use timing::{Timing, Ways};
 pub(crate) use words::{Paint, reason};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

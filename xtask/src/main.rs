@@ -3,6 +3,7 @@
 mod base;
 mod bench;
 mod conformance;
+mod fuzz;
 mod lint;
 mod rollouts;
 mod setup;
@@ -31,6 +32,7 @@ cargo xtask COMMAND
       --release, --alone        with --upstream: a release build of Theseus; one target at a time
   trials [BATTERY…]             crashes, power cuts and I/O errors at every step of a run; `trials help` tells more
   rollouts [--schedules N]      seeded schedules of faults for rollouts; `--from SEED`, `--trace SEED` shows one
+  fuzz [TARGET…] [--minutes N]  feed readers with mutations of the corpora in fuzz/; a minute each if nobody says
   lint                          format, clippy, rooms, file lengths, documents, licences, advisories
   plant [N]                     N (1000) changes by hand planted on a lab host: all found, all put back
   bench [NAME…]                 what is in bench/
@@ -64,6 +66,7 @@ fn run(command: &str, arguments: &[String]) -> Result<ExitCode> {
         }
         "trials" => Ok(trials::run(arguments)?.conclude()),
         "rollouts" => rollouts::run(arguments),
+        "fuzz" => Ok(fuzz::run(arguments)?.conclude()),
         "lint" => lint::run(),
         "plant" => plant(arguments),
         "bench" => bench::run(arguments),

@@ -4,6 +4,7 @@ mod address;
 mod ini;
 mod literal;
 mod load;
+mod plugins;
 mod range;
 mod report;
 mod script;

@@ -79,9 +79,21 @@ pub fn load_all_str(text: &str, path: impl Into<Arc<Path>>) -> Result<(Vec<Node>
     compose::documents(text, &path.into())
 }
 
+/// Larger files are a mistake: reading one takes several times its size in memory.
+pub const LARGEST: u64 = 128 << 20;
+
 /// The text of a file of the project, decrypted if the whole file is encrypted.
 pub fn read_text(path: &Path, vault: &Vault) -> Result<String> {
     let shown = path.display();
+    let size = std::fs::metadata(path).map_or(0, |about| about.len());
+    if size > LARGEST {
+        return Err(Diagnostic::new(format!(
+            "the file {shown} has {} MB; what is read of a project may have {} MB",
+            size >> 20,
+            LARGEST >> 20
+        ))
+        .hint("data of that size belongs into a file that a task copies"));
+    }
     let bytes = std::fs::read(path)
         .map_err(|error| Diagnostic::new(format!("the file {shown} cannot be read: {error}")))?;
     let start = Origin::new(path, 1, 1);

@@ -8,7 +8,7 @@ use fancy_regex::Regex;
 
 use super::script::{self, Failure};
 use super::tree::Values;
-use super::{Inventory, address, ini, range, tree};
+use super::{Inventory, address, ini, plugins, range, tree};
 use crate::diagnostic::{Diagnostic, Result};
 use crate::vault::Vault;
 use crate::yaml::{self, Node};
@@ -186,9 +186,13 @@ fn file(path: &Path, options: &LoadOptions<'_>, inventory: &mut Inventory) -> Re
     let later = |node: &Node| node.to_lazy_value(options.vault);
     let values: Values<'_> = if options.keep_encrypted { &later } else { &now };
     match path.extension().and_then(|ending| ending.to_str()) {
-        Some("yml" | "yaml" | "json") => from_yaml(&text, &name, values, inventory),
+        Some("yml" | "yaml" | "json") => from_yaml(&text, &name, values, options, inventory),
         Some("toml") => from_toml(&text, &name, values, inventory),
-        None if !looks_like_ini(&text) => from_yaml(&text, &name, values, inventory),
+        // Files of plugins may be called so.
+        Some("config") if text.lines().any(|line| line.starts_with("plugin:")) => {
+            from_yaml(&text, &name, values, options, inventory)
+        }
+        None if !looks_like_ini(&text) => from_yaml(&text, &name, values, options, inventory),
         _ => ini::read(&text, &name, inventory),
     }
 }
@@ -203,11 +207,20 @@ fn looks_like_ini(text: &str) -> bool {
     })
 }
 
-fn from_yaml(text: &str, path: &Arc<Path>, values: Values<'_>, inventory: &mut Inventory) -> Result<()> {
+fn from_yaml(
+    text: &str,
+    path: &Arc<Path>,
+    values: Values<'_>,
+    options: &LoadOptions<'_>,
+    inventory: &mut Inventory,
+) -> Result<()> {
     let loaded = yaml::load_str(text, Arc::clone(path))?;
     inventory.warnings.extend(loaded.warnings);
     match loaded.node.filter(|node| !node.is_null()) {
-        Some(root) => tree::read(&root, values, inventory),
+        Some(root) => match plugins::read(&root, options, inventory) {
+            Some(read) => read,
+            None => tree::read(&root, values, inventory),
+        },
         None => Ok(()),
     }
 }

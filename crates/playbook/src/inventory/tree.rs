@@ -20,7 +20,7 @@ pub(super) fn read(root: &Node, values: Values<'_>, inventory: &mut Inventory) -
     };
     if let Some(plugin) = root.get("plugin").and_then(Node::as_str) {
         return Err(root.error(format!("the inventory plugin '{plugin}' is not supported")).hint(
-            "an executable inventory that prints JSON works (`ansible-inventory --list` output is of that form)",
+            "`constructed` and `generator` are, and an executable inventory that prints JSON works (`ansible-inventory --list` output is of that form)",
         ));
     }
     for (name, body) in groups {
