@@ -554,8 +554,9 @@ pub(crate) fn foreign(targets: &[Target]) -> Result<Vec<PathBuf>> {
 pub(crate) fn agree(targets: &mut [Target]) {
     let mut order: Vec<usize> = (0..targets.len()).collect();
     order.sort_unstable_by_key(|i| targets[*i].order);
-    join_by_inode(targets, &order);
+    // In this order: the peers of one that had no other name then are of a later time.
     join_by_peers(targets, &order);
+    join_by_inode(targets, &order);
     let mut groups: HashMap<(u64, u64), PathState> = HashMap::new();
     let mut contents: HashMap<(u64, u64), (usize, PathState)> = HashMap::new();
     for target in order.iter().map(|i| &targets[*i]) {
@@ -594,11 +595,11 @@ fn join_by_inode(targets: &mut [Target], order: &[usize]) {
         }
     }
     for (inode, names) in names {
-        let group = names.iter().any(|i| targets[*i].want.as_ref().is_some_and(|want| want.group.is_some()));
-        if names.len() > 1 || group {
+        let group = names.iter().find_map(|i| targets[*i].want.as_ref()?.group);
+        if names.len() > 1 || group.is_some() {
             for i in names {
                 if let Some(want) = targets[i].want.as_mut() {
-                    want.group = Some(inode.number());
+                    want.group = Some(group.unwrap_or(inode.number()));
                 }
             }
         }
