@@ -220,7 +220,7 @@ fn inventory(input: &[u8]) {
             continue;
         }
         let read = Inventory::load(&[path.display().to_string()], &LoadOptions::new(&dir, &vault));
-        if let Ok(mut inventory) = read {
+        if let Ok(inventory) = read {
             let names: Vec<String> = inventory.hosts.keys().take(5).cloned().collect();
             for name in &names {
                 let _ = (inventory.vars_of(name), inventory.group_names(name));
