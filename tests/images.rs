@@ -24,8 +24,9 @@ fn project() -> Project {
 
 /// The last object of that kind on standard output.
 fn object(ended: &Ended, event: &str) -> serde_json::Value {
-    let lines = ended.out.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    lines.filter(|line| line["event"] == event).last().unwrap_or_else(|| panic!("{}", ended.shown()))
+    let mut lines =
+        ended.out.lines().rev().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    lines.find(|line| line["event"] == event).unwrap_or_else(|| panic!("{}", ended.shown()))
 }
 
 fn bake(project: &Project, more: &[&str]) -> serde_json::Value {

@@ -39,7 +39,7 @@ impl Timing {
     /// On standard error: standard output is what scripts read.
     fn say(&mut self) {
         if self.ways.tasks {
-            self.done.sort_by(|a, b| b.1.cmp(&a.1));
+            self.done.sort_by_key(|(_, took)| std::cmp::Reverse(*took));
             eprintln!("{}", "=".repeat(WIDTH));
             for (name, took) in self.done.iter().take(SHOWN) {
                 eprintln!("{}", line(name, took.as_secs_f64()));
