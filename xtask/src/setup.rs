@@ -24,6 +24,7 @@ const PACKAGES: &[&str] = &[
     "locales",
     "openssh-client",
     "openssh-server",
+    "postgresql",
     "python3",
     "python3-apt",
     "python3-venv",
