@@ -7,7 +7,7 @@ cargo build --quiet --release -p theseus-expressions --example speed
 speed=${CARGO_TARGET_DIR:-target}/release/examples/speed
 "$speed"
 [ -n "${ORACLE:-}" ] || { echo "SKIPPED jinja2: ORACLE is not set (cargo xtask bench sets it)"; exit 0; }
-"$speed" template | "$ORACLE/bin/python" -c '
+"$speed" template | "$ORACLE/python" -c '
 import sys, time
 import jinja2
 template = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True).from_string(sys.stdin.read())
