@@ -61,18 +61,20 @@ pub(crate) fn add_variables(base: &mut Base, definition: &ImageDefinition) {
 pub(crate) struct Membership(PathBuf);
 
 impl Membership {
-    pub(crate) fn write(name: &str, groups: &[String], variables: &str) -> Result<Self, Problem> {
-        let place = std::env::temp_dir().join(format!("theseus-bake-{}.ini", std::process::id()));
+    pub(crate) fn write(
+        store: &Store,
+        name: &str,
+        groups: &[String],
+        variables: &str,
+    ) -> Result<Self, Problem> {
         let mut text = format!("{name} {variables}\n");
         for group in groups {
             text.push_str(&format!("[{group}]\n{name}\n"));
         }
-        let write = || {
-            let _ = fs::remove_file(&place);
-            fs::File::options().write(true).create_new(true).open(&place)?.write_all(text.as_bytes())
-        };
-        write().map_err(|error: std::io::Error| format!("{}: {error}", place.display()))?;
-        Ok(Self(place))
+        let (place, mut file) = store.scratch("inventory").map_err(failed)?;
+        let membership = Self(place);
+        file.write_all(text.as_bytes()).map_err(|error| format!("{}: {error}", membership.path()))?;
+        Ok(membership)
     }
 
     pub(crate) fn path(&self) -> String {
@@ -132,7 +134,7 @@ fn go(asked: &arguments::Bake, style: Style, command: &str, base: &mut Base) -> 
         ImageBase::find(&store, &definition.base, &base.cwd, asked.fresh_base, &say).map_err(failed)?;
     let bake = Bake::new(store.clone(), plan(asked, &definition, &store)?, from);
     add_variables(base, &definition);
-    let membership = Membership::write(&asked.name, &definition.groups, "")?;
+    let membership = Membership::write(&store, &asked.name, &definition.groups, "")?;
     let playing = Playing {
         verbose: asked.verbose,
         ..playing(base, &definition, &asked.name, &asked.hosts, &asked.given, &membership)

@@ -199,7 +199,9 @@ impl Store {
         // What a killed bake left.
         let work = self.path("work");
         for entry in fs::read_dir(&work).at(&work)?.flatten() {
-            fs::remove_dir_all(entry.path()).at(&entry.path())?;
+            let path = entry.path();
+            let is_dir = entry.file_type().at(&path)?.is_dir();
+            if is_dir { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.at(&path)?;
         }
         Ok(Turn(file))
     }
@@ -224,8 +226,8 @@ impl Store {
         fs::read(&place).at(&place)
     }
 
-    /// A new file that gets its name later.
-    pub(crate) fn scratch(&self, name: &str) -> Result<(PathBuf, File)> {
+    /// A new file that gets its name later, or none: what is left of it goes when the next one has its turn.
+    pub fn scratch(&self, name: &str) -> Result<(PathBuf, File)> {
         let place = self.path("work").join(format!("{name}.{}", std::process::id()));
         let file = File::create(&place).at(&place)?;
         Ok((place, file))

@@ -37,6 +37,8 @@ pub(super) fn test(
     let mut image = store.resolve(text).map_err(failed)?;
     let mut base = Base::new(given)?;
     let definition = defined(&base, &image.name)?;
+    // Until everything is read: a bake that begins now would clear away what lies in the store's working place.
+    let turn = store.turn(|| eprintln!("waiting for a bake to end")).map_err(failed)?;
     let root = store.rootfs(&image).map_err(failed)?;
     let pool = format!("test{}", std::process::id());
     let lab = Lab::pool(&pool).map_err(|e| e.to_string())?;
@@ -46,7 +48,7 @@ pub(super) fn test(
     host.lab.up(&[options]).map_err(|e| format!("{} does not start: {e}", image.short()))?;
     let variables =
         format!("ansible_connection=lab theseus_lab_pool={pool} theseus_lab_base={}", root.display());
-    let membership = Membership::write(&image.name, &definition.groups, &variables)?;
+    let membership = Membership::write(store, &image.name, &definition.groups, &variables)?;
     add_variables(&mut base, &definition);
     base.definition.health = definition.health.clone().or(base.definition.health.take());
     let playing = playing(&base, &definition, &image.name, hosts, given, &membership);
@@ -57,6 +59,7 @@ pub(super) fn test(
         refuse_unknown(&project)?;
         Ok(project)
     })?;
+    drop(turn);
     let info = stage::run_info(&stage.settings, &base);
     let performed =
         stage.perform(&base, info, stage::unrecorded(), report::sink(style), &playing.playbooks)?;
