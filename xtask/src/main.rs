@@ -32,7 +32,8 @@ cargo xtask COMMAND
       --release, --alone        with --upstream: a release build of Theseus; one target at a time
   trials [BATTERY…]             crashes, power cuts and I/O errors at every step of a run; `trials help` tells more
   rollouts [--schedules N]      seeded schedules of faults for rollouts; `--from SEED`, `--trace SEED` shows one
-  fuzz [TARGET…] [--minutes N]  feed readers with mutations of the corpora in fuzz/; a minute each if nobody says
+  fuzz [TARGET…] [--minutes N]  libFuzzer on everything that reads what people write, a minute each if nobody says;
+                                `--keep` takes what it found worth keeping over into fuzz/corpus
   lint                          format, clippy, rooms, file lengths, documents, licences, advisories
   plant [N]                     N (1000) changes by hand planted on a lab host: all found, all put back
   bench [NAME…]                 what is in bench/

@@ -1,12 +1,14 @@
 //! From the parser's events to nodes: aliases, merge keys, duplicate keys, tags; bounded in depth and size.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
 use expressions::Origin;
 use libyaml_safer::{Event, EventData, Mark, Parser, ScalarStyle};
 
+use super::quiet::Quiet;
 use super::{Kind, Node, hints, scalar, timestamp};
 use crate::diagnostic::{Diagnostic, Result};
 
@@ -20,7 +22,7 @@ const STANDARD: &str = "tag:yaml.org,2002:";
 pub(super) fn documents(text: &str, path: &Arc<Path>) -> Result<(Vec<Node>, Vec<Diagnostic>)> {
     // A block scalar at the end of a file without a final newline makes the parser panic.
     let text = format!("{text}\n");
-    match guarded(&text, path) {
+    match compose(&text, path) {
         Ok(done) => Ok(done),
         // JSON knows escapes that YAML 1.1 does not (`\/` and surrogate pairs).
         Err(error) => match text.trim_start().starts_with(['{', '[']).then(|| serde_json::from_str(&text)) {
@@ -32,27 +34,20 @@ pub(super) fn documents(text: &str, path: &Arc<Path>) -> Result<(Vec<Node>, Vec<
     }
 }
 
-/// The parser panics on a few wrong texts; for us they are mistakes like all others.
-fn guarded(text: &str, path: &Arc<Path>) -> Result<(Vec<Node>, Vec<Diagnostic>)> {
-    let suspect = hints::tag_before_comma(text);
-    let _quiet = suspect.is_some().then(super::quiet::Quiet::begin);
-    std::panic::catch_unwind(|| compose(text, path)).unwrap_or_else(|_| {
-        let place = |(line, column)| Origin::new(Arc::clone(path), line, column);
-        Err(match suspect {
-            Some(at) => Diagnostic::new("this is not valid YAML: a comma directly behind a tag")
-                .at(&place(at))
-                .hint("a space belongs between a tag and a comma; text that begins with `!` must be quoted"),
-            None => Diagnostic::new("this is not YAML that can be read").at(&place((1, 1))),
-        })
-    })
-}
-
 fn compose(text: &str, path: &Arc<Path>) -> Result<(Vec<Node>, Vec<Diagnostic>)> {
     let mut bytes = text.as_bytes();
     let mut parser = Parser::new();
     parser.set_input_string(&mut bytes);
-    let mut composer =
-        Composer { parser, text, path, anchors: HashMap::new(), count: 0, depth: 0, warnings: Vec::new() };
+    let mut composer = Composer {
+        parser,
+        text,
+        path,
+        reached: (1, 1),
+        anchors: HashMap::new(),
+        count: 0,
+        depth: 0,
+        warnings: Vec::new(),
+    };
     let mut nodes = Vec::new();
     loop {
         let event = composer.next()?;
@@ -72,6 +67,8 @@ struct Composer<'a> {
     parser: Parser<&'a mut &'a [u8]>,
     text: &'a str,
     path: &'a Arc<Path>,
+    /// Line and column behind the last event.
+    reached: (u32, u32),
     /// Each anchor's node and how many nodes that is; `None` while it is being read.
     anchors: HashMap<String, Option<(Node, usize)>>,
     count: usize,
@@ -80,13 +77,21 @@ struct Composer<'a> {
 }
 
 impl Composer<'_> {
+    /// The parser panics on a few wrong texts; for us they are mistakes like all others.
     fn next(&mut self) -> Result<Event> {
-        self.parser.parse().map_err(|error| hints::explain(&error, self.text, self.path))
+        let parsed = {
+            let _quiet = Quiet::begin();
+            catch_unwind(AssertUnwindSafe(|| self.parser.parse()))
+        };
+        let Ok(event) = parsed else { return Err(hints::given_up(self.text, self.path, self.reached)) };
+        let event = event.map_err(|error| hints::explain(&error, self.text, self.path))?;
+        self.reached = place(event.end_mark);
+        Ok(event)
     }
 
     fn origin(&self, mark: Mark) -> Arc<Origin> {
-        let number = |at: u64| u32::try_from(at + 1).unwrap_or(u32::MAX);
-        Arc::new(Origin::new(Arc::clone(self.path), number(mark.line), number(mark.column)))
+        let (line, column) = place(mark);
+        Arc::new(Origin::new(Arc::clone(self.path), line, column))
     }
 
     fn node(&mut self, event: Event) -> Result<Node> {
@@ -363,4 +368,10 @@ fn unknown_tag(tag: &str, origin: &Origin) -> Diagnostic {
     Diagnostic::new(format!("the tag {shown} is not known here"))
         .at(origin)
         .hint("known are !vault, !unsafe and the plain types (!!str, !!int, …); text that begins with `!` must be quoted")
+}
+
+/// Counted from 1, as people do.
+fn place(mark: Mark) -> (u32, u32) {
+    let number = |at: u64| u32::try_from(at + 1).unwrap_or(u32::MAX);
+    (number(mark.line), number(mark.column))
 }

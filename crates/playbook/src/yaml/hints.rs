@@ -201,12 +201,23 @@ fn unreadable(text: &str) -> (usize, usize) {
     (0, 0)
 }
 
+/// What is said of a text that the parser gave up, having reached this line and column.
+pub(super) fn given_up(text: &str, path: &Arc<Path>, reached: (u32, u32)) -> Diagnostic {
+    let place = |(line, column)| Origin::new(Arc::clone(path), line, column);
+    match tag_before_comma(text) {
+        Some(at) => Diagnostic::new("this is not valid YAML: a comma directly behind a tag")
+            .at(&place(at))
+            .hint("a space belongs between a tag and a comma; text that begins with `!` must be quoted"),
+        None => Diagnostic::new("from here on this is not YAML that can be read").at(&place(reached)),
+    }
+}
+
 /// Line and column of something that looks like `!tag,`, which the parser may not survive.
-pub(super) fn tag_before_comma(text: &str) -> Option<(u32, u32)> {
+fn tag_before_comma(text: &str) -> Option<(u32, u32)> {
     for (number, line) in text.lines().enumerate().filter(|(_, line)| line.contains('!')) {
         let chars: Vec<char> = line.chars().collect();
         for at in (0..chars.len()).filter(|at| chars[*at] == '!') {
-            let starts = at == 0 || matches!(chars[at - 1], ' ' | '\t' | '[' | '{' | ',' | ':');
+            let starts = at == 0 || matches!(chars[at - 1], ' ' | '\t' | '[' | '{' | ']' | '}' | ',' | ':');
             let end = chars[at..].iter().find(|c| matches!(c, ' ' | '\t' | ','));
             if starts && end == Some(&',') {
                 return Some((u32::try_from(number + 1).ok()?, u32::try_from(at + 1).ok()?));

@@ -1,4 +1,5 @@
-//! What is fed: each target reads one input and must neither panic nor hang, whatever it is.
+//! What is fuzzed: each function reads one input and must neither panic nor hang, whatever it is. A panic is what libFuzzer
+//! and the test of the corpora (in `crates/playbook`) report; results are of no interest here.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,160 +7,14 @@ use std::sync::Arc;
 use expressions::{Context, Engine, Error, Options, Origin, Str, Value};
 use playbook::inventory::{Inventory, LoadOptions};
 use playbook::vault::Vault;
-use playbook::{keyvalue, yaml};
-
-pub(crate) struct Target {
-    pub(crate) name: &'static str,
-    pub(crate) run: fn(&[u8]),
-    /// Words of the language, for mutations.
-    pub(crate) words: &'static [&'static str],
-}
-
-pub(crate) static ALL: &[Target] = &[
-    Target { name: "yaml", run: read_yaml, words: YAML },
-    Target { name: "template", run: template, words: JINJA },
-    Target { name: "expression", run: expression, words: JINJA },
-    Target { name: "inventory", run: inventory, words: INVENTORY },
-    Target { name: "vault", run: vault, words: VAULT },
-    Target { name: "keyvalue", run: pairs, words: PAIRS },
-];
-
-const YAML: &[&str] = &[
-    "- ",
-    ": ",
-    "? ",
-    "[",
-    "]",
-    "{",
-    "}",
-    ",",
-    "&a ",
-    "*a",
-    "!!str ",
-    "!vault |",
-    "!unsafe ",
-    "|\n",
-    ">-\n",
-    "'",
-    "\"",
-    "<<: ",
-    "#",
-    "---\n",
-    "...\n",
-    "%YAML 1.1\n",
-    "\t",
-    "\r\n",
-    "null",
-    "~",
-    "0x1F",
-    "1:30",
-    "2024-01-01",
-    ".inf",
-];
-const JINJA: &[&str] = &[
-    "{{ ",
-    " }}",
-    "{% ",
-    " %}",
-    "{#",
-    "#}",
-    "if ",
-    "else",
-    "endif",
-    "for x in ",
-    "endfor",
-    "set x = ",
-    "macro m()",
-    "endmacro",
-    "(",
-    ")",
-    "[",
-    "]",
-    "{",
-    "}",
-    "|",
-    ".",
-    ",",
-    "~",
-    "+",
-    "-",
-    "*",
-    "**",
-    "//",
-    "%",
-    "not ",
-    " and ",
-    " or ",
-    " is ",
-    " in ",
-    "x",
-    "items",
-    "'",
-    "\"",
-    "1",
-    "range(9)",
-    "|join(',')",
-    "|list",
-    "|map('upper')",
-    "|default(1)",
-    "|to_json",
-    "|regex_replace('a','b')",
-    "|format(1)",
-    "|ipaddr",
-    "lookup('x')",
-    "m()",
-    "loop.index",
-    "{%- ",
-    " -%}",
-    "raw",
-    "endraw",
-];
-const INVENTORY: &[&str] = &[
-    "[",
-    "]",
-    ":vars]",
-    ":children]",
-    "a=1",
-    "b='x y'",
-    "[1:3]",
-    "[a:c]",
-    "[01:10:2]",
-    "host",
-    "\n",
-    "#",
-    ";",
-    "=",
-    "\"",
-    "all:\n",
-    "  hosts:\n",
-    "  children:\n",
-    "  vars:\n",
-    "{",
-    "}",
-    "plugin: constructed\n",
-    "plugin: generator\n",
-    "::1",
-    ":22",
-    "layers:\n",
-    "keyed_groups:\n",
-    "compose:\n",
-    "!",
-    "&",
-    "~",
-    "*",
-    ",",
-];
-const VAULT: &[&str] = &["$ANSIBLE_VAULT", ";1.1", ";1.2", ";AES256", ";id", "\n", "3", "6", "0a", "ff", " "];
-const PAIRS: &[&str] =
-    &["a=", "=", "'", "\"", " ", "\\", "\\\"", "{{ ", " }}", "{% ", " %}", "creates=/x", "\n", "\t", ","];
 
 fn text(input: &[u8]) -> String {
     String::from_utf8_lossy(input).into_owned()
 }
 
-fn read_yaml(input: &[u8]) {
+pub fn yaml(input: &[u8]) {
     let text = text(input);
-    if let Ok((nodes, _)) = yaml::load_all_str(&text, Path::new("fuzz.yml")) {
+    if let Ok((nodes, _)) = playbook::yaml::load_all_str(&text, Path::new("fuzz.yml")) {
         for node in nodes {
             let value = node.to_value(&Vault::new());
             let _ = value.python_repr();
@@ -195,7 +50,7 @@ fn trusted(text: String) -> Str {
     Str::trusted(text, Arc::new(Origin::new(Path::new("fuzz"), 1, 1)))
 }
 
-fn template(input: &[u8]) {
+pub fn template(input: &[u8]) {
     let source = text(input);
     let engine = Engine::new();
     let _ = engine.render(&trusted(source.clone()), &Few).and_then(|value| value.resolved());
@@ -203,14 +58,14 @@ fn template(input: &[u8]) {
     let _ = engine.outline_file(Path::new("fuzz.j2"), &source, &Options::default());
 }
 
-fn expression(input: &[u8]) {
+pub fn expression(input: &[u8]) {
     let source = trusted(text(input));
     let engine = Engine::new();
     let _ = engine.evaluate(&source, &Few).and_then(|value| value.resolved());
     let _ = engine.outline_expression(&source);
 }
 
-fn inventory(input: &[u8]) {
+pub fn inventory(input: &[u8]) {
     let vault = Vault::new();
     let dir = std::env::temp_dir().join(format!("theseus-fuzz-inventory-{}", std::process::id()));
     let _ = std::fs::create_dir_all(&dir);
@@ -232,14 +87,14 @@ fn inventory(input: &[u8]) {
     let _ = std::fs::remove_dir_all(&dir);
 }
 
-fn vault(input: &[u8]) {
+pub fn vault(input: &[u8]) {
     let mut vault = Vault::new();
     vault.add_password("default", "secret");
     let _ = vault.decrypt(&text(input));
 }
 
-fn pairs(input: &[u8]) {
+pub fn keyvalue(input: &[u8]) {
     let text = text(input);
-    let _ = keyvalue::parse(&text);
-    let _ = keyvalue::parse_free_form(&text);
+    let _ = playbook::keyvalue::parse(&text);
+    let _ = playbook::keyvalue::parse_free_form(&text);
 }
