@@ -6,9 +6,11 @@ mod readers;
 
 use std::path::Path;
 
+type Reader = fn(&[u8]);
+
 #[test]
 fn every_kept_input_ends_without_a_panic() {
-    let targets: [(&str, fn(&[u8])); 6] = [
+    let targets: [(&str, Reader); 6] = [
         ("yaml", readers::yaml),
         ("template", readers::template),
         ("expression", readers::expression),
