@@ -26,7 +26,7 @@ pub(super) fn find(config: &Settings, name: &str, around: &Around) -> Result<Pla
     bases.push(around.playbook_dir.to_path_buf());
     for base in bases {
         let path = normal(&base.join(name));
-        if path.is_dir() && !name.is_empty() {
+        if path.is_dir() {
             return Ok(Place { name: last_part(name), path, collection: collection_of(&base) });
         }
         looked.push(base.display().to_string());
