@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use catalog::Map;
 use playbook::Diagnostic;
-use playbook::ir::Task;
+use playbook::ir::{IncludeKind, Task};
 
 use super::blocks::child;
 use super::prepare::ItemOf;
@@ -149,7 +149,7 @@ impl Walker {
 
     /// A task's name as written, templates resolved where they can be.
     pub(crate) fn plain_name(&self, task: &Arc<Task>) -> String {
-        let Some(name) = &task.name else { return task.action.to_string() };
+        let Some(name) = &task.name else { return unnamed(task) };
         if let Some(text) = name.as_str()
             && !text.contains("{{")
         {
@@ -159,12 +159,25 @@ impl Walker {
         resolved.unwrap_or_else(|| name.as_str().unwrap_or_default().to_owned())
     }
 
-    /// With its role in front.
+    /// With its role in front; the inclusion of a role has none.
     pub(crate) fn display_name(&self, task: &Arc<Task>) -> String {
         let name = self.plain_name(task);
         match &task.role {
-            Some(role) => format!("{} : {name}", role.name),
-            None => name,
+            Some(role) if !includes_role(task) => format!("{} : {name}", role.name).trim().to_owned(),
+            _ => name.trim().to_owned(),
         }
+    }
+}
+
+fn includes_role(task: &Task) -> bool {
+    task.include.as_ref().is_some_and(|include| include.kind == IncludeKind::Role)
+}
+
+/// The action, and which role is included, as written.
+fn unnamed(task: &Task) -> String {
+    let role = || ["name", "role"].iter().find_map(|key| task.args.get(*key)?.as_str());
+    match includes_role(task).then(role).flatten() {
+        Some(role) => format!("{} : {role}", task.action),
+        None => task.action.to_string(),
     }
 }
