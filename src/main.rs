@@ -60,6 +60,9 @@ fn theseus(typed: &[String]) -> ExitCode {
         Command::Inventory(asked) => commands::inventory::inventory(asked, style),
         Command::Vault(asked) => commands::vault::vault(asked, style),
         Command::Lab(asked) => commands::lab::lab(asked, style),
+        Command::Fleet(asked) => commands::fleet::fleet(asked, style),
+        Command::Rollout(asked) => commands::rollout::rollout(asked, style),
+        Command::Proxy(asked) => commands::proxy::proxy(asked, style),
         Command::Tour(asked) => commands::tour::tour(asked, style),
         Command::Agent { args } => return agent::main_args(args.iter().map(Into::into)),
     };

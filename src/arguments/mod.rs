@@ -1,6 +1,7 @@
 //! What may be typed. Words only: what they mean is decided in `commands/`.
 
 mod drift;
+mod fleet;
 mod image;
 mod layers;
 mod vault;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::report::{Color, Output};
+pub(crate) use self::fleet::{Fleet, FleetAction, Proxy, Rollout, RolloutAction, RolloutStart};
 pub(crate) use drift::{Bisect, Compare, Drift};
 pub(crate) use image::{Bake, Image, ImageAction, ImageFormat};
 pub(crate) use layers::{Diff, Means, OnDrift, OnFailure, Own, Recover, Rollback, Show, Store};
@@ -78,6 +80,12 @@ pub(crate) enum Command {
     Vault(Vault),
     /// Throw-away hosts on this machine
     Lab(Lab),
+    /// Fleets of replaceable members: up, status, scale, down
+    Fleet(Fleet),
+    /// Bring a fleet to another image without downtime
+    Rollout(Rollout),
+    /// The embedded load balancer
+    Proxy(Proxy),
     /// The whole story on lab hosts, in about a minute
     Tour(Tour),
     /// The agent's end of a connection

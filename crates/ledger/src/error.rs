@@ -26,4 +26,6 @@ pub enum Error {
     Database(#[from] rusqlite::Error),
     #[error("the ledger holds what cannot be read: {0}")]
     Content(#[from] serde_json::Error),
+    #[error("entry {number} of the journal of {subject} is not what was written: its checksum is wrong")]
+    BrokenJournal { subject: String, number: u64 },
 }

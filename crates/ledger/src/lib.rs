@@ -8,6 +8,7 @@ mod command;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod error;
+mod journal;
 mod migrations;
 mod place;
 mod read;
@@ -18,6 +19,7 @@ mod verify;
 pub use chain::files_digest;
 pub use command::safe_command;
 pub use error::{Error, Result};
+pub use journal::{Appended, Journal, JournalEntry, Lease};
 pub use place::{default_path, path_in};
 pub use records::{
     Counts, Entry, FACTS, Generation, GenerationSummary, HostRecord, HostResult, Run, RunEnd, RunStart,

@@ -54,7 +54,7 @@ impl SqliteLedger {
 }
 
 /// An empty file in an own directory, both for their owner only.
-fn make(path: &Path) -> io::Result<()> {
+pub(crate) fn make(path: &Path) -> io::Result<()> {
     if path.exists() {
         return Ok(());
     }

@@ -32,6 +32,8 @@ pub struct Definition {
     pub keep: Keep,
     /// `images:` by name.
     pub images: BTreeMap<String, ImageDefinition>,
+    /// `fleets:` by name; what is in them is read by the fleets' room.
+    pub fleets: Option<Node>,
 }
 
 impl Definition {
@@ -48,8 +50,9 @@ impl Definition {
     fn read(node: &Node) -> Result<Self> {
         let mut definition = Self::default();
         for (key, value) in entries(node, "theseus.yml")? {
-            match known(key, &["apply", "health", "history", "images"])? {
+            match known(key, &["apply", "fleets", "health", "history", "images"])? {
                 "apply" => definition.read_apply(value)?,
+                "fleets" => definition.fleets = Some(value.clone()),
                 "health" => definition.read_health(value)?,
                 "images" => definition.images = images::read(value)?,
                 _ => {
@@ -98,12 +101,13 @@ impl Definition {
     }
 }
 
-fn entries<'a>(node: &'a Node, what: &str) -> Result<&'a [(Node, Node)]> {
+/// The entries of a mapping.
+pub fn entries<'a>(node: &'a Node, what: &str) -> Result<&'a [(Node, Node)]> {
     node.as_map().ok_or_else(|| node.error(format!("{what} is a mapping, not {}", node.describe())))
 }
 
 /// A key that there is.
-fn known<'a>(key: &'a Node, all: &[&str]) -> Result<&'a str> {
+pub fn known<'a>(key: &'a Node, all: &[&str]) -> Result<&'a str> {
     let name = key.as_str().unwrap_or_default();
     if all.contains(&name) {
         return Ok(name);
