@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use self::fleet::{Fleet, FleetAction, Proxy, Rollout, RolloutAction, RolloutStart};
 use crate::report::{Color, Output};
 pub(crate) use self::fleet::{Fleet, FleetAction, Proxy, Rollout, RolloutAction, RolloutStart};
 pub(crate) use drift::{Bisect, Compare, Drift};
