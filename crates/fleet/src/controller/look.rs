@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Controller, now};
+use crate::definition::Fleet;
 use crate::drivers::Found;
 use crate::engine::{
     Attested, Generation, Health, MemberId, Observation, Phase, Sample, Seen, Stage, Verdict,
@@ -65,12 +66,13 @@ impl Controller {
     fn ask_members(&self) -> BTreeMap<MemberId, (Health, Attested)> {
         let all: Vec<(&MemberId, &Found)> =
             self.found.iter().filter(|(_, found)| found.stopped.is_none()).collect();
+        let (fleet, state) = (&self.fleet, &self.state);
         let mut answers = BTreeMap::new();
         for some in all.chunks(AT_ONCE) {
             std::thread::scope(|scope| {
                 let asked: Vec<_> = some
                     .iter()
-                    .map(|(id, found)| (*id, scope.spawn(|| self.ask_member(id, found))))
+                    .map(|(id, found)| (*id, scope.spawn(move || ask_member(fleet, state, id, found))))
                     .collect();
                 for (id, answer) in asked {
                     answers.insert(id.clone(), answer.join().unwrap_or_default());
@@ -78,30 +80,6 @@ impl Controller {
             });
         }
         answers
-    }
-
-    fn ask_member(&self, id: &MemberId, found: &Found) -> (Health, Attested) {
-        let Some(address) = found.address else { return (Health::Unknown, Attested::Unknown) };
-        let timeout = Duration::from_millis(self.fleet.timeout);
-        let health = gates::health(&self.fleet.health, address, timeout);
-        if health != Health::Healthy {
-            return (health, Attested::Unknown);
-        }
-        // Whoever serves has proved it before.
-        let proven = self.state.members.get(id).is_some_and(|member| member.phase > Phase::Booting);
-        let launched =
-            self.state.members.get(id).map(|member| &member.generation).or(found.generation.as_ref());
-        let attested = match (&self.fleet.attest, launched) {
-            (Some(path), Some(generation)) if !proven => attest(address, path, generation, timeout),
-            // Without a question of its own, the driver's label is the proof.
-            (None, Some(generation))
-                if found.generation.as_ref().is_some_and(|label| label != generation) =>
-            {
-                Attested::Wrong(found.generation.as_ref().map(ToString::to_string).unwrap_or_default())
-            }
-            _ => Attested::Right,
-        };
-        (health, attested)
     }
 
     /// The gates whose time has come. They are asked before anything is touched, while it steps, and while it bakes.
@@ -157,4 +135,25 @@ fn attest(address: std::net::SocketAddr, path: &str, generation: &Generation, ti
         Ok(answer) if answer.status == 200 => Attested::Wrong(answer.body.trim().chars().take(60).collect()),
         _ => Attested::Unknown,
     }
+}
+
+fn ask_member(fleet: &Fleet, state: &State, id: &MemberId, found: &Found) -> (Health, Attested) {
+    let Some(address) = found.address else { return (Health::Unknown, Attested::Unknown) };
+    let timeout = Duration::from_millis(fleet.timeout);
+    let health = gates::health(&fleet.health, address, timeout);
+    if health != Health::Healthy {
+        return (health, Attested::Unknown);
+    }
+    // Whoever serves has proved it before.
+    let proven = state.members.get(id).is_some_and(|member| member.phase > Phase::Booting);
+    let launched = state.members.get(id).map(|member| &member.generation).or(found.generation.as_ref());
+    let attested = match (&fleet.attest, launched) {
+        (Some(path), Some(generation)) if !proven => attest(address, path, generation, timeout),
+        // Without a question of its own, the driver's label is the proof.
+        (None, Some(generation)) if found.generation.as_ref().is_some_and(|label| label != generation) => {
+            Attested::Wrong(found.generation.as_ref().map(ToString::to_string).unwrap_or_default())
+        }
+        _ => Attested::Right,
+    };
+    (health, attested)
 }
