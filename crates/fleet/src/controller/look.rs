@@ -7,7 +7,7 @@ use super::{Controller, now};
 use crate::definition::Fleet;
 use crate::drivers::Found;
 use crate::engine::{
-    Attested, Generation, Health, MemberId, Observation, Phase, Sample, Seen, Stage, Verdict,
+    Attested, Generation, Health, MemberId, Observation, Phase, Sample, Seen, Stage, State, Verdict,
 };
 use crate::gates::{self, Cohorts};
 use crate::http;
