@@ -24,9 +24,12 @@ pub(crate) fn fleet(asked: &arguments::Fleet, style: Style) -> u8 {
     })
 }
 
+/// So many members that fail in a row are enough for somebody who waits.
+const FAILURES: u32 = 5;
+
 fn complete(state: &State, seen: &fleet::engine::Observation) -> bool {
     let capacity = Capacity::of(state, seen);
-    state.active().is_none() && capacity.available >= state.desired && capacity.total == state.desired
+    state.active().is_none() && capacity.available >= state.desired && capacity.moving == state.desired
 }
 
 fn up(name: &str, stay: bool, style: Style) -> Result<u8, Problem> {
@@ -36,7 +39,17 @@ fn up(name: &str, stay: bool, style: Style) -> Result<u8, Problem> {
     ground.ask(Command::Define { spec })?;
     let generation = ground.current()?.unwrap_or_else(|| ground.fleet.image.clone());
     let number = ground.ask(Command::Up { generation })?;
-    drive::until(&ground, number, style, |state, seen| (!stay && complete(state, seen)).then_some(0))
+    drive::until(&ground, number, style, |state, seen| {
+        if stay {
+            return None;
+        }
+        if state.failures >= FAILURES {
+            let why = state.held.as_ref().map_or("members fail", |(_, why)| why);
+            eprintln!("given up: {why}");
+            return Some(3);
+        }
+        complete(state, seen).then_some(0)
+    })
 }
 
 fn scale(name: &str, members: u32, style: Style) -> Result<u8, Problem> {

@@ -14,7 +14,7 @@ use ledger::Appended;
 
 use crate::definition::Fleet;
 use crate::drivers::{Driver, Found};
-use crate::engine::{Act, MemberId, Millis, Observation, Outcome, Record, State, decide};
+use crate::engine::{Act, MemberId, Millis, Observation, Outcome, Record, Spec, State, decide};
 use crate::gates::Cohorts;
 use crate::traffic::{Server, Traffic};
 
@@ -68,7 +68,7 @@ impl Controller {
         let mut store = Store::open(path)?;
         let epoch = store.take(&fleet.spec.name, LEASE)?.map_err(Stop::Busy)?;
         let mut controller = Self {
-            state: State::new(fleet.spec.clone()),
+            state: State::new(Spec::new(&fleet.spec.name, 1)),
             fleet,
             driver,
             traffic,
@@ -103,7 +103,7 @@ impl Controller {
 
     /// The state is what the journal says; what was decided beyond it has not happened.
     fn reload(&mut self) -> Result<(), Stop> {
-        let before = std::mem::replace(&mut self.state, State::new(self.fleet.spec.clone()));
+        let before = std::mem::replace(&mut self.state, State::new(Spec::new(&self.fleet.spec.name, 1)));
         self.read = 0;
         self.absorb()?;
         // What this controller has seen itself stays seen.
