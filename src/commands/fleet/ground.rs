@@ -106,13 +106,10 @@ impl Ground {
         if path.as_os_str().len() <= SOCKET {
             return path;
         }
-        let digest = ledger::files_digest(&[]);
-        let folder: u64 = self
-            .folder
-            .to_string_lossy()
-            .bytes()
-            .fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
-        std::env::temp_dir().join(format!("theseus-{}-{folder:x}-{name}", &digest[..4.min(digest.len())]))
+        // A short name that is this folder's alone.
+        let folder = self.folder.to_string_lossy();
+        let sum = folder.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
+        std::env::temp_dir().join(format!("theseus-{sum:x}-{name}"))
     }
 
     /// Starts the fleet's balancer if it is not running: a process of its own, that outlives this one.
