@@ -1,8 +1,10 @@
 //! The command line: arguments in, words and colours out; no logic.
 
+#[macro_use]
+mod report;
+
 mod arguments;
 mod commands;
-mod report;
 mod setup;
 mod terminal;
 

@@ -12,7 +12,6 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use self::fleet::{Fleet, FleetAction, Proxy, Rollout, RolloutAction, RolloutStart};
 use crate::report::{Color, Output};
-pub(crate) use self::fleet::{Fleet, FleetAction, Proxy, Rollout, RolloutAction, RolloutStart};
 pub(crate) use drift::{Bisect, Compare, Drift};
 pub(crate) use image::{Bake, Image, ImageAction, ImageFormat};
 pub(crate) use layers::{Diff, Means, OnDrift, OnFailure, Own, Recover, Rollback, Show, Store};

@@ -87,7 +87,7 @@ fn status(name: &str, watch: bool, style: Style) -> Result<u8, Problem> {
     loop {
         if watch && style.output == Output::Pretty {
             // From the top of an empty screen.
-            print!("\x1b[2J\x1b[H");
+            out!("\x1b[2J\x1b[H");
         }
         let state = status::one(&ground.store, name, style)?;
         let ended =
