@@ -7,7 +7,7 @@ mod common;
 mod docker;
 mod drift;
 mod fleet;
-mod fleet;
+mod foreign;
 mod history;
 mod images;
 mod inventory;

@@ -2,10 +2,37 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// More than this of an answer is not read.
-const MOST: u64 = 1 << 20;
+const MOST: u64 = 8 << 20;
+
+/// A connection that can be told how long to wait.
+trait Timed: Read + Write {
+    fn wait(&self, left: Duration) -> std::io::Result<()>;
+}
+
+impl Timed for TcpStream {
+    fn wait(&self, left: Duration) -> std::io::Result<()> {
+        self.set_read_timeout(Some(left)).and_then(|()| self.set_write_timeout(Some(left)))
+    }
+}
+
+impl Timed for UnixStream {
+    fn wait(&self, left: Duration) -> std::io::Result<()> {
+        self.set_read_timeout(Some(left)).and_then(|()| self.set_write_timeout(Some(left)))
+    }
+}
+
+/// What is asked.
+struct Request<'a> {
+    method: &'a str,
+    host: &'a str,
+    path: &'a str,
+    body: Option<&'a str>,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -16,7 +43,36 @@ pub struct Answer {
 
 /// GET a path of a server.
 pub fn get(address: SocketAddr, path: &str, timeout: Duration) -> Result<Answer, String> {
-    request(address, &address.to_string(), "GET", path, None, timeout)
+    let host = address.to_string();
+    request(address, &Request { method: "GET", host: &host, path, body: None }, timeout)
+}
+
+/// Asks a server of this machine over its socket.
+pub fn local(
+    socket: &Path,
+    method: &str,
+    path: &str,
+    body: Option<&str>,
+    timeout: Duration,
+) -> Result<Answer, String> {
+    let begun = Instant::now();
+    let name = socket.display().to_string();
+    let stream = UnixStream::connect(socket).map_err(|error| format!("{name}: {error}"))?;
+    exchange(stream, &name, &Request { method, host: "localhost", path, body }, begun, timeout)
+}
+
+/// Text as it may stand in an address.
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
 }
 
 /// GET, or POST with a body, a whole `http://…` address.
@@ -25,7 +81,8 @@ pub fn call(url: &str, body: Option<&str>, timeout: Duration) -> Result<Answer, 
     let with_port = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
     let mut found = with_port.to_socket_addrs().map_err(|error| format!("{host}: {error}"))?;
     let address = found.next().ok_or_else(|| format!("{host} has no address"))?;
-    request(address, host, if body.is_some() { "POST" } else { "GET" }, path, body, timeout)
+    let method = if body.is_some() { "POST" } else { "GET" };
+    request(address, &Request { method, host, path, body }, timeout)
 }
 
 /// Host and path of an address.
@@ -39,20 +96,25 @@ pub fn split(url: &str) -> Result<(&str, &str), String> {
     Ok((host, if path.is_empty() { "/" } else { path }))
 }
 
-fn request(
-    address: SocketAddr,
-    host: &str,
-    method: &str,
-    path: &str,
-    body: Option<&str>,
+fn request(address: SocketAddr, request: &Request, timeout: Duration) -> Result<Answer, String> {
+    let begun = Instant::now();
+    let stream =
+        TcpStream::connect_timeout(&address, timeout).map_err(|error| format!("{address}: {error}"))?;
+    exchange(stream, &address.to_string(), request, begun, timeout)
+}
+
+fn exchange(
+    mut stream: impl Timed,
+    name: &str,
+    request: &Request,
+    begun: Instant,
     timeout: Duration,
 ) -> Result<Answer, String> {
-    let begun = Instant::now();
-    let said = |error: std::io::Error| format!("{address}: {error}");
-    let mut stream = TcpStream::connect_timeout(&address, timeout).map_err(said)?;
+    let said = |error: std::io::Error| format!("{name}: {error}");
+    let late = || format!("{name}: no whole answer within {} ms", timeout.as_millis());
     let left = || timeout.saturating_sub(begun.elapsed()).max(Duration::from_millis(1));
-    stream.set_read_timeout(Some(left())).map_err(said)?;
-    stream.set_write_timeout(Some(left())).map_err(said)?;
+    stream.wait(left()).map_err(said)?;
+    let Request { method, host, path, body } = request;
     let mut head =
         format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: theseus\r\nConnection: close\r\n");
     if let Some(body) = body {
@@ -65,27 +127,30 @@ fn request(
     let mut part = [0; 16 << 10];
     while (bytes.len() as u64) < MOST && !complete(&bytes) {
         if begun.elapsed() >= timeout {
-            return Err(format!("{address}: no whole answer within {} ms", timeout.as_millis()));
+            return Err(late());
         }
-        stream.set_read_timeout(Some(left())).map_err(said)?;
+        stream.wait(left()).map_err(said)?;
         match stream.read(&mut part) {
             Ok(0) => break,
             Ok(read) => bytes.extend_from_slice(&part[..read]),
             Err(error)
                 if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) =>
             {
-                return Err(format!("{address}: no whole answer within {} ms", timeout.as_millis()));
+                return Err(late());
             }
             Err(error) => return Err(said(error)),
         }
     }
-    parse(&bytes, begun.elapsed()).ok_or_else(|| format!("{address}: what came back is not HTTP"))
+    parse(&bytes, begun.elapsed()).ok_or_else(|| format!("{name}: what came back is not HTTP"))
 }
 
 /// Servers that keep the connection open say how long the body is.
 fn complete(bytes: &[u8]) -> bool {
     let Some(end) = find(bytes, b"\r\n\r\n") else { return false };
     let head = String::from_utf8_lossy(&bytes[..end]);
+    if ["204", "304"].iter().any(|status| head.split(' ').nth(1) == Some(status)) {
+        return true;
+    }
     length(&head).is_some_and(|length| bytes.len() >= end + 4 + length)
 }
 

@@ -10,5 +10,6 @@ pub mod drivers;
 pub mod engine;
 pub mod gates;
 pub mod http;
+pub mod picture;
 pub mod simulation;
 pub mod traffic;

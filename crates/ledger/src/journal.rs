@@ -119,8 +119,9 @@ impl Journal {
     /// Makes the lease last longer. False: it is another one's.
     pub fn renew(&mut self, subject: &str, epoch: u64, until: u64) -> Result<bool> {
         let changed = self.connection.execute(
-            "UPDATE leases SET until = $3 WHERE subject = $1 AND epoch = $2",
-            params![subject, signed(epoch), signed(until)],
+            // SQLite counts these in the order in which they appear.
+            "UPDATE leases SET until = $1 WHERE subject = $2 AND epoch = $3",
+            params![signed(until), subject, signed(epoch)],
         )?;
         Ok(changed > 0)
     }

@@ -15,6 +15,8 @@ const LOST: u8 = 6;
 /// How long an answer of another controller is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 const PASS: Duration = Duration::from_millis(200);
+/// The next look after something has moved.
+const SOON: Duration = Duration::from_millis(20);
 
 /// Stays until the request is answered and `over` gives an exit code.
 pub(crate) fn until(
@@ -26,20 +28,15 @@ pub(crate) fn until(
     let mut controller = match ground.controller() {
         Ok(controller) => controller,
         Err(Stop::Busy(_)) => return answered(ground, number, style),
-        Err(Stop::LostLease) => return Ok(LOST),
-        Err(Stop::Problem(why)) => return Err(Problem::Other(why)),
+        Err(stop) => return stopped(stop),
     };
     let mut shown = String::new();
     loop {
         let begun = Instant::now();
-        match controller.tick() {
-            Ok(()) => {}
-            Err(Stop::LostLease | Stop::Busy(_)) => {
-                eprintln!("another controller has taken over");
-                return Ok(LOST);
-            }
-            Err(Stop::Problem(why)) => return Err(Problem::Other(why)),
-        }
+        let moved = match controller.tick() {
+            Ok(moved) => moved,
+            Err(stop) => return stopped(stop),
+        };
         status::changed(&controller.state, &controller.seen, style, &mut shown);
         let refused = controller.state.answers.iter().find(|answer| answer.number == number);
         if let Some(why) = refused.and_then(|answer| answer.refused.clone()) {
@@ -54,7 +51,20 @@ pub(crate) fn until(
             controller.end();
             return Ok(code);
         }
-        std::thread::sleep(PASS.saturating_sub(begun.elapsed()));
+        let pass = if moved { SOON } else { PASS };
+        if let Err(stop) = controller.rest(pass.saturating_sub(begun.elapsed())) {
+            return stopped(stop);
+        }
+    }
+}
+
+fn stopped(stop: Stop) -> Result<u8, Problem> {
+    match stop {
+        Stop::LostLease | Stop::Busy(_) => {
+            eprintln!("another controller has taken over");
+            Ok(LOST)
+        }
+        Stop::Problem(why) => Err(Problem::Other(why)),
     }
 }
 

@@ -1,19 +1,24 @@
 //! What a command about a fleet stands on: its declaration, its driver, its balancer, its journal.
 
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use fleet::controller::{Controller, Stop, Store};
 use fleet::definition::{DriverSpec, Fleet, TrafficSpec};
 use fleet::drivers::Driver;
+use fleet::drivers::docker::DockerDriver;
 use fleet::drivers::lab::LabDriver;
-use fleet::engine::{Command, Generation, State};
+use fleet::drivers::ssh::{Host, SshDriver};
+use fleet::engine::{Command, Generation, MemberId, Slot, State};
 use fleet::traffic::Traffic;
 use fleet::traffic::control::{ProxyClient, Request};
 use fleet::traffic::haproxy::HaProxy;
+use fleet::traffic::nginx::Nginx;
 use playbook::definition::{Definition, FILE};
 use playbook::vault::Vault;
 
@@ -26,6 +31,9 @@ pub(crate) struct Ground {
     pub(crate) fleet: Fleet,
     pub(crate) store: Store,
     folder: PathBuf,
+    project: PathBuf,
+    /// In place: who they are.
+    hosts: BTreeMap<MemberId, Host>,
 }
 
 /// All fleets of the project.
@@ -43,16 +51,44 @@ pub(crate) fn folder() -> Result<PathBuf, Problem> {
     Ok(ledger.parent().map(PathBuf::from).unwrap_or_default())
 }
 
+/// The hosts of a fleet that is changed in place: they are its members.
+fn in_place(fleet: &mut Fleet) -> Result<BTreeMap<MemberId, Host>, Problem> {
+    let DriverSpec::Ssh { inventory, hosts, .. } = &fleet.driver else { return Ok(BTreeMap::new()) };
+    let mut all = BTreeMap::new();
+    for (name, labels) in crate::commands::inventory::labels(inventory, hosts)? {
+        let zone = labels.get("theseus_zone").cloned();
+        let place = labels.get("ansible_host").unwrap_or(&name);
+        let address = resolved(place, fleet.port, labels.get("ansible_connection").map(String::as_str));
+        fleet.spec.slots.push(Slot { name: name.clone(), zone: zone.clone(), labels });
+        all.insert(MemberId::from(name), Host { address, zone });
+    }
+    fleet.spec.members = u32::try_from(all.len()).unwrap_or(u32::MAX);
+    fleet.spec.check().map_err(|why| format!("fleet {}: {why}", fleet.spec.name))?;
+    Ok(all)
+}
+
+/// Where a host's service answers.
+fn resolved(place: &str, port: u16, connection: Option<&str>) -> Option<SocketAddr> {
+    if connection == Some("lab") {
+        let host = lab::Lab::open().ok()?.get(place).ok()?;
+        return Some(SocketAddr::from((host.address, port)));
+    }
+    (place, port).to_socket_addrs().ok()?.next()
+}
+
 impl Ground {
     pub(crate) fn of(name: &str) -> Result<Self, Problem> {
         let all = declared()?;
         let names: Vec<String> = all.iter().map(|fleet| fleet.spec.name.clone()).collect();
         let found = all.into_iter().find(|fleet| fleet.spec.name == name);
-        let fleet = found.ok_or_else(|| {
+        let mut fleet = found.ok_or_else(|| {
             Problem::Other(format!("there is no fleet {name} in {FILE}; there are: {}", names.join(", ")))
         })?;
+        let hosts = in_place(&mut fleet)?;
         let folder = folder()?;
-        Ok(Self { fleet, store: Store::open(folder.clone())?, folder })
+        let project =
+            std::env::current_dir().map_err(|e| format!("the current folder cannot be used: {e}"))?;
+        Ok(Self { fleet, store: Store::open(folder.clone())?, folder, project, hosts })
     }
 
     pub(crate) fn state(&self) -> Result<Option<State>, Problem> {
@@ -70,34 +106,48 @@ impl Ground {
             command,
             Command::Pause | Command::Resume | Command::Abort | Command::Back | Command::Approve { .. }
         );
-        let person = std::env::var("SUDO_USER")
-            .or_else(|_| std::env::var("USER"))
-            .unwrap_or_else(|_| "root".to_owned());
+        let person = crate::setup::person();
         Ok(self.store.ask(&self.fleet.spec.name, &person, seen.filter(|_| about_it), command)?)
     }
 
-    fn driver(&self) -> Arc<dyn Driver> {
-        match &self.fleet.driver {
-            DriverSpec::Lab { root, start } => Arc::new(LabDriver {
-                fleet: self.fleet.spec.name.clone(),
-                root: root.clone(),
-                start: start.clone(),
-                port: self.fleet.port,
+    fn driver(&self) -> std::io::Result<Arc<dyn Driver>> {
+        let (fleet, port) = (self.fleet.spec.name.clone(), self.fleet.port);
+        Ok(match &self.fleet.driver {
+            DriverSpec::Lab { root, start } => {
+                Arc::new(LabDriver { fleet, root: root.clone(), start: start.clone(), port })
+            }
+            DriverSpec::Docker(containers) => {
+                Arc::new(DockerDriver { fleet, containers: containers.clone(), port })
+            }
+            DriverSpec::Ssh { playbook, inventory, .. } => Arc::new(SshDriver {
+                program: std::env::current_exe()?,
+                project: self.project.clone(),
+                playbook: playbook.clone(),
+                inventory: inventory.clone(),
+                hosts: self.hosts.clone(),
+                applied: self.folder.join(format!("applied-{fleet}.json")),
+                writing: Mutex::default(),
             }),
-        }
+        })
     }
 
     fn traffic(&self) -> Option<Arc<dyn Traffic>> {
         match self.fleet.traffic.as_ref()? {
             TrafficSpec::Proxy { .. } => Some(Arc::new(ProxyClient { socket: self.socket() })),
-            TrafficSpec::HaProxy { socket, backend } => {
-                Some(Arc::new(HaProxy { socket: socket.clone(), backend: backend.clone() }))
+            TrafficSpec::HaProxy { socket, backend, config } => Some(Arc::new(HaProxy {
+                socket: socket.clone(),
+                backend: backend.clone(),
+                config: config.clone(),
+            })),
+            TrafficSpec::Nginx { file, upstream, pid } => {
+                Some(Arc::new(Nginx { file: file.clone(), upstream: upstream.clone(), pid: pid.clone() }))
             }
         }
     }
 
     pub(crate) fn controller(&self) -> Result<Controller, Stop> {
-        Controller::start(self.fleet.clone(), self.driver(), self.traffic(), self.folder.clone())
+        let driver = self.driver().map_err(|error| error.to_string())?;
+        Controller::start(self.fleet.clone(), driver, self.traffic(), self.folder.clone())
     }
 
     fn socket(&self) -> PathBuf {

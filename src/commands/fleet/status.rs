@@ -52,6 +52,11 @@ pub(crate) fn changed(state: &State, seen: &Observation, style: Style, shown: &m
     }
 }
 
+/// How a fleet is, in one line; for whoever has not looked at it for long.
+pub(crate) fn headline(state: &State, seen: &Observation) -> String {
+    sentence(&counted(state), seen)
+}
+
 fn sentence(state: &State, seen: &Observation) -> String {
     let capacity = Capacity::of(state, seen);
     let mut cohorts: BTreeMap<String, u32> = BTreeMap::new();
@@ -104,11 +109,7 @@ pub(crate) fn one(store: &Store, name: &str, style: Style) -> Result<Option<Stat
         .unwrap_or_default();
     let waiting: Vec<Wait> = waits(&state, &seen);
     let at_work = store.at_work(name)?;
-    let mut counted = state.clone();
-    for member in counted.members.values_mut() {
-        // The journal does not keep for how long somebody has been healthy: the last look says that it was.
-        member.healthy_since = Some(0);
-    }
+    let counted = counted(&state);
     if style.output == Output::Json {
         let mut line = object(&counted, &seen);
         line["members"] = members(&state, &seen);
@@ -143,6 +144,15 @@ pub(crate) fn one(store: &Store, name: &str, style: Style) -> Result<Option<Stat
     Ok(Some(state))
 }
 
+/// The journal does not keep for how long somebody has been healthy: the last look says that it was.
+fn counted(state: &State) -> State {
+    let mut counted = state.clone();
+    for member in counted.members.values_mut() {
+        member.healthy_since = Some(0);
+    }
+    counted
+}
+
 fn members(state: &State, seen: &Observation) -> Value {
     let all = state.members.values().map(|member| {
         let found = seen.members.get(&member.id);
@@ -160,7 +170,7 @@ fn time(millis: u64) -> String {
         .unwrap_or_default()
 }
 
-fn words(wait: &Wait) -> String {
+pub(crate) fn words(wait: &Wait) -> String {
     let mut text = format!("{}: {}, since {}", wait.what, wait.why, time(wait.since));
     if let Some(until) = wait.until {
         let _ = write!(text, ", until {} at most", time(until));

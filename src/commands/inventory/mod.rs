@@ -3,13 +3,14 @@
 mod dump;
 mod files;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use playbook::inventory::{Inventory as Hosts, LOCALHOST, Report};
 use playbook::{Diagnostic, inventory as inventories};
 use serde_json::{Value as Json, json};
 
-use crate::arguments::Inventory;
+use crate::arguments::{self, Inventory};
 use crate::report::{self, Output, Style};
 use crate::setup::{Base, Problem};
 use crate::terminal;
@@ -68,6 +69,25 @@ fn text(asked: &Inventory, base: &mut Base) -> Result<String, Problem> {
         return dump::yaml(&dump::tree(&files, asked.export)?).map_err(whole);
     }
     list(&files, asked.export)
+}
+
+/// The hosts of a pattern, with what the inventory says of each in words.
+pub(crate) fn labels(
+    sources: &[String],
+    pattern: &str,
+) -> Result<Vec<(String, BTreeMap<String, String>)>, Problem> {
+    let mut base = Base::new(&arguments::Given::default())?;
+    let hosts = arguments::Hosts { inventory: sources.to_vec(), limit: None };
+    let inventory = base.inventory(&hosts)?;
+    let dir = base.cwd.clone();
+    let chosen = inventory.selection(&[pattern.to_owned()], None, &dir)?.hosts;
+    let files = Files { inventory: &inventory, base: &base, dir: &dir };
+    let in_words = |name: &String| {
+        let vars = files.host(name, false)?;
+        let words = vars.iter().filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())));
+        Ok((name.clone(), words.collect()))
+    };
+    chosen.iter().map(in_words).collect()
 }
 
 /// Only the hosts of a pattern; groups stay.

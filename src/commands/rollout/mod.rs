@@ -1,13 +1,13 @@
 //! `theseus rollout`: bringing a fleet to another image without downtime, and back.
 
 mod plan;
+mod watch;
 
-use std::time::Duration;
-
+use fleet::controller::Store;
 use fleet::engine::{Command, Generation, Observation, PauseWhy, Start, State};
 
 use crate::arguments::{self, RolloutAction, RolloutStart};
-use crate::commands::fleet::ground::Ground;
+use crate::commands::fleet::ground::{Ground, folder};
 use crate::commands::fleet::{drive, status};
 use crate::report::{Output, Style};
 use crate::setup::Problem;
@@ -83,19 +83,9 @@ fn approve(name: &str, step: usize, plan: Option<String>, style: Style) -> Resul
 }
 
 fn status(name: &str, watch: bool, style: Style) -> Result<u8, Problem> {
-    let ground = Ground::of(name)?;
-    loop {
-        if watch && style.output == Output::Pretty {
-            // From the top of an empty screen.
-            out!("\x1b[2J\x1b[H");
-        }
-        let state = status::one(&ground.store, name, style)?;
-        let ended =
-            state.and_then(|state| state.rollout).map(|rollout| rollout.stage).filter(|stage| stage.ended());
-        match ended {
-            Some(stage) if watch => return Ok(stage.exit()),
-            _ if !watch => return Ok(0),
-            _ => std::thread::sleep(Duration::from_secs(1)),
-        }
+    let store = Store::open(folder()?)?;
+    if watch {
+        return watch::watch(&store, name, style);
     }
+    status::one(&store, name, style).map(|_| 0)
 }

@@ -14,7 +14,7 @@ use ledger::Appended;
 
 use crate::definition::Fleet;
 use crate::drivers::{Driver, Found};
-use crate::engine::{Act, MemberId, Millis, Observation, Outcome, Record, Spec, State, decide};
+use crate::engine::{Act, Capacity, MemberId, Millis, Observation, Outcome, Record, Spec, State, decide};
 use crate::gates::Cohorts;
 use crate::traffic::{Server, Traffic};
 
@@ -127,8 +127,8 @@ impl Controller {
         }
     }
 
-    /// One pass: look, decide, write down, do.
-    pub fn tick(&mut self) -> Result<(), Stop> {
+    /// One pass: look, decide, write down, do. Whether anything has moved, so that the next pass is worth having soon.
+    pub fn tick(&mut self) -> Result<bool, Stop> {
         let name = self.name();
         if now() >= self.renewed + RENEW {
             self.renewed = now();
@@ -149,14 +149,29 @@ impl Controller {
         match written {
             Appended::Done(number) => self.read = number,
             // Somebody has asked for something meanwhile: look and decide anew, nothing has been done.
-            Appended::Behind => return self.reload(),
+            Appended::Behind => return self.reload().map(|()| true),
             Appended::Fenced => return Err(Stop::LostLease),
         }
+        let moves = |record: &Record| {
+            matches!(
+                record,
+                Record::Moved { .. } | Record::Stage { .. } | Record::Step { .. } | Record::Gone { .. }
+            )
+        };
+        let moved = !decision.acts.is_empty() || decision.records.iter().any(moves);
         for (number, act) in decision.acts {
             self.perform(number, act)?;
         }
         self.forget_gone();
         self.store.show(&name, &self.state, &self.seen, &self.servers)?;
+        Ok(moved)
+    }
+
+    /// Waits until an act has ended, at most for so long.
+    pub fn rest(&mut self, most: Duration) -> Result<(), Stop> {
+        if let Ok((number, outcome)) = self.done.1.recv_timeout(most) {
+            self.write(&[Record::Outcome { number, outcome }], now())?;
+        }
         Ok(())
     }
 
@@ -209,14 +224,23 @@ impl Controller {
         }
     }
 
-    /// The balancer need not know members that are gone.
+    /// The balancer need not know members that are gone. Whoever else had the traffic before the fleet was there keeps
+    /// it until the fleet's own members carry it.
     fn forget_gone(&self) {
         let Some(traffic) = &self.traffic else { return };
+        let capacity = Capacity::of(&self.state, &self.seen);
         let known: BTreeSet<&MemberId> = self.state.members.keys().chain(self.found.keys()).collect();
-        for (id, server) in &self.servers {
-            if !known.contains(id) && (server.open == 0 || server.weight > 0) {
-                let _ = traffic.forget(id);
+        let strange: Vec<_> = self.servers.iter().filter(|(id, _)| !known.contains(id)).collect();
+        if capacity.available >= self.state.desired {
+            let serving = strange.iter().filter(|(_, server)| server.weight > 0);
+            let drained: BTreeMap<_, _> = serving.map(|(id, _)| ((*id).clone(), (0, None))).collect();
+            if !drained.is_empty() {
+                // What cannot be said now is said at the next look.
+                let _ = traffic.weigh(&drained);
             }
+        }
+        for (id, _) in strange.iter().filter(|(_, server)| server.weight == 0 && server.open == 0) {
+            let _ = traffic.forget(id);
         }
     }
 

@@ -131,8 +131,7 @@ impl Driver for LabDriver {
     }
 
     fn apply(&self, _: &MemberId, _: &Generation) -> Outcome {
-        let why = "members of a lab fleet are replaced, not changed in place".to_owned();
-        Outcome::Failed { fault: Fault::Start, why }
+        super::never_in_place()
     }
 
     fn retire(&self, member: &MemberId) -> Outcome {

@@ -1,11 +1,13 @@
 //! Drivers: small verbs that may be done twice. They decide nothing.
 
+pub mod docker;
 pub mod lab;
+pub mod ssh;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use crate::engine::{Generation, MemberId, Outcome};
+use crate::engine::{Fault, Generation, MemberId, Outcome};
 
 /// A member as its driver finds it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +18,12 @@ pub struct Found {
     pub stopped: Option<String>,
     /// Where its service answers.
     pub address: Option<SocketAddr>,
+}
+
+/// What drivers say whose members are replaced.
+fn never_in_place() -> Outcome {
+    let why = "members of this fleet are replaced, not changed in place".to_owned();
+    Outcome::Failed { fault: Fault::Start, why }
 }
 
 /// Where members live.

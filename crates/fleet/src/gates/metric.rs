@@ -47,7 +47,7 @@ fn value(
 ) -> Result<Option<f64>, String> {
     let generation = generation.map(ToString::to_string).unwrap_or_default();
     let query = query.replace("{generation}", &generation);
-    let address = format!("{}/api/v1/query?query={}", url.trim_end_matches('/'), escaped(&query));
+    let address = format!("{}/api/v1/query?query={}", url.trim_end_matches('/'), http::escaped(&query));
     let answer = http::call(&address, None, timeout)?;
     let json: Value = serde_json::from_str(&answer.body)
         .map_err(|_| format!("{url} answers {}: no JSON", answer.status))?;
@@ -59,16 +59,4 @@ fn value(
     let sample = if json["data"]["resultType"] == "scalar" { &result[1] } else { &result[0]["value"][1] };
     let number = sample.as_str().and_then(|text| text.parse::<f64>().ok());
     Ok(number.filter(|number| number.is_finite()))
-}
-
-fn escaped(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
 }

@@ -13,7 +13,12 @@ use crate::engine::MemberId;
 pub struct HaProxy {
     pub socket: PathBuf,
     pub backend: String,
+    /// HAProxy's configuration, where the servers stand between two marks, so that they are there after a reload.
+    pub config: Option<PathBuf>,
 }
+
+const BEGIN: &str = "# theseus begins";
+const END: &str = "# theseus ends";
 
 impl HaProxy {
     fn ask(&self, commands: &str) -> Result<String, String> {
@@ -24,6 +29,22 @@ impl HaProxy {
         let mut text = String::new();
         stream.read_to_string(&mut text).map_err(said)?;
         Ok(text)
+    }
+
+    /// Writes down for a reload what holds now.
+    fn keep(&self) -> Result<(), String> {
+        let Some(config) = &self.config else { return Ok(()) };
+        let said = |error: std::io::Error| format!("HAProxy: {}: {error}", config.display());
+        let text = std::fs::read_to_string(config).map_err(said)?;
+        let with = with_servers(&text, &self.backend, &self.servers()?).ok_or_else(|| {
+            format!("HAProxy: {} has no lines `{BEGIN} {}` and `{END}`", config.display(), self.backend)
+        })?;
+        if with == text {
+            return Ok(());
+        }
+        let beside = config.with_extension("theseus");
+        std::fs::write(&beside, with).map_err(said)?;
+        std::fs::rename(&beside, config).map_err(said)
     }
 
     fn name(&self, member: &MemberId) -> String {
@@ -99,7 +120,7 @@ impl Traffic for HaProxy {
             return Ok(());
         }
         let said = self.ask(&commands.join(";"))?;
-        if said.trim().is_empty() { Ok(()) } else { Err(format!("HAProxy: {}", said.trim())) }
+        if said.trim().is_empty() { self.keep() } else { Err(format!("HAProxy: {}", said.trim())) }
     }
 
     fn forget(&self, member: &MemberId) -> Result<(), String> {
@@ -109,8 +130,48 @@ impl Traffic for HaProxy {
         let name = self.name(member);
         let said = self.ask(&format!("set server {name} state maint;del server {name}"))?;
         if said.contains("Server deleted") || said.contains("No such server") {
-            return Ok(());
+            return self.keep();
         }
         Err(format!("HAProxy does not let {name} go: {}", said.trim()))
+    }
+}
+
+/// The configuration with these servers between the marks of a backend; none: there are no marks.
+fn with_servers(text: &str, backend: &str, servers: &BTreeMap<MemberId, Server>) -> Option<String> {
+    let mut lines = text.split_inclusive('\n');
+    let mut with = String::new();
+    let begin = lines.by_ref().find(|line| {
+        with.push_str(line);
+        line.trim().strip_prefix(BEGIN).is_some_and(|name| name.trim() == backend)
+    })?;
+    let indent: String = begin.chars().take_while(|c| c.is_whitespace()).collect();
+    for (id, server) in servers {
+        if let Some(address) = server.address {
+            with.push_str(&format!("{indent}server {id} {address} weight {}\n", server.weight));
+        }
+    }
+    let end = lines.by_ref().find(|line| line.trim() == END)?;
+    with.push_str(end);
+    with.extend(lines);
+    Some(with)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_stand_between_the_marks() {
+        let server = |weight| Server { address: "10.0.0.1:80".parse().ok(), weight, ..Server::default() };
+        let servers =
+            BTreeMap::from([(MemberId::from("web-1"), server(100)), (MemberId::from("web-2"), server(0))]);
+        let text = "backend web\n  balance roundrobin\n  # theseus begins web\n  server old 1.2.3.4:5\n  # theseus ends\nbackend other\n";
+        let with = with_servers(text, "web", &servers).unwrap_or_default();
+        assert_eq!(
+            with,
+            "backend web\n  balance roundrobin\n  # theseus begins web\n  server web-1 10.0.0.1:80 weight 100\n  server web-2 10.0.0.1:80 weight 0\n  # theseus ends\nbackend other\n"
+        );
+        assert_eq!(with_servers(&with, "web", &servers).as_deref(), Some(&*with));
+        assert_eq!(with_servers(text, "other", &servers), None);
     }
 }

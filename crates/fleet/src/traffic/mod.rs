@@ -3,6 +3,7 @@
 pub mod control;
 pub mod haproxy;
 pub mod http1;
+pub mod nginx;
 pub mod proxy;
 
 use std::collections::BTreeMap;

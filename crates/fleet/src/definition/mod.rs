@@ -1,14 +1,16 @@
 //! `fleets:` of `theseus.yml`, read strictly: every mistake has its place.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
+mod gates;
+mod places;
 
 use playbook::Diagnostic;
 use playbook::definition::{entries, known};
 use playbook::yaml::Node;
 
-use crate::engine::{Budget, GateRule, Generation, OnFailure, Share, Spec, Strategy, Waves};
+use crate::engine::{Budget, GateRule, Generation, Mode, OnFailure, Share, Spec, Strategy, Waves};
 use crate::gates::{Probe, Question};
+
+pub use places::{DriverSpec, TrafficSpec};
 
 type Result<T> = std::result::Result<T, Diagnostic>;
 
@@ -18,19 +20,6 @@ pub struct Gate {
     pub rule: GateRule,
     pub question: Question,
     pub timeout: u64,
-}
-
-/// Where members live.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DriverSpec {
-    Lab { root: Option<String>, start: String },
-}
-
-/// Who gives them traffic.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TrafficSpec {
-    Proxy { listen: SocketAddr, tcp: bool },
-    HaProxy { socket: PathBuf, backend: String },
 }
 
 /// A fleet as a person declares it.
@@ -56,7 +45,8 @@ pub fn read(node: &Node) -> Result<Vec<Fleet>> {
 }
 
 const KEYS: &[&str] = &[
-    "members", "image", "lab", "port", "health", "attest", "traffic", "budget", "zones", "rollout", "gates",
+    "members", "image", "lab", "docker", "ssh", "port", "health", "attest", "traffic", "budget", "zones",
+    "rollout", "gates",
 ];
 
 fn fleet(name: &Node, node: &Node) -> Result<Fleet> {
@@ -84,9 +74,15 @@ fn fleet(name: &Node, node: &Node) -> Result<Fleet> {
     }
     if matches!(&fleet.driver, DriverSpec::Lab { start, .. } if start.is_empty()) {
         let error = name.error(format!("fleet {text} does not say how its members are started"));
-        return Err(error.hint("for instance `lab: {root: \"roots/{generation}\", start: /srv/run}`"));
+        return Err(error.hint(
+            "for instance `lab: {root: \"roots/{generation}\", start: /srv/run}`, `docker:` or `ssh:`",
+        ));
     }
     fleet.spec.gates = fleet.gates.iter().map(|gate| gate.rule.clone()).collect();
+    if fleet.spec.mode == Mode::InPlace {
+        // The inventory says who they are, and it is read when something is done to them.
+        return Ok(fleet);
+    }
     fleet.spec.check().map_err(|why| name.error(format!("fleet {text}: {why}")))?;
     Ok(fleet)
 }
@@ -100,16 +96,21 @@ impl Fleet {
                 self.port =
                     u16::try_from(number(value)?).map_err(|_| value.error("a port is at most 65535"))?
             }
-            "lab" => self.driver = lab(value)?,
+            "lab" => self.driver = places::lab(value)?,
+            "docker" => self.driver = places::docker(value)?,
+            "ssh" => {
+                self.driver = places::ssh(value)?;
+                self.spec.mode = Mode::InPlace;
+            }
             "health" => self.read_health(value)?,
             "attest" => self.attest = Some(one(value, "http")?),
-            "traffic" => self.traffic = Some(traffic(value)?),
+            "traffic" => self.traffic = Some(places::traffic(value)?),
             "budget" => self.spec.budget = budget(value)?,
             "zones" => self.spec.zones = words(value)?,
             "rollout" => self.read_rollout(value)?,
             _ => {
                 let all = value.as_seq().ok_or_else(|| value.error("gates are a list"))?;
-                self.gates = all.iter().map(gate).collect::<Result<_>>()?;
+                self.gates = all.iter().map(gates::gate).collect::<Result<_>>()?;
             }
         }
         Ok(())
@@ -193,43 +194,6 @@ impl Fleet {
     }
 }
 
-fn lab(node: &Node) -> Result<DriverSpec> {
-    let (mut root, mut start) = (None, String::new());
-    for (key, value) in entries(node, "lab")? {
-        match known(key, &["root", "start"])? {
-            "root" => root = Some(word(value)?),
-            _ => start = word(value)?,
-        }
-    }
-    Ok(DriverSpec::Lab { root, start })
-}
-
-fn traffic(node: &Node) -> Result<TrafficSpec> {
-    let (mut listen, mut tcp, mut socket, mut backend) = (None, false, None, None);
-    for (key, value) in entries(node, "traffic")? {
-        match known(key, &["proxy", "tcp", "haproxy", "backend"])? {
-            "proxy" => {
-                let address = word(value)?.parse();
-                listen = Some(
-                    address.map_err(|_| value.error("an address and a port, for instance 127.0.0.1:8080"))?,
-                );
-            }
-            "tcp" => tcp = value.as_bool().ok_or_else(|| value.error("tcp is true or false"))?,
-            "haproxy" => socket = Some(PathBuf::from(word(value)?)),
-            _ => backend = Some(word(value)?),
-        }
-    }
-    match (listen, socket, backend) {
-        (Some(listen), None, None) => Ok(TrafficSpec::Proxy { listen, tcp }),
-        (None, Some(socket), Some(backend)) => Ok(TrafficSpec::HaProxy { socket, backend }),
-        (None, Some(_), None) => Err(node.error("which backend of HAProxy?").hint("add `backend: NAME`")),
-        _ => {
-            Err(node
-                .error("traffic is either `proxy: ADDRESS:PORT` or `haproxy: SOCKET` with `backend: NAME`"))
-        }
-    }
-}
-
 fn budget(node: &Node) -> Result<Budget> {
     let mut budget = Budget::default();
     let truth = |value: &Node| value.as_bool().ok_or_else(|| value.error("this is true or false"));
@@ -242,75 +206,6 @@ fn budget(node: &Node) -> Result<Budget> {
         }
     }
     Ok(budget)
-}
-
-fn gate(node: &Node) -> Result<Gate> {
-    let keys = &[
-        "name", "http", "members", "tcp", "exec", "metric", "webhook", "traffic", "every", "need", "of",
-        "fails", "timeout",
-    ];
-    let mut rule = GateRule { name: String::new(), need: 1, of: 5, fails: 0, interval: 5_000 };
-    let (mut question, mut timeout) = (None, 5_000);
-    for (key, value) in entries(node, "a gate")? {
-        match known(key, keys)? {
-            "name" => rule.name = word(value)?,
-            "every" => rule.interval = duration(value)?.max(100),
-            "need" => rule.need = number(value)?,
-            "of" => rule.of = number(value)?.clamp(1, 100),
-            "fails" => rule.fails = number(value)?,
-            "timeout" => timeout = duration(value)?.max(1),
-            "http" => question = Some(Question::Http(url(value)?)),
-            "members" => question = Some(Question::Members(path(value)?)),
-            "tcp" => question = Some(Question::Tcp(word(value)?)),
-            "exec" => question = Some(Question::Exec(word(value)?)),
-            "webhook" => question = Some(Question::Webhook(url(value)?)),
-            "metric" => question = Some(metric(value)?),
-            _ => question = Some(counted(value)?),
-        }
-    }
-    if rule.name.is_empty() {
-        return Err(node.error("a gate needs a name"));
-    }
-    if rule.need > rule.of {
-        return Err(node.error(format!("{} passes of the last {} are impossible", rule.need, rule.of)));
-    }
-    let question = question.ok_or_else(|| {
-        node.error(format!("gate {} asks nothing", rule.name))
-            .hint("there are: http, members, tcp, exec, metric, webhook, traffic")
-    })?;
-    Ok(Gate { rule, question, timeout })
-}
-
-fn metric(node: &Node) -> Result<Question> {
-    let (mut address, mut query, mut max, mut min, mut ratio) = (None, None, None, None, None);
-    for (key, value) in entries(node, "metric")? {
-        match known(key, &["url", "query", "max", "min", "ratio"])? {
-            "url" => address = Some(url(value)?),
-            "query" => query = Some(word(value)?),
-            "max" => max = Some(decimal(value)?),
-            "min" => min = Some(decimal(value)?),
-            _ => ratio = Some(decimal(value)?),
-        }
-    }
-    match (address, query) {
-        (Some(url), Some(query)) if max.or(min).or(ratio).is_some() => {
-            Ok(Question::Metric { url, query, max, min, ratio })
-        }
-        (Some(_), Some(_)) => Err(node.error("without max, min or ratio, any value would do")),
-        _ => Err(node.error("a metric has a url and a query")),
-    }
-}
-
-fn counted(node: &Node) -> Result<Question> {
-    let (mut errors, mut slower, mut requests) = (1.0, None, 10);
-    for (key, value) in entries(node, "traffic")? {
-        match known(key, &["errors", "slower", "requests"])? {
-            "errors" => errors = decimal(value)?,
-            "slower" => slower = Some(decimal(value)?),
-            _ => requests = u64::from(number(value)?),
-        }
-    }
-    Ok(Question::Traffic { errors, slower, requests })
 }
 
 fn one(node: &Node, only: &str) -> Result<String> {
