@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use crate::common::{Project, lab_is_possible};
 
 /// An engine of our own: its socket, data and containers are in a folder that goes with it.
-struct Engine {
+pub(crate) struct Engine {
     child: Child,
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 impl Engine {
-    fn start(folder: &Path) -> Self {
+    pub(crate) fn start(folder: &Path) -> Self {
         std::fs::create_dir_all(folder).unwrap();
         let at = |name: &str| folder.join(name).display().to_string();
         let log = std::fs::File::create(folder.join("log")).unwrap();
@@ -36,7 +36,7 @@ impl Engine {
         engine
     }
 
-    fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         format!("unix://{}", self.folder.join("socket").display())
     }
 
@@ -46,7 +46,7 @@ impl Engine {
         command
     }
 
-    fn must(&self, arguments: &[&str]) {
+    pub(crate) fn must(&self, arguments: &[&str]) {
         let output = self.docker(arguments).stderr(Stdio::piped()).output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
@@ -54,7 +54,13 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        let _ = self.docker(&["rm", "--force", "box"]).status();
+        let listed = self.docker(&["ps", "--all", "--quiet"]).stdout(Stdio::piped()).output();
+        let listed =
+            listed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+        for container in listed.split_whitespace() {
+            let _ = self.docker(&["rm", "--force", container]).status();
+        }
+        let _ = self.docker(&["network", "prune", "--force"]).status();
         let _ = rustix::process::kill_process(
             rustix::process::Pid::from_child(&self.child),
             rustix::process::Signal::TERM,
@@ -65,7 +71,7 @@ impl Drop for Engine {
 }
 
 /// The smallest root with a shell: BusyBox, which is static.
-fn root(folder: &Path) -> PathBuf {
+pub(crate) fn root(folder: &Path) -> PathBuf {
     let root = folder.join("root");
     for dir in ["bin", "etc", "root", "tmp", "var/lib", "var/tmp"] {
         std::fs::create_dir_all(root.join(dir)).unwrap();
@@ -81,18 +87,26 @@ fn root(folder: &Path) -> PathBuf {
     root
 }
 
-#[test]
-fn a_container_is_a_host() {
-    if !lab_is_possible("a_container_is_a_host") {
-        return;
-    }
+/// Whether an engine can be started; says why a test is left out.
+pub(crate) fn docker_is_possible(test: &str) -> bool {
     let there = |name: &str| {
         ["/usr/sbin", "/usr/bin", "/bin", "/usr/local/bin"]
             .iter()
             .any(|dir| Path::new(dir).join(name).exists())
     };
-    if !there("dockerd") || !there("busybox") {
-        println!("SKIPPED a_container_is_a_host: needs docker.io and busybox-static");
+    let possible = there("dockerd") && there("busybox");
+    if !possible {
+        println!("SKIPPED {test}: needs docker.io and busybox-static");
+    }
+    possible
+}
+
+#[test]
+fn a_container_is_a_host() {
+    if !lab_is_possible("a_container_is_a_host") {
+        return;
+    }
+    if !docker_is_possible("a_container_is_a_host") {
         return;
     }
     let folder = std::env::temp_dir().join(format!("theseus-docker-{}", std::process::id()));

@@ -62,6 +62,11 @@ fn scale(name: &str, members: u32, style: Style) -> Result<u8, Problem> {
 
 fn down(name: &str, style: Style) -> Result<u8, Problem> {
     let mut ground = Ground::of(name)?;
+    if !ground.fleet.spec.slots.is_empty() {
+        ground.stop_proxy();
+        outln!("{name}: its servers stay as they are; its balancer, if it had one of its own, has ended");
+        return Ok(0);
+    }
     let number = ground.ask(Command::Down)?;
     let code = drive::until(&ground, number, style, |state, seen| {
         (state.members.is_empty() && seen.members.is_empty()).then_some(0)

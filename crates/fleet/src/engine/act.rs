@@ -17,8 +17,8 @@ impl Deciding<'_> {
     pub(crate) fn advance(&mut self, goal: &Goal) {
         self.bring_back(goal);
         self.launch(goal);
-        // Without the balancer nobody knows who gets traffic: nothing is taken out of it, nothing removed.
-        if self.seen.traffic_lost.is_some() {
+        // Without the balancer nobody knows who gets traffic: nothing is taken out of it, nothing removed, unless all go.
+        if self.seen.traffic_lost.is_some() && self.state.desired > 0 {
             return;
         }
         self.drop_unwanted(goal);

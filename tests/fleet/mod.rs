@@ -1,36 +1,17 @@
 //! `fleet`, `rollout` and `proxy`, on lab hosts, with somebody who asks all the while.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::process::Stdio;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::common::{Project, lab_is_possible};
+use crate::common::{Ended, Project, lab_is_possible};
+use load::Load;
 
-const APP: &str = r#"
-import os, sys, time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-generation, began = os.environ["THESEUS_GENERATION"], time.time()
-if generation.startswith("crash"):
-    sys.exit(1)
-class Answer(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    def do_GET(self):
-        status, text = 200, generation
-        if self.path == "/version" and generation.startswith("wrong"):
-            text = "another"
-        if self.path == "/" and generation.startswith("errors") and time.time() > began + 4:
-            status = 500
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text.encode())
-    def log_message(self, *words):
-        pass
-ThreadingHTTPServer(("0.0.0.0", int(os.environ["PORT"])), Answer).serve_forever()
-"#;
+mod conformance;
+mod drivers;
+mod load;
+mod traffic;
+
+const APP: &str = include_str!("app.py");
 
 fn python(test: &str) -> bool {
     let there = std::path::Path::new("/usr/bin/python3").exists();
@@ -47,94 +28,51 @@ struct Fleet {
     port: u16,
 }
 
+/// A port that nobody has.
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 impl Fleet {
+    /// On lab hosts, behind the embedded balancer.
     fn new(what: &str, more: &str) -> Self {
+        let port = free_port();
+        let start = |project: &Project| {
+            let app = project.root.join("app.py");
+            format!("    lab: {{start: \"exec /usr/bin/python3 {}\"}}\n{more}", app.display())
+        };
+        Self::of(what, port, start, &format!("{{proxy: \"127.0.0.1:{port}\"}}"))
+    }
+
+    fn of(what: &str, port: u16, places: impl Fn(&Project) -> String, traffic: &str) -> Self {
         let project = Project::new(&[("app.py", APP)]);
         let name = format!("{what}{}", std::process::id());
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
-        let app = project.root.join("app.py");
         let text = format!(
-            "fleets:\n  {name}:\n    members: 3\n    image: v1\n    port: 8000\n    lab: {{start: \"exec /usr/bin/python3 {}\"}}\n    health: {{http: /health, min_ready: 300ms, boot: 20s, timeout: 2s}}\n    attest: {{http: /version}}\n    traffic: {{proxy: \"127.0.0.1:{port}\"}}\n{more}",
-            app.display()
+            "fleets:\n  {name}:\n    members: 3\n    image: v1\n    port: 8000\n    health: {{http: /health, min_ready: 300ms, boot: 20s, timeout: 2s}}\n    attest: {{http: /version}}\n    traffic: {traffic}\n{}",
+            places(&project)
         );
         project.write("theseus.yml", &text);
         Self { project, name, port }
     }
 
-    fn run(&self, words: &[&str]) -> crate::common::Ended {
+    fn run(&self, words: &[&str]) -> Ended {
         self.project.run(words)
+    }
+
+    /// To another generation, which must go well, and back again.
+    fn there_and_back(&self) {
+        let shown = self.run(&["rollout", "start", &self.name, "--to", "v2"]);
+        assert_eq!(shown.code, 0, "{}", shown.shown());
+        let back = self.run(&["rollout", "back", &self.name]);
+        assert_eq!(back.code, 2, "{}", back.shown());
+        let status = self.run(&["fleet", "status", &self.name]).fine();
+        assert!(status.contains("3 of 3 healthy") && status.contains("rolled back"), "{status}");
     }
 }
 
 impl Drop for Fleet {
     fn drop(&mut self) {
         let _ = self.project.run(&["fleet", "down", &self.name]);
-    }
-}
-
-/// One request on a connection that stays open; the status.
-fn ask(stream: &mut TcpStream) -> std::io::Result<u16> {
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")?;
-    let mut reader = BufReader::new(stream);
-    let (mut status, mut length) = (0, 0);
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line)? == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-        if let Some(rest) = line.strip_prefix("HTTP/1.1 ") {
-            status = rest[..3].parse().unwrap_or(0);
-        }
-        if let Some(rest) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = rest.trim().parse().unwrap_or(0);
-        }
-        if line.trim().is_empty() {
-            break;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
-    Ok(status)
-}
-
-/// Customers: some connections that ask all the while.
-struct Load {
-    stop: Arc<AtomicBool>,
-    fine: Arc<AtomicU32>,
-    failed: Arc<AtomicU32>,
-    threads: Vec<std::thread::JoinHandle<()>>,
-}
-
-impl Load {
-    fn on(port: u16) -> Self {
-        let (stop, fine, failed) = <(Arc<AtomicBool>, Arc<AtomicU32>, Arc<AtomicU32>)>::default();
-        let customer = |_| {
-            let (stop, fine, failed) = (stop.clone(), fine.clone(), failed.clone());
-            std::thread::spawn(move || {
-                let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-                stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-                while !stop.load(Ordering::Relaxed) {
-                    match ask(&mut stream) {
-                        Ok(200) => fine.fetch_add(1, Ordering::Relaxed),
-                        other => {
-                            eprintln!("a request failed: {other:?}");
-                            stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-                            failed.fetch_add(1, Ordering::Relaxed)
-                        }
-                    };
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-            })
-        };
-        let threads = (0..4).map(customer).collect();
-        Self { stop, fine, failed, threads }
-    }
-
-    fn end(self) -> (u32, u32) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.threads.into_iter().for_each(|thread| thread.join().unwrap());
-        (self.fine.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
     }
 }
 
