@@ -46,6 +46,7 @@ fn theseus(typed: &[String]) -> ExitCode {
     let style = style(cli.common.output.unwrap_or_else(report::default_output), cli.common.color);
     let code = match &cli.command {
         Command::Apply(asked) => commands::apply::apply(&asked.playing, &asked.own, style, &recorded(typed)),
+        Command::Plan(asked) => commands::plan::plan(asked, style, &recorded(typed)),
         Command::Validate(asked) => commands::validate::validate(asked, style),
         Command::History(asked) => commands::history::history(asked, style),
         Command::Show(asked) => commands::show::show(asked, style, &recorded(typed)),

@@ -4,6 +4,7 @@ mod drift;
 mod fleet;
 mod image;
 mod layers;
+mod plan;
 mod vault;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use crate::report::{Color, Output};
 pub(crate) use drift::{Bisect, Compare, Drift};
 pub(crate) use image::{Bake, Image, ImageAction, ImageFormat};
 pub(crate) use layers::{Diff, Means, OnDrift, OnFailure, Own, Recover, Rollback, Show, Store};
+pub(crate) use plan::Plan;
 pub(crate) use vault::{AnsibleVault, Vault, VaultAction, VaultKeys};
 
 /// Scripts look for the version of Ansible whose behaviour they can expect.
@@ -48,6 +50,8 @@ pub(crate) struct Common {
 pub(crate) enum Command {
     /// Converge hosts in place: run playbooks
     Apply(Apply),
+    /// Say what would change, per host; changes nothing
+    Plan(Plan),
     /// Read everything and point at mistakes; touches no host
     Validate(Validate),
     /// What was done to hosts: runs and generations
@@ -181,7 +185,7 @@ pub(crate) struct Reach {
 /// What `apply` and `ansible-playbook` both take.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Playing {
-    /// Playbooks
+    /// Playbooks, or for `apply` a plan
     #[arg(required = true, value_name = "PLAYBOOK")]
     pub(crate) playbooks: Vec<PathBuf>,
     #[command(flatten)]

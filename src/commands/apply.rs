@@ -14,7 +14,7 @@ use crate::arguments::{OnDrift, OnFailure, Own, Playing};
 use crate::commands::callbacks;
 use crate::commands::memory::bare_play;
 use crate::commands::stage::{self, Performed, Stage};
-use crate::commands::{ahead, listing, record};
+use crate::commands::{ahead, listing, plan, record};
 use crate::report::{self, Style};
 use crate::setup::{self, Base, Problem};
 use crate::terminal;
@@ -23,6 +23,11 @@ use crate::terminal;
 const GUARD: u64 = 60;
 
 pub(crate) fn apply(playing: &Playing, own: &Own, style: Style, command: &str) -> u8 {
+    if let [one] = playing.playbooks.as_slice()
+        && plan::is_plan(one)
+    {
+        return plan::apply(playing, own, style, command);
+    }
     let json = style.output == report::Output::Json;
     let mut base = match Base::new(&playing.given) {
         Ok(base) => base,
@@ -32,7 +37,13 @@ pub(crate) fn apply(playing: &Playing, own: &Own, style: Style, command: &str) -
         .unwrap_or_else(|problem| terminal::show(&problem, &base.sources, json))
 }
 
-fn go(playing: &Playing, own: &Own, style: Style, command: &str, base: &mut Base) -> Result<u8, Problem> {
+pub(crate) fn go(
+    playing: &Playing,
+    own: &Own,
+    style: Style,
+    command: &str,
+    base: &mut Base,
+) -> Result<u8, Problem> {
     let kept;
     let playing = match own.on_drift.filter(|wish| *wish != OnDrift::Overwrite) {
         None => playing,

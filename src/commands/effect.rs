@@ -144,12 +144,7 @@ impl Change<'_> {
 
     /// A line, and the text's differences where they can be shown.
     pub(crate) fn text(&self, style: Style, contents: &Json, names: bool) -> String {
-        let color = match self.kind() {
-            "added" => AnsiColor::Green,
-            "removed" => AnsiColor::Red,
-            _ => AnsiColor::Yellow,
-        };
-        let kind = style.paint.color(color, &format!("{:<8}", self.kind()));
+        let kind = style.paint.color(color(self.kind()), &format!("{:<8}", self.kind()));
         let what = self.what();
         let mut out = format!("{kind} {}", self.path);
         if !what.is_empty() {
@@ -164,14 +159,7 @@ impl Change<'_> {
             return out;
         }
         for line in self.differences(contents) {
-            let color = match line.chars().next() {
-                Some('+') => Some(AnsiColor::Green),
-                Some('-') => Some(AnsiColor::Red),
-                Some('@') => Some(AnsiColor::Cyan),
-                _ => None,
-            };
-            let shown = color.map_or_else(|| line.clone(), |color| style.paint.color(color, &line));
-            out.push_str(&format!("    {shown}\n"));
+            out.push_str(&format!("    {}\n", painted(&line, style)));
         }
         out
     }
@@ -234,13 +222,38 @@ impl Change<'_> {
             let said = files && !same && (!self.before.is_null() && !self.after.is_null());
             return if said { vec!["(the content is no text, or too long)".to_owned()] } else { Vec::new() };
         };
-        if old == new {
-            return Vec::new();
-        }
-        let diff = similar::TextDiff::from_lines(old, new);
-        let shown = diff.unified_diff().context_radius(3).to_string();
-        shown.lines().filter(|line| !line.starts_with('\\')).map(str::to_owned).collect()
+        unified(old, new)
     }
+}
+
+/// Of a kind of change.
+pub(crate) fn color(kind: &str) -> AnsiColor {
+    match kind {
+        "added" => AnsiColor::Green,
+        "removed" => AnsiColor::Red,
+        _ => AnsiColor::Yellow,
+    }
+}
+
+/// The lines in which two texts differ, with those around them.
+pub(crate) fn unified(old: &str, new: &str) -> Vec<String> {
+    if old == new {
+        return Vec::new();
+    }
+    let diff = similar::TextDiff::from_lines(old, new);
+    let shown = diff.unified_diff().context_radius(3).to_string();
+    shown.lines().filter(|line| !line.starts_with('\\')).map(str::to_owned).collect()
+}
+
+/// A line of [`unified`].
+pub(crate) fn painted(line: &str, style: Style) -> String {
+    let color = match line.chars().next() {
+        Some('+') => AnsiColor::Green,
+        Some('-') => AnsiColor::Red,
+        Some('@') => AnsiColor::Cyan,
+        _ => return line.to_owned(),
+    };
+    style.paint.color(color, line)
 }
 
 /// The text of a state: nothing there is an empty text.

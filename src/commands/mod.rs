@@ -19,6 +19,7 @@ pub(crate) mod lab;
 pub(crate) mod listing;
 mod memory;
 pub(crate) mod proxy;
+pub(crate) mod plan;
 pub(crate) mod record;
 pub(crate) mod recover;
 pub(crate) mod rollback;

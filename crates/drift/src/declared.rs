@@ -36,15 +36,12 @@ pub fn load(state_dir: &Path) -> layer::Result<Layers> {
     let mut sum = Layers { head: history::head(state_dir)?, ..Layers::default() };
     let generations = history::generations(state_dir)?;
     let mut undone: BTreeSet<u64> = BTreeSet::new();
-    let mut all = Vec::new();
-    for generation in generations {
-        let layer = history::read(state_dir, generation)?;
-        undone.extend(&layer.undoes);
-        all.push(layer);
+    for generation in &generations {
+        undone.extend(history::summary(state_dir, *generation)?.layer.undoes);
     }
-    for layer in all {
-        let is_undone = undone.contains(&layer.generation);
-        sum.add(layer, is_undone);
+    // One at a time: there may be many.
+    for generation in generations {
+        sum.add(history::read(state_dir, generation)?, undone.contains(&generation));
     }
     Ok(sum)
 }
@@ -61,7 +58,7 @@ impl Layers {
         for service in &layer.services {
             self.services.insert(service.unit.clone(), (service.after, generation));
         }
-        for step in layer.steps {
+        for step in layer.steps.into_iter().filter(layer::Step::changes) {
             let cause = layer.causes.get(step.cause).cloned().unwrap_or_default();
             let words = words(&cause, &layer.undoes, generation);
             self.note_package(&step.path, step.after.is_some(), &words, generation);

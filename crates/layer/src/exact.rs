@@ -75,9 +75,21 @@ fn locks(state: &PathState) -> IFlags {
     flags & (IFlags::IMMUTABLE | IFlags::APPEND)
 }
 
+pub(crate) fn is_locked(state: &PathState) -> bool {
+    !locks(state).is_empty()
+}
+
+/// What [`unlock`] took away from an inode that has other names.
+pub(crate) fn lock_again(file: &std::fs::File, flags: u32) -> Result<()> {
+    let shown = state::descriptor_path(std::os::fd::AsFd::as_fd(file));
+    let old = rustix::fs::ioctl_getflags(file).at("read the attributes of", &shown)?;
+    let locks = IFlags::from_bits_retain(flags) & (IFlags::IMMUTABLE | IFlags::APPEND);
+    rustix::fs::ioctl_setflags(file, old | locks).at("change the attributes of", &shown)
+}
+
 /// Take away the flags that forbid changes. True: there were some.
 pub(crate) fn unlock(place: &Place, now: &PathState) -> Result<bool> {
-    if locks(now).is_empty() || !(now.is_file() || now.is_dir()) {
+    if !is_locked(now) || !(now.is_file() || now.is_dir()) {
         return Ok(false);
     }
     let file = state::open_file(place)?;

@@ -82,16 +82,19 @@ pub fn interrupted(state_dir: &Path) -> Result<Vec<Layer>> {
     Ok(all)
 }
 
-/// The steps of a layer, one by one.
-pub(crate) fn each_step(state_dir: &Path, generation: u64, act: impl FnMut(&Step)) -> Result<()> {
+/// The steps of a layer with their causes, one by one: a layer may be long.
+pub fn each_step(state_dir: &Path, generation: u64, act: impl FnMut(&Step, &Cause)) -> Result<()> {
     each_step_of(&layer_path(state_dir, generation), act)
 }
 
-pub(crate) fn each_step_of(path: &Path, mut act: impl FnMut(&Step)) -> Result<()> {
+pub(crate) fn each_step_of(path: &Path, mut act: impl FnMut(&Step, &Cause)) -> Result<()> {
     let mut reader = Reader::open(path)?;
+    let (mut causes, unknown) = (Vec::new(), Cause::default());
     while let Some(line) = reader.next_line()? {
-        if let Line::Step(step) = line {
-            act(&step);
+        match line {
+            Line::Cause(cause) => causes.push(cause),
+            Line::Step(step) => act(&step, causes.get(step.cause).unwrap_or(&unknown)),
+            _ => {}
         }
     }
     Ok(())
@@ -204,7 +207,8 @@ pub(crate) fn read_file(path: &Path) -> Result<Layer> {
 
 fn encode(layer: Layer) -> serde_json::Result<Vec<u8>> {
     let Layer { causes, steps, dirs, opaque, .. } = layer;
-    let paths: std::collections::BTreeSet<&Path> = steps.iter().map(|s| s.path.as_path()).collect();
+    let paths: std::collections::BTreeSet<&Path> =
+        steps.iter().filter(|s| s.changes()).map(|s| s.path.as_path()).collect();
     let (paths, uncovered) = (paths.len() as u64, opaque.len() as u64);
     let tasks = Some(tasks(&causes, &steps, &opaque));
     let whole = Layer { causes: vec![], steps: vec![], dirs: vec![], opaque: vec![], ..layer };
@@ -226,8 +230,9 @@ fn encode(layer: Layer) -> serde_json::Result<Vec<u8>> {
 
 /// Those that did something, each once.
 fn tasks(causes: &[Cause], steps: &[Step], opaque: &[Opaque]) -> Vec<String> {
+    let by_steps = steps.iter().filter(|step| step.changes()).map(|step| step.cause);
     let used: std::collections::BTreeSet<usize> =
-        steps.iter().map(|step| step.cause).chain(opaque.iter().map(|opaque| opaque.cause)).collect();
+        by_steps.chain(opaque.iter().map(|opaque| opaque.cause)).collect();
     let mut tasks: Vec<String> = Vec::new();
     for task in used.into_iter().map(|cause| causes.get(cause).map_or("", |cause| cause.task.as_str())) {
         if !tasks.iter().any(|known| known == task) {

@@ -60,7 +60,7 @@ impl Recorder {
     /// Write over the same inode (`unsafe_writes`: bind-mounted files, /proc and /sys). Not atomic.
     pub fn write_in_place(&mut self, path: &Path, mut content: impl Read) -> Result<Digest> {
         let place = Place::open(path)?;
-        let before = self.before_content(&place)?;
+        let before = self.before_inode(&place, Touch::Content)?;
         let flags = OFlags::CREATE | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::TRUNC | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(place.dir(), place.name(), flags, Mode::from_raw_mode(0o666))
             .at("write", path)?;
@@ -209,7 +209,7 @@ impl Recorder {
         if fits(&now, attributes) {
             return Ok(false);
         }
-        let before = self.before(&place, Keep::State)?;
+        let before = self.before_inode(&place, Touch::Metadata)?;
         let result = state::apply(handle.as_fd(), &now, attributes, path);
         self.dirty.file(place.path());
         self.after(&place, before, None)?;
@@ -224,7 +224,7 @@ impl Recorder {
         if old.bits() == flags {
             return Ok(false);
         }
-        let mut before = self.before(&place, Keep::State)?;
+        let mut before = self.before_inode(&place, Touch::Metadata)?;
         if let Some(state) = &mut before {
             state.flags = Some((old & changeable()).bits());
         }
@@ -250,7 +250,7 @@ impl Recorder {
     /// Before something else (a child process) writes this path: keep its state now. Call [`Recorder::settled`] after.
     pub fn adopt(&mut self, path: &Path) -> Result<Adopted> {
         let Some(place) = Place::find(path)? else { return Ok(Adopted(None)) };
-        let before = self.before_content(&place)?;
+        let before = self.before_inode(&place, Touch::Content)?;
         Ok(Adopted(Some((place, before))))
     }
 
@@ -265,14 +265,11 @@ impl Recorder {
         self.after(&place, before, after.and_then(|s| s.digest()))
     }
 
-    /// Its inode is about to be written, and so is the file at the other names that we gave it.
-    fn before_content(&mut self, place: &Place) -> Result<Option<PathState>> {
-        let before = self.before(place, Keep::Copy)?;
-        let inode = state::look_closely(place)?.map(|(_, ident)| ident.inode());
-        for name in inode.and_then(|inode| self.names.get(&inode)).cloned().unwrap_or_default() {
-            if name != place.path() && state::inode(&name) == inode {
-                self.foresee(&name, Touch::Content)?;
-            }
+    /// Its inode is about to be written or changed, and so is the file at its other names.
+    fn before_inode(&mut self, place: &Place, touch: Touch) -> Result<Option<PathState>> {
+        let before = self.before(place, if touch == Touch::Content { Keep::Copy } else { Keep::State })?;
+        if let Some(group) = before.as_ref().and_then(|before| before.group) {
+            self.foresee_peers(place, group, touch)?;
         }
         Ok(before)
     }

@@ -72,6 +72,11 @@ pub struct Step {
 }
 
 impl Step {
+    /// Whether it changed anything. One that did not is there for its inode: the path got another one, or shared it.
+    pub fn changes(&self) -> bool {
+        self.before != self.after
+    }
+
     /// Whether undoing it takes a content from the store.
     pub(crate) fn needs_content(&self) -> bool {
         let digest = |state: &Option<PathState>| state.as_ref().and_then(PathState::digest);

@@ -271,7 +271,14 @@ impl Recorder {
             if let Some(first) = step.before.as_mut().filter(|b| b.is_file() && b.digest().is_none()) {
                 first.set_digest(before.as_ref().and_then(PathState::digest));
             }
+            let known = step.after.as_ref().and_then(PathState::digest);
             step.after = after;
+            // And now it was left alone.
+            if before.as_ref().is_some_and(|b| b.is_file() && b.digest().is_none())
+                && let Some(last) = step.after.as_mut().filter(|a| a.is_file() && a.digest().is_none())
+            {
+                last.set_digest(known);
+            }
             step.peers.extend(peers.into_iter().filter(|p| !step.peers.contains(p)).collect::<Vec<_>>());
             return;
         }

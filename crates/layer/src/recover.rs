@@ -257,7 +257,11 @@ fn uses(targets: &[Target]) -> HashMap<Digest, usize> {
 fn changed_by_others(state_dir: &Path, base: u64) -> Result<HashSet<PathBuf>> {
     let mut all = HashSet::new();
     for generation in base + 1..=history::head(state_dir)? {
-        history::each_step(state_dir, generation, |step| _ = all.insert(step.path.clone()))?;
+        history::each_step(state_dir, generation, |step, _| {
+            if step.changes() {
+                all.insert(step.path.clone());
+            }
+        })?;
     }
     Ok(all)
 }

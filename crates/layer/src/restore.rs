@@ -100,6 +100,8 @@ struct Work<'a> {
     unlocked: Vec<(PathBuf, PathState)>,
     /// Directories in which something was renamed: their time before, and whether names came or went.
     times: HashMap<PathBuf, (Time, bool)>,
+    /// Inodes whose flags were taken away because one of their names goes.
+    relock: Vec<(File, u32)>,
 }
 
 /// Bring all to what shall be there; returns the paths that had to be changed. `targets` in the order of their paths.
@@ -115,7 +117,8 @@ pub(crate) fn bring(targets: &[Target], store: &Store, hands: &mut dyn Hands) ->
     }
     let leaders = lead(&mut steps, store)?;
     dress_parents(&mut steps);
-    let mut work = Work { store, hands, leaders, unlocked: Vec::new(), times: HashMap::new() };
+    let mut work =
+        Work { store, hands, leaders, unlocked: Vec::new(), times: HashMap::new(), relock: Vec::new() };
     steps.retain(|step| step.act != Act::Nothing);
     work.announce(&steps)?;
     for step in steps.iter().rev() {
@@ -125,6 +128,9 @@ pub(crate) fn bring(targets: &[Target], store: &Store, hands: &mut dyn Hands) ->
         work.make(step)?;
     }
     work.put_times_back()?;
+    for (file, flags) in std::mem::take(&mut work.relock) {
+        exact::lock_again(&file, flags)?;
+    }
     for (path, state) in std::mem::take(&mut work.unlocked) {
         if let Some(place) = Place::recorded(&path)? {
             exact::set_flags(&place, &state)?;
@@ -225,6 +231,10 @@ fn leaders(steps: &[Step<'_>], store: &Store) -> Result<HashMap<(u64, u64), Path
             None => peer_of(&names, &targets, store, group)?,
         };
         let leader = match leader {
+            None => hold_what_goes(&names, steps, store, group)?,
+            known => known,
+        };
+        let leader = match leader {
             None if names.iter().any(|step| !matches!(step.act, Act::Nothing | Act::Dress)) => {
                 elsewhere(&names, &targets, store)?
             }
@@ -244,13 +254,47 @@ fn leaders(steps: &[Step<'_>], store: &Store) -> Result<HashMap<(u64, u64), Path
     Ok(leaders)
 }
 
+/// It is still there, but under a name that goes: we hold it until it has its own name again.
+fn hold_what_goes(
+    names: &[&Step<'_>],
+    steps: &[Step<'_>],
+    store: &Store,
+    group: (u64, u64),
+) -> Result<Option<PathBuf>> {
+    let Some(target) =
+        names.iter().map(|step| step.target).find(|t| t.inode.is_some_and(|i| i.number() == group))
+    else {
+        return Ok(None);
+    };
+    let is_it = |step: &&Step<'_>| {
+        step.stays().is_none() && step.now.as_ref().is_some_and(|(_, ident)| Some(ident.id()) == target.inode)
+    };
+    let Some((step, (now, _))) = steps.iter().find(is_it).and_then(|step| Some((step, step.now.as_ref()?)))
+    else {
+        return Ok(None);
+    };
+    let Some(place) = Place::recorded(&step.target.path)? else { return Ok(None) };
+    let there = look_beside(&place, target.want.as_ref(), store)?;
+    if !differences(there.as_ref().map(|(there, _)| there), target.want.as_ref()).is_empty() {
+        return Ok(None);
+    }
+    let unlocked = exact::unlock(&place, now)?;
+    store.hold(&place, group)?;
+    if unlocked {
+        exact::set_flags(&place, now)?;
+    }
+    let held = store.held(group);
+    Ok((inode(&held) == Some(group)).then_some(held))
+}
+
 /// A name that nobody knew, and that could not be held either: looked for on its file system, from near to far.
 fn elsewhere(names: &[&Step<'_>], targets: &HashSet<&Path>, store: &Store) -> Result<Option<PathBuf>> {
     let Some(target) = names.iter().map(|step| step.target).find(|target| target.inode.is_some()) else {
         return Ok(None);
     };
     let Some(inode) = target.inode.filter(|inode| (inode.2, inode.3) != (0, 0)) else { return Ok(None) };
-    if store.can_hold(inode.0) {
+    // An immutable file gets no link from us.
+    if store.can_hold(inode.0) && target.want.as_ref().is_none_or(|want| !exact::is_locked(want)) {
         return Ok(None);
     }
     let mut done: Option<&Path> = None;
@@ -351,6 +395,16 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// This name goes away from its inode, whose other names keep its flags.
+    fn unlock_what_goes(&mut self, place: &Place, now: Option<&(PathState, Ident)>) -> Result<()> {
+        let Some((state, ident)) = now else { return Ok(()) };
+        let others = ident.links > 1 && state.is_file() && exact::is_locked(state);
+        let file = if others { Some(state::open_file(place)?) } else { None };
+        exact::unlock(place, state)?;
+        self.relock.extend(file.zip(state.flags));
+        Ok(())
+    }
+
     fn remove(&mut self, step: &Step<'_>) -> Result<()> {
         let Some((now, _)) = step.now.as_ref().filter(|_| matches!(step.act, Act::Remove | Act::Exchange))
         else {
@@ -358,7 +412,7 @@ impl Work<'_> {
         };
         let Some(place) = Place::recorded(&step.target.path)? else { return Ok(()) };
         self.unlock_dir(&place, step.act)?;
-        exact::unlock(&place, now)?;
+        self.unlock_what_goes(&place, step.now.as_ref())?;
         let flags = if now.is_dir() { AtFlags::REMOVEDIR } else { AtFlags::empty() };
         match rustix::fs::unlinkat(place.dir(), place.name(), flags) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
@@ -378,9 +432,7 @@ impl Work<'_> {
             Act::Fill => {
                 let place = Place::open_recorded(path)?;
                 self.unlock_dir(&place, step.act)?;
-                if let Some((now, _)) = &step.now {
-                    exact::unlock(&place, now)?;
-                }
+                self.unlock_what_goes(&place, step.now.as_ref())?;
                 self.fill(&place, want, step.now.as_ref())?;
             }
             Act::InPlace => {
@@ -554,7 +606,6 @@ pub(crate) fn foreign(targets: &[Target]) -> Result<Vec<PathBuf>> {
 pub(crate) fn agree(targets: &mut [Target]) {
     let mut order: Vec<usize> = (0..targets.len()).collect();
     order.sort_unstable_by_key(|i| targets[*i].order);
-    // In this order: the peers of one that had no other name then are of a later time.
     join_by_peers(targets, &order);
     join_by_inode(targets, &order);
     let mut groups: HashMap<(u64, u64), PathState> = HashMap::new();
@@ -610,7 +661,10 @@ fn join_by_inode(targets: &mut [Target], order: &[usize]) {
 fn join_by_peers(targets: &mut [Target], order: &[usize]) {
     let places: HashMap<PathBuf, usize> =
         targets.iter().enumerate().map(|(i, target)| (target.path.clone(), i)).collect();
-    for i in order {
+    // The peers of one that had no other name then are of a later time, even if it turns out to belong to a group.
+    let own: Vec<bool> =
+        targets.iter().map(|t| t.want.as_ref().is_some_and(|want| want.group.is_some())).collect();
+    for i in order.iter().filter(|i| own[**i]) {
         let Some(group) = targets[*i].want.as_ref().and_then(|want| want.group) else { continue };
         let first = targets[*i].order;
         for peer in targets[*i].peers.clone() {

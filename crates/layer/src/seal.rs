@@ -1,9 +1,13 @@
 //! The end of a run: its journal becomes a layer.
 
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
 use crate::error::Result;
 use crate::history;
 use crate::lock;
-use crate::record::{DirTime, FORMAT, Layer, Step};
+use crate::place::Place;
+use crate::record::{DirTime, FORMAT, Inode, Layer, Step};
 use crate::recorder::Recorder;
 use crate::state;
 
@@ -43,11 +47,10 @@ impl Recorder {
             None
         };
         let parent = history::head(&self.dir)?;
-        // Steps that came back to where they began, and reads that were announced as writes, are none.
-        let steps: Vec<Step> = self.steps.into_iter().filter(|s| s.before != s.after).collect();
+        let steps = worth_keeping(self.steps)?;
         let times = !self.undoes.is_empty() && dirs.iter().any(|dir| dir.before != dir.after);
         let services = self.services_count && !self.services.is_empty();
-        let made = !steps.is_empty() || !self.opaque.is_empty() || services || times;
+        let made = steps.iter().any(Step::changes) || !self.opaque.is_empty() || services || times;
         if made {
             let layer = Layer {
                 format: FORMAT,
@@ -90,4 +93,36 @@ impl Recorder {
         all.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         all
     }
+}
+
+/// Steps that came back to where they began, and reads that were announced as writes, are none. But what is known of a
+/// path's inode stays where it tells which names were one file: its first step, if the path has another inode now, or
+/// had one whose other names are in the layer.
+fn worth_keeping(steps: Vec<Step>) -> Result<Vec<Step>> {
+    let mut changed: HashSet<PathBuf> = HashSet::new();
+    let mut inodes: HashSet<Inode> = HashSet::new();
+    for step in steps.iter().filter(|step| step.changes()) {
+        changed.insert(step.path.clone());
+        inodes.extend(step.inode);
+    }
+    let mut back: HashSet<usize> = HashSet::new();
+    let mut still = Vec::new();
+    let mut seen: HashSet<&Path> = HashSet::new();
+    for (i, step) in steps.iter().enumerate() {
+        let Some(inode) = step.inode.filter(|_| !changed.contains(&step.path) && seen.insert(&step.path))
+        else {
+            continue;
+        };
+        let now =
+            Place::recorded(&step.path)?.map(|place| state::look_closely(&place)).transpose()?.flatten();
+        if now.is_some_and(|(_, ident)| ident.id() != inode) {
+            back.insert(i);
+            inodes.insert(inode);
+        } else {
+            still.push((i, inode));
+        }
+    }
+    back.extend(still.into_iter().filter(|(_, inode)| inodes.contains(inode)).map(|(i, _)| i));
+    let all = steps.into_iter().enumerate();
+    Ok(all.filter(|(i, step)| step.changes() || back.contains(i)).map(|(_, step)| step).collect())
 }

@@ -390,7 +390,9 @@ impl Net {
             if change.after.as_ref().is_some_and(|after| after.is_file() && after.digest().is_none()) {
                 blind.insert(path.clone());
             }
-            plan.paths.push(path.clone());
+            if change.before != change.after {
+                plan.paths.push(path.clone());
+            }
             let Change { before: want, peers, order, inode, kept, .. } = change;
             plan.targets.push(Target { path, want, peers, order, inode, kept });
         }

@@ -8,7 +8,7 @@ use rustix::fs::AtFlags;
 use crate::error::Result;
 use crate::place::Place;
 use crate::recorder::{Keep, Recorder};
-use crate::state::{Ident, PathState};
+use crate::state::{self, Ident, PathState};
 
 /// What a watched process is about to do to a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,11 @@ struct Seen {
 }
 
 impl Seen {
+    /// The inode, if it has other names.
+    fn shared(&self) -> Option<(u64, u64)> {
+        self.before.as_ref()?.group
+    }
+
     fn enough_for(&self, touch: Touch) -> bool {
         match touch {
             Touch::Metadata | Touch::New => true,
@@ -90,7 +95,26 @@ impl Recorder {
                 gone_kept: keep == Keep::Link,
             },
         };
+        let inode = seen.shared();
         self.watched.0.insert(path.to_owned(), seen);
+        match inode {
+            Some(inode) if matches!(touch, Touch::Content | Touch::Metadata) => {
+                self.foresee_peers(&place, inode, touch)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is about to happen to an inode happens to its other names, too, as far as they are known.
+    pub(crate) fn foresee_peers(&mut self, place: &Place, inode: (u64, u64), touch: Touch) -> Result<()> {
+        let found = self.known.get(place.path()).map(|known| known.peers.as_slice()).unwrap_or_default();
+        let given = self.names.get(&inode).map(Vec::as_slice).unwrap_or_default();
+        let peers: Vec<PathBuf> = found.iter().chain(given).cloned().collect();
+        for peer in peers {
+            if peer != place.path() && state::inode(&peer) == Some(inode) {
+                self.foresee(&peer, touch)?;
+            }
+        }
         Ok(())
     }
 

@@ -32,7 +32,7 @@ use scenario::Scenario;
 use subject::Ground;
 
 const USAGE: &str = "\
-cargo xtask trials [BATTERY…] [--points N | --all] [--scenario NAME] [--at POINT] [--fs ext4|xfs] [--seed N]
+cargo xtask trials [BATTERY…] [--points N | --all] [--scenario NAME] [--at POINT|end] [--fs ext4|xfs] [--seed N]
 
   kill         agent and children are killed at the begin and end of system calls that change something
   agent        the agent alone is killed, its children go on
@@ -89,7 +89,10 @@ fn parse(arguments: &[String]) -> Result<Asked> {
             "--points" => asked.points = Some(value()?.parse()?),
             "--all" => asked.points = Some(usize::MAX),
             "--scenario" => asked.scenario = Some(value()?.clone()),
-            "--at" => asked.at = Some(value()?.parse()?),
+            "--at" => {
+                let point = value()?;
+                asked.at = Some(if point == "end" { trial::END } else { point.parse()? });
+            }
             "--fs" => asked.fs = Some(value()?.clone()),
             "--seed" => asked.seed = value()?.parse()?,
             name if BATTERIES.contains(&name) => asked.batteries.push(name.to_owned()),

@@ -12,7 +12,7 @@ use crate::strict::Strict;
 use crate::subject::{Ground, Work};
 use crate::tracer::{Verdict, Watcher};
 use crate::trial::{
-    Interrupt, Ready, Reference, Side, judge, prepare, recovered, reference, spread, take_back, words,
+    END, Interrupt, Ready, Reference, Side, judge, prepare, recovered, reference, spread, take_back, words,
 };
 
 /// How much is tried.
@@ -80,7 +80,7 @@ pub(crate) fn losses(grounds: &[&Ground], scenario: &Scenario, size: Size) -> Re
         let mut points = size.points(2 * reference.calls);
         if size.only.is_none() {
             // Not killed at all: what it called done must be there for good.
-            points.push(usize::MAX);
+            points.push(END);
         }
         for point in points {
             for seed in [0, 1 + size.seed + point as u64 % 1000] {
@@ -155,7 +155,7 @@ pub(crate) fn mutants(grounds: &[&Ground], scenarios: &[Scenario], size: Size) -
     let mut all: Vec<Mutant<'_>> = Vec::new();
     for ground in grounds {
         for scenario in scenarios {
-            let classes = loss(ground, &reference(ground, scenario)?, usize::MAX, 0, None)?.classes;
+            let classes = loss(ground, &reference(ground, scenario)?, END, 0, None)?.classes;
             for class in classes {
                 let run = (*ground, reference(ground, scenario)?);
                 match all.iter_mut().find(|mutant| mutant.class == class) {
@@ -192,7 +192,7 @@ fn noticed(mutant: &Mutant<'_>, size: Size) -> Result<Option<String>> {
     let mut reached = false;
     for (ground, reference) in &mutant.runs {
         let mut points = spread(2 * reference.calls, size.points, size.seed);
-        points.push(usize::MAX);
+        points.push(END);
         // Late points first: most syncs stand at the end.
         for point in points.into_iter().rev() {
             let trial = loss(ground, reference, point, 0, Some(Mutation { without: Some(&mutant.class) }))?;
@@ -203,7 +203,7 @@ fn noticed(mutant: &Mutant<'_>, size: Size) -> Result<Option<String>> {
                 && loss(ground, reference, point, 0, Some(Mutation { without: None }))?.outcome.is_ok()
             {
                 let reason: String = reason.chars().take(100).collect();
-                return Ok(Some(format!("{} at {point}: {reason}", reference.scenario.title())));
+                return Ok(Some(format!("{} at {}: {reason}", reference.scenario.title(), place(point))));
             }
         }
     }
@@ -398,5 +398,10 @@ pub(crate) fn after_error(
 /// A violation and the command that shows it again.
 fn again(battery: &str, scenario: &Scenario, point: usize, hit: Option<&String>, reason: &str) -> String {
     let hit = hit.map(String::as_str).unwrap_or_default();
-    format!("[{battery} --scenario {} --at {point}] {hit}: {reason}", scenario.title())
+    format!("[{battery} --scenario {} --at {}] {hit}: {reason}", scenario.title(), place(point))
+}
+
+/// As `--at` reads it.
+fn place(point: usize) -> String {
+    if point == END { "end".to_owned() } else { point.to_string() }
 }

@@ -10,6 +10,9 @@ use crate::snapshot::{self, Snapshot, Times, differences};
 use crate::subject::{Ground, Report, Work};
 use crate::tracer::{Verdict, Watcher};
 
+/// A point that is never reached: the run comes to its end.
+pub(crate) const END: usize = usize::MAX;
+
 /// Which of the two allowed states a host is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
@@ -179,7 +182,7 @@ impl Interrupt {
         Self { alone: true, ..Self::at(point) }
     }
     pub(crate) fn never() -> Self {
-        Self::at(usize::MAX)
+        Self::at(END)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the host's own record tells: its generations, one layer with the contents before and after, and the state of
 //! touched paths at a generation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -41,7 +41,8 @@ pub(crate) fn generations(state_dir: &Path) -> Result<Map, Failure> {
 
 /// One layer, and the contents that a person may see.
 pub(crate) fn show(state_dir: &Path, generation: u64) -> Result<Map, Failure> {
-    let layer = read(state_dir, generation)?;
+    let mut layer = read(state_dir, generation)?;
+    layer.steps.retain(layer::Step::changes);
     let mut contents = Contents::new(state_dir);
     for step in &layer.steps {
         if layer.causes.get(step.cause).is_some_and(|cause| cause.no_log) {
@@ -69,20 +70,22 @@ pub(crate) fn states(
         return Err(no_such(at.unwrap_or_default(), head));
     }
     let mut states: BTreeMap<PathBuf, Option<PathState>> = BTreeMap::new();
-    let mut secret: Vec<PathBuf> = Vec::new();
+    let mut secret: BTreeSet<PathBuf> = BTreeSet::new();
     for generation in history::generations(state_dir)? {
-        let layer = history::read(state_dir, generation)?;
-        for step in &layer.steps {
-            let later = at.is_some_and(|at| generation > at);
+        let later = at.is_some_and(|at| generation > at);
+        history::each_step(state_dir, generation, |step, cause| {
+            if !step.changes() {
+                return;
+            }
             if !later {
                 states.insert(step.path.clone(), step.after.clone());
             } else if !states.contains_key(&step.path) {
                 states.insert(step.path.clone(), step.before.clone());
             }
-            if layer.causes.get(step.cause).is_some_and(|cause| cause.no_log) {
-                secret.push(step.path.clone());
+            if cause.no_log {
+                secret.insert(step.path.clone());
             }
-        }
+        })?;
     }
     for path in also {
         states.entry(PathBuf::from(path)).or_insert(None);

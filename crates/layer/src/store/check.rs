@@ -41,7 +41,7 @@ pub fn check(state_dir: &Path) -> Result<Check> {
         Ok(())
     })?;
     for generation in history::generations(state_dir)? {
-        let seen = history::each_step(state_dir, generation, |step| {
+        let seen = history::each_step(state_dir, generation, |step, _| {
             // What came after is in the store only when a later change took it away.
             if let Some(digest) = step.before.as_ref().and_then(crate::PathState::digest)
                 && !store.has(digest)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Store, size};
 use crate::digest::Digest;
 use crate::error::{At, Error, Result};
-use crate::record::{Run, Step};
+use crate::record::{Cause, Run, Step};
 use crate::{history, lock};
 
 /// How much history is kept; `None`: no limit of this kind. The newest generation always stays.
@@ -103,7 +103,7 @@ fn sweep(state_dir: &Path, pruned: &mut Pruned) -> Result<()> {
     // What the first look of drift kept.
     let kept = history::read_small(&state_dir.join("drift/kept"))?;
     needed.extend(String::from_utf8_lossy(&kept).lines().filter_map(|line| line.parse::<Digest>().ok()));
-    let mut note = |step: &Step| {
+    let mut note = |step: &Step, _: &Cause| {
         let states = || [&step.before, &step.after].into_iter().flatten();
         needed.extend(states().filter_map(crate::PathState::digest));
         groups.extend(states().filter_map(|state| state.group));

@@ -1,0 +1,179 @@
+//! Plans: what would change is said and nothing done; a plan is applied exactly, or refused.
+
+use std::time::Duration;
+
+use lab::{HostOptions, InitKind, Lab, LabHost};
+use serde_json::Value;
+
+use crate::common::{Project, lab_is_possible};
+
+const SITE: &str = "- hosts: all
+  gather_facts: false
+  tasks:
+    - name: message
+      copy: {dest: /etc/motd, content: \"new {{ word }}\\n\"}
+    - name: greeting
+      template: {src: issue.j2, dest: /etc/issue.here}
+    - name: gone
+      file: {path: /etc/old.conf, state: absent}
+    - name: closed
+      file: {path: /etc/open, mode: '0600'}
+    - name: same
+      copy: {dest: /etc/same, content: \"same\\n\"}
+    - name: hidden
+      copy: {dest: /etc/hidden, content: \"hunter2\\n\"}
+      no_log: true
+    - name: kernel
+      sysctl: {name: vm.swappiness, value: '7', sysctl_set: true, reload: false}
+    - name: by hand
+      shell: echo hand >>/etc/hand
+";
+
+struct Ground {
+    lab: Lab,
+    host: LabHost,
+    project: Project,
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        let _ = self.lab.down_all();
+    }
+}
+
+impl Ground {
+    fn new(name: &str) -> Self {
+        let pool = format!("{name}{}", std::process::id());
+        let lab = Lab::pool(&pool).unwrap();
+        let options = HostOptions { init: InitKind::Small, tied: true, ..HostOptions::new("one") };
+        let host = lab.up(&[options]).unwrap().remove(0);
+        host.wait_ready(Duration::from_secs(60)).unwrap();
+        let script = "echo old >/etc/motd; echo x >/etc/old.conf; echo o >/etc/open; chmod 644 /etc/open; echo same >/etc/same; \
+                      rm -f /etc/issue.here /etc/hidden /etc/hand";
+        host.run("sh", &["-c", script]).unwrap();
+        let inventory = format!("one ansible_connection=lab theseus_lab_pool={pool} word=host\n");
+        let project = Project::new(&[
+            ("hosts", &inventory),
+            ("ansible.cfg", "[defaults]\ninventory = hosts\n"),
+            ("site.yml", SITE),
+            ("templates/issue.j2", "welcome to {{ inventory_hostname }}\n"),
+        ]);
+        Self { lab, host, project }
+    }
+
+    fn tree(&self) -> String {
+        let look = "find /etc -xdev -printf '%p %y %m %U %G %l %s %t\\n'; find /etc -xdev -type f -exec sha256sum {} +; \
+                    find /var/lib/theseus 2>/dev/null; true";
+        self.host.run("sh", &["-c", look]).unwrap()
+    }
+
+    fn text(&self, path: &str) -> String {
+        self.host.run("cat", &[path]).unwrap()
+    }
+
+    fn refused(&self, why: &str, more: &[&str]) {
+        let before = self.tree();
+        let ended = self.project.run(&[&["apply", "plan.json"], more].concat());
+        assert_eq!(ended.code, 1, "{}", ended.shown());
+        assert!(ended.err.contains(why) && ended.err.contains("nothing was done"), "{}", ended.shown());
+        assert_eq!(before, self.tree());
+    }
+}
+
+fn changes(out: &str) -> Vec<Value> {
+    out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_plan_says_what_would_change_and_is_applied_exactly() {
+    if !lab_is_possible("a_plan_says_what_would_change_and_is_applied_exactly") {
+        return;
+    }
+    let ground = Ground::new("plan");
+    let before = ground.tree();
+    let ended =
+        ground.project.run(&["plan", "site.yml", "--exit-code", "--output", "json", "-o", "plan.json"]);
+    assert_eq!(ended.code, 2, "{}", ended.shown());
+    assert_eq!(before, ground.tree(), "a plan changes nothing");
+    let all = changes(&ended.out);
+    let of = |name: &str| {
+        let found = all.iter().find(|change| change["path"] == name || change["object"] == name);
+        found.unwrap_or_else(|| panic!("{name}: {all:#?}"))
+    };
+    assert!(all.iter().all(|c| c["event"] == "change" && c["host"] == "one" && c["at"].is_string()));
+    let kind = |name: &str| of(name)["kind"].as_str().unwrap().to_owned();
+    assert_eq!(
+        ["/etc/motd", "/etc/issue.here", "/etc/old.conf", "/etc/open"].map(kind),
+        ["changed", "added", "removed", "changed"]
+    );
+    assert_eq!(of("/etc/motd")["before"]["content"], "old\n");
+    assert_eq!(of("/etc/motd")["after"]["content"], "new host\n");
+    assert_eq!(of("/etc/open")["before"]["mode"], "0644");
+    assert_eq!(of("/etc/open")["after"]["mode"], "0600");
+    assert!(of("/etc/motd")["cause"].as_str().unwrap().contains("site.yml:4"), "{:?}", of("/etc/motd"));
+    assert_eq!(
+        (&of("task:by hand")["unknown"], of("task:by hand")["irreversible"].is_string()),
+        (&true.into(), true)
+    );
+    assert!(
+        all.iter().any(|c| c["irreversible"].as_str().is_some_and(|text| text.contains("vm.swappiness"))),
+        "{all:#?}"
+    );
+    assert!(!all.iter().any(|change| change["path"] == "/etc/same"));
+    let written = ground.project.read("plan.json");
+    assert!(!ended.out.contains("hunter2") && !written.contains("hunter2"), "{written}");
+
+    // Everything else about it is refused.
+    ground.project.write("templates/issue.j2", "something else\n");
+    ground.refused("templates/issue.j2", &[]);
+    ground.project.write("templates/issue.j2", "welcome to {{ inventory_hostname }}\n");
+    ground.refused("-e", &["-e", "word=other"]);
+    ground.host.run("sh", &["-c", "echo somebody >/etc/motd"]).unwrap();
+    ground.refused("/etc/motd", &[]);
+    ground.host.run("sh", &["-c", "echo old >/etc/motd"]).unwrap();
+    let beside = ground.project.run(&["apply", "plan.json", "-t", "some"]);
+    assert_eq!(beside.code, 5, "{}", beside.shown());
+
+    ground.project.run(&["apply", "plan.json"]).fine();
+    assert_eq!([ground.text("/etc/motd"), ground.text("/etc/hand")], ["new host\n", "hand\n"]);
+    assert!(ground.project.run(&["history", "one"]).fine().contains("plan.json"));
+    // Once.
+    ground.refused("one has moved on: the plan was made for generation 0, and it is at 1 now", &[]);
+}
+
+#[test]
+fn people_read_a_plan() {
+    if !lab_is_possible("people_read_a_plan") {
+        return;
+    }
+    let ground = Ground::new("planread");
+    let out = ground.project.run(&["plan", "site.yml"]).fine();
+    for words in [
+        "one: ",
+        "changed  /etc/motd",
+        "-old",
+        "+new host",
+        "added    /etc/issue.here",
+        "removed  /etc/old.conf",
+        "mode 0600, was 0644",
+        "unknown  task:by hand",
+        "no undo takes this back",
+        "vm.swappiness",
+    ] {
+        assert!(out.contains(words), "{words}: {out}");
+    }
+    ground.project.write("none.yml", "- hosts: all\n  gather_facts: false\n  tasks:\n    - copy: {dest: /etc/same, content: \"same\\n\"}\n");
+    let none = ground.project.run(&["plan", "none.yml", "--exit-code"]).fine();
+    assert!(none.contains("nothing would change"), "{none}");
+    ground.project.write(
+        "bad.yml",
+        "- hosts: all\n  gather_facts: false\n  tasks:\n    - file: {path: /etc/none/there, mode: '0600'}\n",
+    );
+    let bad = ground.project.run(&["plan", "bad.yml", "-o", "bad.json"]);
+    assert_eq!(bad.code, 1, "{}", bad.shown());
+    assert!(
+        bad.err.contains("could not be foretold") && !ground.project.root.join("bad.json").exists(),
+        "{}",
+        bad.shown()
+    );
+}
