@@ -234,7 +234,11 @@ fn put_back(state_dir: &Path, left: &mut Left) -> Result<Interrupted> {
         uses: uses(&targets),
         dirty: Dirty::default(),
     };
+    let groups: HashSet<(u64, u64)> = targets.iter().filter_map(|t| t.want.as_ref()?.group).collect();
+    let held: Vec<_> = groups.into_iter().filter(|group| !store.held(*group).exists()).collect();
     interrupted.restored = restore::bring(&targets, &store, &mut hands)?;
+    // What was held only for the work.
+    held.into_iter().try_for_each(|group| store.release(group))?;
     for (path, time) in &undone.dirs {
         exact::set_dir_mtime(path, *time)?;
         hands.dirty.dir(path);

@@ -269,20 +269,13 @@ fn hold_what_goes(
     let is_it = |step: &&Step<'_>| {
         step.stays().is_none() && step.now.as_ref().is_some_and(|(_, ident)| Some(ident.id()) == target.inode)
     };
-    let Some((step, (now, _))) = steps.iter().find(is_it).and_then(|step| Some((step, step.now.as_ref()?)))
-    else {
-        return Ok(None);
-    };
+    let Some(step) = steps.iter().find(is_it) else { return Ok(None) };
     let Some(place) = Place::recorded(&step.target.path)? else { return Ok(None) };
     let there = look_beside(&place, target.want.as_ref(), store)?;
     if !differences(there.as_ref().map(|(there, _)| there), target.want.as_ref()).is_empty() {
         return Ok(None);
     }
-    let unlocked = exact::unlock(&place, now)?;
     store.hold(&place, group)?;
-    if unlocked {
-        exact::set_flags(&place, now)?;
-    }
     let held = store.held(group);
     Ok((inode(&held) == Some(group)).then_some(held))
 }

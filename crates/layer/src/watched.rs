@@ -23,6 +23,9 @@ pub enum Touch {
     New,
 }
 
+/// Of a file with more names than this, only those that are touched themselves are kept.
+const MANY_NAMES: usize = 256;
+
 /// The paths that were foreseen since the last [`Recorder::settle_watched`], as they were given.
 #[derive(Default)]
 pub(crate) struct Watched(HashMap<PathBuf, Seen>);
@@ -109,6 +112,9 @@ impl Recorder {
     pub(crate) fn foresee_peers(&mut self, place: &Place, inode: (u64, u64), touch: Touch) -> Result<()> {
         let found = self.known.get(place.path()).map(|known| known.peers.as_slice()).unwrap_or_default();
         let given = self.names.get(&inode).map(Vec::as_slice).unwrap_or_default();
+        if found.len() + given.len() > MANY_NAMES {
+            return Ok(());
+        }
         let peers: Vec<PathBuf> = found.iter().chain(given).cloned().collect();
         for peer in peers {
             if peer != place.path() && state::inode(&peer) == Some(inode) {

@@ -1,6 +1,9 @@
 //! From a task's result in check mode to what it would change: paths with before and after, or objects.
 
+use std::path::Path;
+
 use catalog::{Json, Map};
+use expressions::Origin;
 use run::event::Ended;
 use serde_json::json;
 
@@ -58,7 +61,8 @@ impl Foreseen {
     }
 
     fn new(ended: &Ended, what: What) -> Self {
-        let place = ended.step.origin.as_ref().map(|origin| format!("  {origin}")).unwrap_or_default();
+        let place =
+            ended.step.origin.as_ref().map(|origin| format!("  {}", place(origin))).unwrap_or_default();
         let item = ended.item.as_ref().map(|item| format!(" ({item})")).unwrap_or_default();
         Self {
             host: ended.delegate.clone().unwrap_or_else(|| ended.host.to_string()),
@@ -71,6 +75,17 @@ impl Foreseen {
             irreversible: irreversible::of(module(ended), arguments(ended)),
         }
     }
+}
+
+/// File and line, from the project's folder: a plan may be applied in another copy of it.
+fn place(origin: &Origin) -> String {
+    format!("{}:{}", from_here(&origin.file).display(), origin.line)
+}
+
+/// A path as it is seen from the project's folder.
+pub(crate) fn from_here(path: &Path) -> &Path {
+    let here = std::env::current_dir().ok();
+    here.and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path)
 }
 
 /// The module without its collection.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::change::from_here;
 use crate::arguments::Playing;
 use crate::setup::{Base, Problem};
 
@@ -47,7 +48,7 @@ pub(crate) fn digests(playing: &Playing, base: &Base) -> Result<BTreeMap<String,
     let mut all = BTreeMap::new();
     for file in files {
         let bytes = std::fs::read(&file).map_err(|e| format!("{}: {e}", file.display()))?;
-        all.insert(file.display().to_string(), layer::Digest::of(&bytes).to_string());
+        all.insert(from_here(&file).display().to_string(), layer::Digest::of(&bytes).to_string());
     }
     // Only their digest: they may be secret.
     let given = playing.given.extra_vars.join("\0");
