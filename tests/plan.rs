@@ -63,8 +63,8 @@ impl Ground {
     }
 
     fn tree(&self) -> String {
-        let look = "find /etc -xdev -printf '%p %y %m %U %G %l %s %t\\n'; find /etc -xdev -type f -exec sha256sum {} +; \
-                    find /var/lib/theseus 2>/dev/null; true";
+        let look = "cd /etc; for f in motd old.conf open same issue.here hidden hand sysctl.conf; do stat -c '%n %a %u %g %y' $f; cat $f; done 2>&1; \
+                    ls /var/lib/theseus/layers 2>&1; true";
         self.host.run("sh", &["-c", look]).unwrap()
     }
 

@@ -104,7 +104,8 @@ pub(crate) fn set_flags(place: &Place, want: &PathState) -> Result<()> {
     if !(want.is_file() || want.is_dir()) {
         return Ok(());
     }
-    let Some(now) = state::look(place)? else { return Ok(()) };
+    // Something else may be there by now.
+    let Some(now) = state::look(place)?.filter(|now| now.is_file() || now.is_dir()) else { return Ok(()) };
     if now.flags.is_none() && want.flags.is_none() {
         return Ok(());
     }

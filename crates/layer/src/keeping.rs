@@ -1,6 +1,6 @@
 //! What a recorder keeps before a change, and what it notes after it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -300,12 +300,12 @@ impl Recorder {
         let same = |path: &&PathBuf| {
             rustix::fs::lstat(path.as_path()).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == ident.inode())
         };
-        let mut found: Vec<PathBuf> = hints.iter().filter(same).cloned().collect();
+        let mut found: BTreeSet<PathBuf> = hints.iter().filter(same).cloned().collect();
         for entry in open_dir(place).ok().into_iter().flatten().take(MANY) {
             let entry = entry.at("list", place.dir_path())?;
             let name = std::ffi::OsStr::from_bytes(entry.file_name().to_bytes());
             if entry.ino() == ident.ino && name != place.name() {
-                found.push(place.dir_path().join(name));
+                found.insert(place.dir_path().join(name));
             }
         }
         if let Some(known) = self.known.get_mut(place.path()).filter(|known| !known.grouped) {

@@ -174,7 +174,10 @@ impl Recorder {
         if seen.before.is_none() || seen.gone_kept {
             self.dirty.dir(place.dir_path());
         }
-        if seen.before == after {
+        // The same to look at, but another inode: which names are one file may have changed.
+        let known = self.known.get(place.path()).and_then(|known| known.inode);
+        let renewed = known.zip(ident).is_some_and(|(known, now)| known != now.id());
+        if seen.before == after && !renewed {
             return Ok(());
         }
         self.dirty.file(&seen.place);
