@@ -219,7 +219,11 @@ fn battery_of(battery: &str, asked: &Asked, scenarios: &[Scenario], room: &Path,
         }
         "power" => power_of(asked, scenarios, room, tally, &size(100)),
         _ => {
-            let count = asked.points.map_or(1000, |points| points.min(1_000_000) as u64);
+            let count = match asked.points {
+                None => 1000,
+                Some(usize::MAX) => 10_000,
+                Some(points) => points as u64,
+            };
             tally.run("trials generations", || soak::generations(&ground, count));
             tally.run("trials two controllers", || soak::two_at_once(&ground, 100, asked.seed));
         }
