@@ -7,10 +7,10 @@ use lab::{HostOptions, InitKind, Lab, LabHost};
 use crate::common::{Ended, Project, lab_is_possible};
 
 /// A host of a pool of its own, and a project that reaches it.
-struct Ground {
+pub(crate) struct Ground {
     lab: Lab,
-    host: LabHost,
-    project: Project,
+    pub(crate) host: LabHost,
+    pub(crate) project: Project,
 }
 
 impl Drop for Ground {
@@ -34,7 +34,7 @@ impl Ground {
         Self { lab, host, project }
     }
 
-    fn small(name: &str, site: &str) -> Self {
+    pub(crate) fn small(name: &str, site: &str) -> Self {
         Self::new(name, HostOptions { init: InitKind::Small, ..HostOptions::new("one") }, site)
     }
 

@@ -1,14 +1,13 @@
 //! Plans: what would change is said and nothing done; a plan is applied exactly, or refused.
 
-use std::time::Duration;
-
-use lab::{HostOptions, InitKind, Lab, LabHost};
 use serde_json::Value;
 
-use crate::common::{Project, lab_is_possible};
+use crate::common::lab_is_possible;
+use crate::layers::Ground;
 
 const SITE: &str = "- hosts: all
   gather_facts: false
+  vars: {word: host}
   tasks:
     - name: message
       copy: {dest: /etc/motd, content: \"new {{ word }}\\n\"}
@@ -30,51 +29,34 @@ const SITE: &str = "- hosts: all
       shell: echo hand >>/etc/hand
 ";
 
-struct Ground {
-    lab: Lab,
-    host: LabHost,
-    project: Project,
-}
+const TEMPLATE: &str = "welcome to {{ inventory_hostname }}\n";
 
-impl Drop for Ground {
-    fn drop(&mut self) {
-        let _ = self.lab.down_all();
-    }
-}
+/// A host with something to change.
+struct Planned(Ground);
 
-impl Ground {
+impl Planned {
     fn new(name: &str) -> Self {
-        let pool = format!("{name}{}", std::process::id());
-        let lab = Lab::pool(&pool).unwrap();
-        let options = HostOptions { init: InitKind::Small, tied: true, ..HostOptions::new("one") };
-        let host = lab.up(&[options]).unwrap().remove(0);
-        host.wait_ready(Duration::from_secs(60)).unwrap();
-        let script = "echo old >/etc/motd; echo x >/etc/old.conf; echo o >/etc/open; chmod 644 /etc/open; echo same >/etc/same; \
-                      rm -f /etc/issue.here /etc/hidden /etc/hand";
-        host.run("sh", &["-c", script]).unwrap();
-        let inventory = format!("one ansible_connection=lab theseus_lab_pool={pool} word=host\n");
-        let project = Project::new(&[
-            ("hosts", &inventory),
-            ("ansible.cfg", "[defaults]\ninventory = hosts\n"),
-            ("site.yml", SITE),
-            ("templates/issue.j2", "welcome to {{ inventory_hostname }}\n"),
-        ]);
-        Self { lab, host, project }
+        let ground = Ground::small(name, SITE);
+        let script = "cd /etc; echo old >motd; echo x >old.conf; echo o >open; chmod 644 open; echo same >same; \
+                      rm -f issue.here hidden hand";
+        ground.host.run("sh", &["-c", script]).unwrap();
+        ground.project.write("templates/issue.j2", TEMPLATE);
+        Self(ground)
     }
 
     fn tree(&self) -> String {
         let look = "cd /etc; for f in motd old.conf open same issue.here hidden hand sysctl.conf; do stat -c '%n %a %u %g %y' $f; cat $f; done 2>&1; \
                     ls /var/lib/theseus/layers 2>&1; true";
-        self.host.run("sh", &["-c", look]).unwrap()
+        self.0.host.run("sh", &["-c", look]).unwrap()
     }
 
     fn text(&self, path: &str) -> String {
-        self.host.run("cat", &[path]).unwrap()
+        self.0.host.run("cat", &[path]).unwrap()
     }
 
     fn refused(&self, why: &str, more: &[&str]) {
         let before = self.tree();
-        let ended = self.project.run(&[&["apply", "plan.json"], more].concat());
+        let ended = self.0.project.run(&[&["apply", "plan.json"], more].concat());
         assert_eq!(ended.code, 1, "{}", ended.shown());
         assert!(ended.err.contains(why) && ended.err.contains("nothing was done"), "{}", ended.shown());
         assert_eq!(before, self.tree());
@@ -90,10 +72,10 @@ fn a_plan_says_what_would_change_and_is_applied_exactly() {
     if !lab_is_possible("a_plan_says_what_would_change_and_is_applied_exactly") {
         return;
     }
-    let ground = Ground::new("plan");
+    let ground = Planned::new("plan");
     let before = ground.tree();
     let ended =
-        ground.project.run(&["plan", "site.yml", "--exit-code", "--output", "json", "-o", "plan.json"]);
+        ground.0.project.run(&["plan", "site.yml", "--exit-code", "--output", "json", "-o", "plan.json"]);
     assert_eq!(ended.code, 2, "{}", ended.shown());
     assert_eq!(before, ground.tree(), "a plan changes nothing");
     let all = changes(&ended.out);
@@ -111,7 +93,7 @@ fn a_plan_says_what_would_change_and_is_applied_exactly() {
     assert_eq!(of("/etc/motd")["after"]["content"], "new host\n");
     assert_eq!(of("/etc/open")["before"]["mode"], "0644");
     assert_eq!(of("/etc/open")["after"]["mode"], "0600");
-    assert!(of("/etc/motd")["cause"].as_str().unwrap().contains("site.yml:4"), "{:?}", of("/etc/motd"));
+    assert!(of("/etc/motd")["cause"].as_str().unwrap().contains("site.yml:5"), "{:?}", of("/etc/motd"));
     assert_eq!(
         (&of("task:by hand")["unknown"], of("task:by hand")["irreversible"].is_string()),
         (&true.into(), true)
@@ -121,23 +103,23 @@ fn a_plan_says_what_would_change_and_is_applied_exactly() {
         "{all:#?}"
     );
     assert!(!all.iter().any(|change| change["path"] == "/etc/same"));
-    let written = ground.project.read("plan.json");
+    let written = ground.0.project.read("plan.json");
     assert!(!ended.out.contains("hunter2") && !written.contains("hunter2"), "{written}");
 
     // Everything else about it is refused.
-    ground.project.write("templates/issue.j2", "something else\n");
+    ground.0.project.write("templates/issue.j2", "something else\n");
     ground.refused("templates/issue.j2", &[]);
-    ground.project.write("templates/issue.j2", "welcome to {{ inventory_hostname }}\n");
+    ground.0.project.write("templates/issue.j2", TEMPLATE);
     ground.refused("-e", &["-e", "word=other"]);
-    ground.host.run("sh", &["-c", "echo somebody >/etc/motd"]).unwrap();
+    ground.0.host.run("sh", &["-c", "echo somebody >/etc/motd"]).unwrap();
     ground.refused("/etc/motd", &[]);
-    ground.host.run("sh", &["-c", "echo old >/etc/motd"]).unwrap();
-    let beside = ground.project.run(&["apply", "plan.json", "-t", "some"]);
+    ground.0.host.run("sh", &["-c", "echo old >/etc/motd"]).unwrap();
+    let beside = ground.0.project.run(&["apply", "plan.json", "-t", "some"]);
     assert_eq!(beside.code, 5, "{}", beside.shown());
 
-    ground.project.run(&["apply", "plan.json"]).fine();
+    ground.0.project.run(&["apply", "plan.json"]).fine();
     assert_eq!([ground.text("/etc/motd"), ground.text("/etc/hand")], ["new host\n", "hand\n"]);
-    assert!(ground.project.run(&["history", "one"]).fine().contains("plan.json"));
+    assert!(ground.0.project.run(&["history", "one"]).fine().contains("plan.json"));
     // Once.
     ground.refused("one has moved on: the plan was made for generation 0, and it is at 1 now", &[]);
 }
@@ -147,8 +129,8 @@ fn people_read_a_plan() {
     if !lab_is_possible("people_read_a_plan") {
         return;
     }
-    let ground = Ground::new("planread");
-    let out = ground.project.run(&["plan", "site.yml"]).fine();
+    let ground = Planned::new("planread");
+    let out = ground.0.project.run(&["plan", "site.yml"]).fine();
     for words in [
         "one: ",
         "changed  /etc/motd",
@@ -163,17 +145,17 @@ fn people_read_a_plan() {
     ] {
         assert!(out.contains(words), "{words}: {out}");
     }
-    ground.project.write("none.yml", "- hosts: all\n  gather_facts: false\n  tasks:\n    - copy: {dest: /etc/same, content: \"same\\n\"}\n");
-    let none = ground.project.run(&["plan", "none.yml", "--exit-code"]).fine();
+    ground.0.project.write("none.yml", "- hosts: all\n  gather_facts: false\n  tasks:\n    - copy: {dest: /etc/same, content: \"same\\n\"}\n");
+    let none = ground.0.project.run(&["plan", "none.yml", "--exit-code"]).fine();
     assert!(none.contains("nothing would change"), "{none}");
-    ground.project.write(
+    ground.0.project.write(
         "bad.yml",
         "- hosts: all\n  gather_facts: false\n  tasks:\n    - file: {path: /etc/none/there, mode: '0600'}\n",
     );
-    let bad = ground.project.run(&["plan", "bad.yml", "-o", "bad.json"]);
+    let bad = ground.0.project.run(&["plan", "bad.yml", "-o", "bad.json"]);
     assert_eq!(bad.code, 1, "{}", bad.shown());
     assert!(
-        bad.err.contains("could not be foretold") && !ground.project.root.join("bad.json").exists(),
+        bad.err.contains("could not be foretold") && !ground.0.project.root.join("bad.json").exists(),
         "{}",
         bad.shown()
     );

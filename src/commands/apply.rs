@@ -14,7 +14,7 @@ use crate::arguments::{OnDrift, OnFailure, Own, Playing};
 use crate::commands::callbacks;
 use crate::commands::memory::bare_play;
 use crate::commands::stage::{self, Performed, Stage};
-use crate::commands::{ahead, listing, plan, record};
+use crate::commands::{ahead, effect, listing, plan, record};
 use crate::report::{self, Style};
 use crate::setup::{self, Base, Problem};
 use crate::terminal;
@@ -28,13 +28,7 @@ pub(crate) fn apply(playing: &Playing, own: &Own, style: Style, command: &str) -
     {
         return plan::apply(playing, own, style, command);
     }
-    let json = style.output == report::Output::Json;
-    let mut base = match Base::new(&playing.given) {
-        Ok(base) => base,
-        Err(problem) => return terminal::show(&problem, &playbook::Sources::new(), json),
-    };
-    go(playing, own, style, command, &mut base)
-        .unwrap_or_else(|problem| terminal::show(&problem, &base.sources, json))
+    effect::with_base(&playing.given, style, |base| go(playing, own, style, command, base))
 }
 
 pub(crate) fn go(

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use run::event::{Event, Sink, Status};
 use serde_json::json;
 
-use crate::arguments::{Means, Playing};
+use crate::arguments::{Given, Means, Playing};
 use crate::commands::memory::Errand;
 use crate::report::{self, Output, Style};
 use crate::setup::{Base, Problem};
@@ -33,8 +33,17 @@ pub(crate) struct Question<'a> {
 
 /// Runs a command about layers with what every one of them needs.
 pub(crate) fn command(means: &Means, style: Style, act: impl FnOnce(&mut Base) -> Result<u8, Problem>) -> u8 {
+    with_base(&means.given, style, act)
+}
+
+/// Reads what every command needs, and shows why it cannot go on.
+pub(crate) fn with_base(
+    given: &Given,
+    style: Style,
+    act: impl FnOnce(&mut Base) -> Result<u8, Problem>,
+) -> u8 {
     let json = style.output == Output::Json;
-    let mut base = match Base::new(&means.given) {
+    let mut base = match Base::new(given) {
         Ok(base) => base,
         Err(problem) => return terminal::show(&problem, &playbook::Sources::new(), json),
     };

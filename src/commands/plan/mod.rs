@@ -8,10 +8,8 @@ mod irreversible;
 mod show;
 
 use crate::arguments::{Own, Plan, Playing};
-use crate::commands::apply;
-use crate::report::{self, Output, Style};
-use crate::setup::{Base, Problem};
-use crate::terminal;
+use crate::commands::{apply, effect};
+use crate::report::{Output, Style};
 
 pub(crate) use file::is_plan;
 use foretold::Foretold;
@@ -20,7 +18,7 @@ use foretold::Foretold;
 const REFUSED: &str = "nothing was done";
 
 pub(crate) fn plan(asked: &Plan, style: Style, command: &str) -> u8 {
-    with_base(&asked.playing, style, |base| {
+    effect::with_base(&asked.playing.given, style, |base| {
         let found = Foretold::of(&asked.playing, base, command)?;
         show::print(&found, style);
         if !found.failures.is_empty() {
@@ -39,7 +37,7 @@ pub(crate) fn plan(asked: &Plan, style: Style, command: &str) -> u8 {
 
 /// `theseus apply FILE`.
 pub(crate) fn apply(typed: &Playing, own: &Own, style: Style, command: &str) -> u8 {
-    with_base(typed, style, |base| {
+    effect::with_base(&typed.given, style, |base| {
         let path = &typed.playbooks[0];
         let plan = file::File::read(path)?;
         let playing = plan.playing(typed)?;
@@ -56,13 +54,4 @@ pub(crate) fn apply(typed: &Playing, own: &Own, style: Style, command: &str) -> 
         exactly.hosts.limit = Some(plan.hosts().join(","));
         apply::go(&exactly, own, style, command, base)
     })
-}
-
-fn with_base(playing: &Playing, style: Style, act: impl FnOnce(&mut Base) -> Result<u8, Problem>) -> u8 {
-    let json = style.output == report::Output::Json;
-    let mut base = match Base::new(&playing.given) {
-        Ok(base) => base,
-        Err(problem) => return terminal::show(&problem, &playbook::Sources::new(), json),
-    };
-    act(&mut base).unwrap_or_else(|problem| terminal::show(&problem, &base.sources, json))
 }
