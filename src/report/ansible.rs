@@ -113,8 +113,8 @@ impl Ansible {
     fn dump(&self, ended: &Ended) -> Option<String> {
         let action = ended.step.action.rsplit('.').next().unwrap_or_default();
         let debug = action == "debug";
-        // `assert` is shown unless it was told to be quiet.
-        let told = debug || (action == "assert" && ended.result.contains_key("msg"));
+        let always = ended.result.get("_ansible_verbose_always").and_then(serde_json::Value::as_bool);
+        let told = debug || always == Some(true);
         let failed = ended.status.is_failure();
         if !(failed || told || self.style.verbosity > 0)
             || (ended.status == Status::Skipped && self.style.verbosity == 0)

@@ -32,8 +32,12 @@ fn plain(scope: &Scope, items: &Value) -> Result<Vec<Value>, Error> {
 fn with(scope: &Scope, name: &str, items: &Value) -> Result<Vec<Value>, Error> {
     let short = lookups::short_name(name);
     // Terms that are not defined are passed over: the next one may exist.
-    let terms = if short == "first_found" { lenient_terms(scope, items)? } else { terms(scope, items)? };
-    let found = lookups::run(scope, name, &terms, &[])?;
+    let found = if short == "first_found" {
+        let options = [(lookups::FOR_LOOP.into(), Value::Bool(true))];
+        lookups::run(scope, name, &lenient_terms(scope, items)?, &options)?
+    } else {
+        lookups::run(scope, name, &terms(scope, items)?, &[])?
+    };
     found.into_iter().filter(|item| !item.is_omit()).map(|item| item.defined()?.resolved()).collect()
 }
 

@@ -74,12 +74,15 @@ fn password_hash(_: &Run<'_>, value: &Value, args: Args) -> Result<Value, Error>
         let cost = u32::try_from(int_or(rounds, 12)?).unwrap_or(12);
         return bcrypt_hash(&password, salt.as_deref(), cost, &text_or(ident, "2b")?);
     }
+    if matches!(kind.as_str(), "md5" | "md5_crypt") {
+        return md5_hash(&password, salt, rounds.is_some());
+    }
     let long = match kind.as_str() {
         "sha512" | "sha512_crypt" => true,
         "sha256" | "sha256_crypt" => false,
         other => {
             return Err(Error::new(format!(
-                "the password hash '{other}' is not supported; use sha512, sha256 or bcrypt"
+                "the password hash '{other}' is not supported; use sha512, sha256, bcrypt or md5"
             )));
         }
     };
@@ -111,24 +114,70 @@ fn random_salt(size: usize) -> Result<String, Error> {
 /// The order in which `crypt` writes the bytes of a digest.
 fn crypt_text(digest: &[u8], long: bool) -> String {
     let mut out = String::new();
-    let mut put = |a: u8, b: u8, c: u8, count: usize| {
-        let mut word = u32::from(a) << 16 | u32::from(b) << 8 | u32::from(c);
-        for _ in 0..count {
-            out.push(char::from(CRYPT64[(word & 63) as usize]));
-            word >>= 6;
-        }
-    };
     let third = digest.len() / 3;
     let (mut a, mut b, mut c) = (0, third, third * 2);
     for _ in 0..third {
-        put(digest[a], digest[b], digest[c], 4);
+        put(&mut out, [digest[a], digest[b], digest[c]], 4);
         (a, b, c) = if long { (b + 1, c + 1, a + 1) } else { (c + 1, a + 1, b + 1) };
     }
     if long {
-        put(0, 0, digest[63], 2)
+        put(&mut out, [0, 0, digest[63]], 2);
     } else {
-        put(0, digest[31], digest[30], 3)
+        put(&mut out, [0, digest[31], digest[30]], 3);
     }
+    out
+}
+
+fn put(out: &mut String, bytes: [u8; 3], count: usize) {
+    let mut word = bytes.iter().fold(0, |word, byte| word << 8 | u32::from(*byte));
+    for _ in 0..count {
+        out.push(char::from(CRYPT64[(word & 63) as usize]));
+        word >>= 6;
+    }
+}
+
+fn md5_hash(password: &str, salt: Option<String>, has_rounds: bool) -> Result<Value, Error> {
+    if has_rounds {
+        return Err(Error::new("the password hash 'md5' knows no rounds"));
+    }
+    let salt = salt.map_or_else(|| random_salt(8), Ok)?;
+    if salt.len() > 8 || !salt.bytes().all(|byte| CRYPT64.contains(&byte)) {
+        return Err(Error::new("invalid characters in salt, or more than 8 of them"));
+    }
+    let hash = md5_crypt(password.as_bytes(), salt.as_bytes());
+    Ok(Value::from(format!("$1${salt}${hash}")))
+}
+
+/// The old `crypt` with MD5: of no use against attackers, but still what some devices want.
+fn md5_crypt(password: &[u8], salt: &[u8]) -> String {
+    let other = Md5::new().chain_update(password).chain_update(salt).chain_update(password).finalize();
+    let mut first = Md5::new().chain_update(password).chain_update(b"$1$").chain_update(salt);
+    for piece in password.chunks(16) {
+        first.update(&other[..piece.len()]);
+    }
+    let mut left = password.len();
+    while left > 0 {
+        first.update(if left & 1 == 1 { &[0] } else { &password[..1] });
+        left >>= 1;
+    }
+    let mut digest = first.finalize();
+    for round in 0..1000 {
+        let odd = round % 2 == 1;
+        let mut next = Md5::new().chain_update(if odd { password } else { &digest[..] });
+        if round % 3 != 0 {
+            next.update(salt);
+        }
+        if round % 7 != 0 {
+            next.update(password);
+        }
+        next.update(if odd { &digest[..] } else { password });
+        digest = next.finalize();
+    }
+    let mut out = String::new();
+    for [a, b, c] in [[0, 6, 12], [1, 7, 13], [2, 8, 14], [3, 9, 15], [4, 10, 5]] {
+        put(&mut out, [digest[a], digest[b], digest[c]], 4);
+    }
+    put(&mut out, [0, 0, digest[11]], 2);
     out
 }
 

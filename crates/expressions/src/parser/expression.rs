@@ -485,7 +485,7 @@ impl Parser<'_> {
     /// `is divisibleby 3`: one argument without parentheses.
     fn starts_test_argument(&self) -> bool {
         match self.peek() {
-            Tok::Name(name) => !matches!(*name, "else" | "or" | "and" | "if" | "in" | "not"),
+            Tok::Name(name) => !matches!(*name, "else" | "or" | "and"),
             Tok::Str(_) | Tok::Number(_) | Tok::Op("[" | "{") => true,
             _ => false,
         }

@@ -63,6 +63,14 @@ struct Wanted {
     skip: bool,
 }
 
+/// Given by `with_first_found`: it looks into the folder of the task's kind of files, the lookup does not.
+pub(crate) const FOR_LOOP: &str = "_for_loop";
+
+fn kind_by_action(action: &str) -> &'static str {
+    let kinds = [("template", "templates"), ("var", "vars")];
+    kinds.iter().find(|(part, _)| action.contains(part)).map_or("files", |(_, kind)| kind)
+}
+
 /// The first file that exists.
 pub(super) fn first_found(call: &Call<'_>) -> Result<Vec<Value>, Error> {
     let mut wanted = Wanted { names: Vec::new(), skip: call.flag("skip", false)? };
@@ -73,17 +81,13 @@ pub(super) fn first_found(call: &Call<'_>) -> Result<Vec<Value>, Error> {
     for term in call.terms {
         first_found_term(term, &paths, &mut wanted)?;
     }
-    let kinds: &[&str] = match call.scope.task().map(|task| &*task.module) {
-        Some("template") => &["templates", "files", "vars"],
-        Some("include_vars") => &["vars", "files", "templates"],
-        Some("include_tasks" | "import_tasks") => &["tasks", "files", "vars"],
-        _ => &["files", "templates", "vars"],
+    let kind = match call.option(FOR_LOOP) {
+        Some(_) => kind_by_action(call.scope.task().map_or("", |task| &task.action)),
+        None => "",
     };
     for name in wanted.names.iter().filter(|name| !name.is_empty()) {
-        for kind in kinds {
-            if let Some(path) = search::find(name, kind, &call.scope.search_path()) {
-                return Ok(vec![Value::from(path.display().to_string())]);
-            }
+        if let Some(path) = search::find(name, kind, &call.scope.search_path()) {
+            return Ok(vec![Value::from(path.display().to_string())]);
         }
     }
     if wanted.skip {

@@ -14,6 +14,7 @@ use expressions::{Error, Value};
 
 use crate::vars::Scope;
 
+pub(crate) use choose::FOR_LOOP;
 pub use files::template_vars;
 
 /// Arguments of one lookup.

@@ -33,13 +33,13 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
         }
     }
     let mut result = results::ok(false);
-    if !quiet {
-        let message = match action.get("success_msg")? {
-            Some(value) => json(&value)?,
-            None => "All assertions passed".into(),
-        };
-        result.insert("msg".to_owned(), message);
-    }
+    let message = match action.get("success_msg")? {
+        Some(value) => json(&value)?,
+        None => "All assertions passed".into(),
+    };
+    result.insert("msg".to_owned(), message);
+    // Reports show it unless it was told to be quiet.
+    result.insert("_ansible_verbose_always".to_owned(), (!quiet).into());
     Ok(Work::Done(result))
 }
 
