@@ -80,9 +80,9 @@ pub(crate) struct Show {
 
 #[derive(Debug, Args)]
 pub(crate) struct Diff {
-    /// HOST (as it is now) or HOST@GENERATION
+    /// HOST (as it is now), HOST@GENERATION, or an image
     pub(crate) before: String,
-    /// HOST (as it is now) or HOST@GENERATION
+    /// HOST (as it is now), HOST@GENERATION, or an image
     pub(crate) after: String,
     /// Only names, no text
     #[arg(long)]

@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::arguments::{self, Given, Hosts, Playing};
 use crate::commands::apply::refuse_unknown;
+use crate::commands::living;
 use crate::commands::stage::{self, Stage};
 use crate::report::{self, Output, Style};
 use crate::setup::{self, Base, Problem};
@@ -121,7 +122,10 @@ pub(crate) fn bake(asked: &arguments::Bake, style: Style, command: &str) -> u8 {
 
 fn go(asked: &arguments::Bake, style: Style, command: &str, base: &mut Base) -> Result<u8, Problem> {
     let began = Instant::now();
-    let definition = defined(base, &asked.name)?;
+    let definition = match &asked.from {
+        Some(_) => base.definition.images.get(&asked.name).cloned().unwrap_or_else(ImageDefinition::bare),
+        None => defined(base, &asked.name)?,
+    };
     if !rustix::process::geteuid().is_root() {
         return Err("baking needs root, for namespaces and owners of files: sudo theseus bake"
             .to_owned()
@@ -130,6 +134,11 @@ fn go(asked: &arguments::Bake, style: Style, command: &str, base: &mut Base) -> 
     let store = store()?;
     let say = |text: &str| eprintln!("{text}");
     let _turn = store.turn(|| say("waiting for another bake to end")).map_err(failed)?;
+    if let Some(from) = &asked.from {
+        let from = living::base(&store, from, asked, base, command, &say)?;
+        let bake = Bake::new(store.clone(), plan(asked, &definition, &store)?, from);
+        return made(&bake, began, style);
+    }
     let from =
         ImageBase::find(&store, &definition.base, &base.cwd, asked.fresh_base, &say).map_err(failed)?;
     let bake = Bake::new(store.clone(), plan(asked, &definition, &store)?, from);
@@ -172,8 +181,13 @@ fn go(asked: &arguments::Bake, style: Style, command: &str, base: &mut Base) -> 
         )
         .into());
     }
-    match bake.assemble(&say).map_err(failed)? {
-        Ok(built) => tell(&built, &chain, began, style),
+    made(&bake, began, style)
+}
+
+/// The image of what the bake has now.
+fn made(bake: &Arc<Bake>, began: Instant, style: Style) -> Result<u8, Problem> {
+    match bake.assemble(&|text| eprintln!("{text}")).map_err(failed)? {
+        Ok(built) => tell(&built, &bake.chain(), began, style),
         Err(findings) => return Ok(refuse(&findings, style)),
     }
     Ok(0)

@@ -1,4 +1,5 @@
-//! `theseus diff A B`: what is different between two hosts, two generations of one, or a generation and now.
+//! `theseus diff A B`: what is different between two hosts, two generations of one, a generation and now, or a host and an
+//! image.
 
 use std::collections::BTreeSet;
 
@@ -8,6 +9,7 @@ use serde_json::json;
 
 use crate::arguments::Diff;
 use crate::commands::effect::{self, Change, Question, is_secret};
+use crate::commands::living;
 use crate::report::{self, Output, Style};
 use crate::setup::{Base, Problem};
 
@@ -46,6 +48,28 @@ impl<'a> Side<'a> {
 
 pub(crate) fn diff(asked: &Diff, style: Style, command: &str) -> u8 {
     effect::command(&asked.means, style, |base| {
+        let sides = (
+            living::side(&asked.before, &asked.means, base)?,
+            living::side(&asked.after, &asked.means, base)?,
+        );
+        let with_image = match &sides {
+            (living::Side::Host, living::Side::Host) => None,
+            (living::Side::Host, living::Side::Image(image)) => {
+                Some(living::diff(asked, (&asked.before, image), true, style, command, base)?)
+            }
+            (living::Side::Image(image), living::Side::Host) => {
+                Some(living::diff(asked, (&asked.after, image), false, style, command, base)?)
+            }
+            _ => {
+                return Err(Problem::Options(format!(
+                    "both are images: theseus image diff {} {}",
+                    asked.before, asked.after
+                )));
+            }
+        };
+        if let Some(found) = with_image {
+            return Ok(if asked.exit_code && found { 2 } else { 0 });
+        }
         let (before, after) = (Side::of(&asked.before)?, Side::of(&asked.after)?);
         let nothing = BTreeSet::new();
         let mut left = match before.states(asked, base, command, &nothing)? {
@@ -137,10 +161,12 @@ fn print(asked: &Diff, left: &Map, right: &Map, style: Style) -> bool {
         all.extend(more.clone());
     }
     let all: BTreeSet<String> = paths(left).chain(paths(right)).collect();
+    let host = |text: &str| text.split('@').next().unwrap_or_default().to_owned();
+    let different_hosts = host(&asked.before) != host(&asked.after);
     let mut found = false;
     for path in all {
         let (before, after) = (&left["states"][&path], &right["states"][&path]);
-        if same(before, after, asked) {
+        if same(before, after, different_hosts) {
             continue;
         }
         found = true;
@@ -159,9 +185,7 @@ fn print(asked: &Diff, left: &Map, right: &Map, style: Style) -> bool {
 }
 
 /// Times and inode numbers say nothing between two hosts.
-fn same(before: &Json, after: &Json, asked: &Diff) -> bool {
-    let host = |text: &str| text.split('@').next().unwrap_or_default().to_owned();
-    let different_hosts = host(&asked.before) != host(&asked.after);
+pub(crate) fn same(before: &Json, after: &Json, different_hosts: bool) -> bool {
     // A change of mode alone does not read the content.
     let unread = before["digest"].is_null() || after["digest"].is_null();
     let plain = |state: &Json| {

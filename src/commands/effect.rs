@@ -63,6 +63,11 @@ impl Question<'_> {
         arguments: Json,
         check: bool,
     ) -> Result<Answers, Problem> {
+        self.ask_task(base, json!({format!("theseus.host.{module}"): arguments}), check)
+    }
+
+    /// Any task, as a playbook has it.
+    pub(crate) fn ask_task(&self, base: &mut Base, task: Json, check: bool) -> Result<Answers, Problem> {
         let mut reach = self.means.reach.clone();
         // A host's history is root's, whoever may log in there.
         reach.become_ |= !self.means.own_user;
@@ -75,7 +80,7 @@ impl Question<'_> {
         };
         let errand = Errand {
             pattern: self.pattern,
-            task: json!({format!("theseus.host.{module}"): arguments}),
+            task,
             playing: &playing,
             dir: base.cwd.clone(),
             command: self.command,

@@ -17,6 +17,7 @@ pub(crate) mod image;
 pub(crate) mod inventory;
 pub(crate) mod lab;
 pub(crate) mod listing;
+pub(crate) mod living;
 mod memory;
 pub(crate) mod plan;
 pub(crate) mod proxy;

@@ -4,6 +4,7 @@ mod base;
 mod bench;
 mod conformance;
 mod fuzz;
+mod images;
 mod lint;
 mod rollouts;
 mod setup;
@@ -34,6 +35,7 @@ cargo xtask COMMAND
   rollouts [--schedules N]      seeded schedules of faults for rollouts; `--from SEED`, `--trace SEED` shows one
   fuzz [TARGET…] [--minutes N]  libFuzzer on everything that reads what people write, a minute each if nobody says;
                                 `--keep` takes what it found worth keeping over into fuzz/corpus
+  images [PART]                 roles, kills [N], living, engines, disk: images baked, killed, run by Docker, booted in QEMU; THESEUS: built already
   lint                          format, clippy, rooms, file lengths, documents, licences, advisories
   plant [N]                     N (1000) changes by hand planted on a lab host: all found, all put back
   bench [NAME…]                 what is in bench/
@@ -67,6 +69,7 @@ fn run(command: &str, arguments: &[String]) -> Result<ExitCode> {
         }
         "trials" => Ok(trials::run(arguments)?.conclude()),
         "rollouts" => rollouts::run(arguments),
+        "images" => Ok(images::run(arguments)?.conclude()),
         "fuzz" => Ok(fuzz::run(arguments)?.conclude()),
         "lint" => lint::run(),
         "plant" => plant(arguments),

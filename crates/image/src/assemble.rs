@@ -18,7 +18,7 @@ use crate::oci;
 use crate::pack::Packer;
 use crate::place::Bake;
 use crate::secrets;
-use crate::store::{Image, LayerRecord, RECORD};
+use crate::store::{Image, LayerRecord, RECORD, now};
 use crate::tree::{Kind, Node, Tree};
 use crate::{config, firstboot, packages};
 
@@ -85,8 +85,9 @@ impl Bake {
             for link in links {
                 tree.apply(&self.store.layer(&link.key))?;
             }
-            let (Some(last), group) = (links.last(), &links[0].group) else { continue };
-            stack.put(clean(&tree, keep, epoch)?, &last.key, group, say)?;
+            let marks: Vec<String> =
+                links.iter().map(|link| self.store.mark(&self.store.layer(&link.key))).collect();
+            stack.put(clean(&tree, keep, epoch)?, &marks.join("\n"), &links[0].group, say)?;
         }
         let mut whole = clean(&tree, keep, epoch)?;
         let findings = self.look_for_secrets(&whole)?;
@@ -100,8 +101,21 @@ impl Bake {
     }
 
     fn look_for_secrets(&self, tree: &Tree) -> Result<Vec<Finding>> {
+        // What was looked through once, and is as it was, has nothing in it.
+        let note = |dir: &Path| {
+            let allowed = self.plan.allow_secrets.join(":");
+            let key = chain::key(&[&self.store.mark(dir), &allowed, &secrets::VERSION.to_string()]);
+            self.store.path("scans").join(key)
+        };
+        let places: BTreeSet<Arc<Path>> = tree.0.values().map(|node| Arc::clone(&node.dir)).collect();
+        let (seen, new): (Vec<_>, Vec<_>) = places.into_iter().partition(|dir| note(dir).exists());
         let owned = packages::owned(tree)?;
-        let found = secrets::scan(tree, &owned, &self.plan.allow_secrets)?;
+        let found = secrets::scan(tree, &owned, &self.plan.allow_secrets, &seen)?;
+        if found.is_empty() {
+            for dir in new {
+                self.store.write(&note(&dir), b"")?;
+            }
+        }
         Ok(found.into_iter().map(|one| Finding { path: one.path, line: one.line, what: one.what }).collect())
     }
 
@@ -153,7 +167,7 @@ impl Bake {
             digest,
             generation: generation.to_owned(),
             base: self.base.name.clone(),
-            created: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
+            created: now(),
             epoch: stack.epoch,
             labels,
             size: stack.layers.iter().map(|layer| layer.size).sum(),

@@ -1,4 +1,5 @@
-//! What a bake starts from: a directory, an archive, an OCI image, a fresh Debian, another image of ours; unpacked
+//! What a bake starts from: a directory, an archive, an OCI image, a fresh Debian, packages of
+//! this machine, another image of ours; unpacked
 //! once into the store and known by its digest.
 
 use std::fs;
@@ -13,8 +14,11 @@ use serde_json::Value;
 use crate::clean;
 use crate::digest::Hashing;
 use crate::error::{Doing, Error, Result};
+use crate::installed;
 use crate::oci::{self, Layout};
 use crate::pack::Packer;
+use crate::registry::{self, Reference};
+use crate::sandbox;
 use crate::store::{Image, LayerRecord, Store};
 use crate::tree::Tree;
 use crate::unpack;
@@ -43,10 +47,16 @@ impl Base {
         if let Some(suite) = name.strip_prefix("debootstrap:") {
             return debootstrap(store, suite, name, fresh, say);
         }
+        if let Some(packages) = name.strip_prefix("installed:") {
+            return of_packages(store, packages, name, fresh, say);
+        }
         if let Some(reference) = name.strip_prefix("oci:") {
             let (dir, tag) = oci::split(reference);
             let layout = Layout::open(&project.join(dir))?;
             return of_layout(store, &layout, tag, name, say);
+        }
+        if name.starts_with("docker://") {
+            return of_registry(store, name, fresh, say);
         }
         let path = project.join(name);
         let meta = fs::metadata(&path).at(&path)?;
@@ -57,6 +67,31 @@ impl Base {
             return of_layout(store, &Layout::open(&path)?, None, name, say);
         }
         of_directory(store, &path, name, say)
+    }
+
+    /// The files of a living server, in an archive with its own record. `undo` takes back what came after the wanted
+    /// generation, in a sandbox of those files.
+    pub fn of_host<F>(store: &Store, archive: &Path, name: &str, undo: Option<F>) -> Result<Self>
+    where
+        F: FnOnce(&lab::Sandbox) -> std::result::Result<(), String>,
+    {
+        let dir = store.path("work").join(format!("host.{}", std::process::id()));
+        let rootfs = dir.join("rootfs");
+        fs::create_dir_all(&rootfs).at(&rootfs)?;
+        fs::set_permissions(&rootfs, fs::Permissions::from_mode(0o755)).at(&rootfs)?;
+        unpack::unpack(unpack::reader(archive)?, &rootfs)?;
+        let mut tree = Tree::scan(&rootfs)?;
+        if let Some(undo) = undo {
+            let sandbox = sandbox::alone(store, &rootfs, &dir)?;
+            undo(&sandbox).map_err(|why| {
+                Error::wrong(format!("{name}: what came later cannot be taken back: {why}"))
+            })?;
+            tree.apply(&dir.join("upper"))?;
+        }
+        tree.0.retain(|path, _| !clean::is_of_a_host(path));
+        let base = of_tree(store, &tree, None, name)?;
+        fs::remove_dir_all(&dir).at(&dir)?;
+        Ok(base)
     }
 
     fn place(store: &Store, digest: &str) -> PathBuf {
@@ -116,24 +151,41 @@ fn of_directory(store: &Store, dir: &Path, name: &str, say: &dyn Fn(&str)) -> Re
     say(&format!("reading the base {name}"));
     let mut tree = Tree::scan(&dir)?;
     tree.0.retain(|path, _| !clean::is_of_a_host(path));
-    let beside = workshop(store, Some(&fs::metadata(&dir).at(&dir)?))?;
-    let digest = copy(&tree, &beside.join("rootfs"))?;
-    let base = match Base::known(store, &digest, name) {
-        Some(base) => base,
-        None => {
-            let epoch = tree.newest();
-            let base = Base {
-                digest: digest.clone(),
-                name: name.to_owned(),
-                epoch,
-                layers: Vec::new(),
-                config: Value::Null,
-                rootfs: PathBuf::new(),
-            };
-            base.keep(store, &beside)?
-        }
+    let base = of_tree(store, &tree, Some(&fs::metadata(&dir).at(&dir)?), name)?;
+    store.write_json(&note, &(mark, base.digest.clone()))?;
+    Ok(base)
+}
+
+fn of_tree(store: &Store, tree: &Tree, like: Option<&fs::Metadata>, name: &str) -> Result<Base> {
+    let beside = workshop(store, like)?;
+    let digest = copy(tree, &beside.join("rootfs"))?;
+    if let Some(base) = Base::known(store, &digest, name) {
+        return Ok(base);
+    }
+    let base = Base {
+        digest,
+        name: name.to_owned(),
+        epoch: tree.newest(),
+        layers: Vec::new(),
+        config: Value::Null,
+        rootfs: PathBuf::new(),
     };
-    store.write_json(&note, &(mark, digest))?;
+    base.keep(store, &beside)
+}
+
+/// Read again when this machine's packages have changed since.
+fn of_packages(store: &Store, packages: &str, name: &str, fresh: bool, say: &dyn Fn(&str)) -> Result<Base> {
+    let note = store.path("sources").join(format!("{}.json", crate::chain::key(&["installed", packages])));
+    let mark = installed::mark();
+    if let Some((old, digest)) = store.read_json::<(String, String)>(&note).filter(|_| !fresh)
+        && old == mark
+        && let Some(base) = Base::known(store, &digest, name)
+    {
+        return Ok(base);
+    }
+    say(&format!("copying the base {name}"));
+    let base = of_tree(store, &installed::tree(packages)?, None, name)?;
+    store.write_json(&note, &(mark, base.digest.clone()))?;
     Ok(base)
 }
 
@@ -279,6 +331,30 @@ fn unpacked(
     base.keep(store, &beside)
 }
 
+/// A tag is looked up once, and again only when asked for.
+fn of_registry(store: &Store, name: &str, fresh: bool, say: &dyn Fn(&str)) -> Result<Base> {
+    let reference = Reference::parse(name)?;
+    let note = store.path("sources").join(format!("{}.json", crate::chain::key(&[name])));
+    if let Some(digest) = store.read_json::<String>(&note).filter(|_| !fresh)
+        && let Some(base) = Base::known(store, &digest, name)
+    {
+        return Ok(base);
+    }
+    let client = registry::Client::new(&reference);
+    let resolved = registry::resolve(&client, &reference)?;
+    let digest = resolved.0.clone();
+    let base = match Base::known(store, &digest, name) {
+        Some(base) => base,
+        None => {
+            let found = registry::fetch(store, &client, &reference, resolved, say)?;
+            say(&format!("unpacking the base {name}"));
+            unpacked(store, &found.digest, found.layers, found.config, name)?
+        }
+    };
+    store.write_json(&note, &digest)?;
+    Ok(base)
+}
+
 fn of_image(store: &Store, image: &Image, name: &str) -> Result<Base> {
     if let Some(base) = Base::known(store, &image.digest, name) {
         return Ok(base);
@@ -301,7 +377,9 @@ fn debootstrap(store: &Store, wanted: &str, name: &str, fresh: bool, say: &dyn F
     }
     let (what, mirror) = wanted.split_once('@').map_or((wanted, None), |(what, mirror)| (what, Some(mirror)));
     let (suite, packages) = what.split_once(',').unwrap_or((what, ""));
-    if suite.is_empty() || suite.starts_with('-') || packages.starts_with('-') {
+    // Nothing of it is to be taken for an option: debootstrap knows no `--`.
+    let option = |part: &str| part.starts_with('-');
+    if suite.is_empty() || option(suite) || option(packages) || mirror.is_some_and(option) {
         return Err(Error::wrong(format!(
             "`{name}`: write debootstrap:SUITE, for instance debootstrap:bookworm"
         )));
@@ -314,7 +392,7 @@ fn debootstrap(store: &Store, wanted: &str, name: &str, fresh: bool, say: &dyn F
     if !packages.is_empty() {
         command.arg(format!("--include={packages}"));
     }
-    command.arg("--").arg(suite).arg(&dir).args(mirror).env("DEBIAN_FRONTEND", "noninteractive");
+    command.arg(suite).arg(&dir).args(mirror).env("DEBIAN_FRONTEND", "noninteractive");
     let output = command
         .stdin(Stdio::null())
         .output()
@@ -325,6 +403,10 @@ fn debootstrap(store: &Store, wanted: &str, name: &str, fresh: bool, say: &dyn F
         let last =
             said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("without a word").to_owned();
         return Err(Error::wrong(format!("debootstrap {suite} ended with {}: {last}", output.status)));
+    }
+    // It takes them over from this machine.
+    for own in ["etc/hostname", "etc/resolv.conf"] {
+        let _ = fs::remove_file(dir.join(own));
     }
     let base = of_directory(store, &dir, name, &|_| ())?;
     fs::remove_dir_all(&dir).at(&dir)?;

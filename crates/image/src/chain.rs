@@ -4,7 +4,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use catalog::Map;
 use catalog::protocol::{Call, Cause, Hello};
@@ -142,6 +143,13 @@ impl Store {
         self.path("layers").join(key)
     }
 
+    /// Which of the layers that were ever made of a step it is: another one when the step was done again.
+    pub(crate) fn mark(&self, layer: &Path) -> String {
+        let meta = fs::metadata(layer);
+        let of = |meta: fs::Metadata| format!("{} {} {}", meta.ino(), meta.ctime(), meta.ctime_nsec());
+        format!("{} {}", layer.display(), meta.map_or_else(|_| String::new(), of))
+    }
+
     pub(crate) fn entry(&self, key: &str) -> Option<Entry> {
         let entry: Entry = self.read_json(&self.step_file(key))?;
         let whole =
@@ -164,13 +172,48 @@ impl Store {
 
     /// From now on these are trusted after a loss of power, too.
     pub(crate) fn settle(&self, chain: &Chain) -> Result<()> {
-        let here = fs::File::open(self.root()).at(self.root())?;
-        rustix::fs::syncfs(&here).at(self.root())?;
-        for link in &chain.links {
-            if let Some(entry) = self.entry(&link.key).filter(|entry| !entry.boot.is_empty()) {
-                self.remember(&link.key, &Entry { boot: String::new(), ..entry })?;
+        let unsettled: Vec<(&str, Entry)> = chain
+            .links
+            .iter()
+            .filter_map(|link| Some((link.key.as_str(), self.entry(&link.key)?)))
+            .filter(|(_, entry)| !entry.boot.is_empty())
+            .collect();
+        if unsettled.is_empty() {
+            return Ok(());
+        }
+        let mut files = Vec::new();
+        for (key, _) in &unsettled {
+            collect(&self.layer(key), &mut files)?;
+        }
+        if files.len() > MANY {
+            let here = fs::File::open(self.root()).at(self.root())?;
+            rustix::fs::syncfs(&here).at(self.root())?;
+        } else {
+            for file in &files {
+                fs::File::open(file).and_then(|file| file.sync_all()).at(file)?;
             }
+        }
+        for (key, entry) in unsettled {
+            self.remember(key, &Entry { boot: String::new(), ..entry })?;
         }
         Ok(())
     }
+}
+
+/// Of more files than these it is quicker to bring everything to the disk that waits for it.
+const MANY: usize = 100;
+
+/// Directories and files below, as far as they can be opened without an effect.
+fn collect(dir: &Path, into: &mut Vec<PathBuf>) -> Result<()> {
+    into.push(dir.to_owned());
+    for entry in fs::read_dir(dir).at(dir)? {
+        let entry = entry.at(dir)?;
+        let kind = entry.file_type().at(dir)?;
+        if kind.is_dir() {
+            collect(&entry.path(), into)?;
+        } else if kind.is_file() {
+            into.push(entry.path());
+        }
+    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! What is of one host, or of the moment, and so of no image: identities, seeds, logs, caches, histories. And what a
 //! build on another day would write differently without meaning anything by it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::Result;
@@ -166,6 +167,34 @@ pub(crate) fn matches(pattern: &str, path: &str) -> bool {
     true
 }
 
+/// Whether a path is of one machine, so that an image and a server are not compared by it.
+#[must_use]
+pub fn of_one_machine(path: &str) -> bool {
+    let path = path.trim_start_matches('/');
+    let file = Node::file(&Arc::from(Path::new("/")), 0o644, b"");
+    let given =
+        |name: &&str| path == *name || path.strip_prefix(*name).is_some_and(|rest| rest.starts_with('/'));
+    GIVEN.iter().any(given)
+        || is_of_a_host(path.as_bytes())
+        || fate(path.as_bytes(), &file, &[]) != Fate::Keep
+}
+
+/// What whoever runs a machine gives it: its name, its network, its disks.
+const GIVEN: &[&str] = &[
+    "etc/adjtime",
+    "etc/fstab",
+    "etc/hostname",
+    "etc/hosts",
+    "etc/machine-id",
+    "etc/mtab",
+    "etc/network",
+    "etc/resolv.conf",
+    "boot/efi",
+    "lost+found",
+    "swapfile",
+    "usr/share/theseus/image.json",
+];
+
 /// The tree as it goes into an image.
 pub(crate) fn clean(tree: &Tree, keep: &[String], epoch: i64) -> Result<Tree> {
     let mut cleaned = Tree::default();
@@ -215,8 +244,6 @@ fn clamp_password_dates(path: &[u8], node: &mut Node, epoch: i64) -> Result<()> 
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[test]

@@ -1,11 +1,9 @@
-//! What is different between two images, or an image and a directory: packages and paths.
+//! What is different between two images: packages and paths.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use serde::Serialize;
 
-use crate::clean::{self, clean};
 use crate::digest;
 use crate::error::Result;
 use crate::packages;
@@ -34,14 +32,6 @@ pub struct Change {
 pub fn diff(store: &Store, a: &Image, b: &Image) -> Result<Vec<Change>> {
     let (a_tree, b_tree) = (Tree::scan(&store.rootfs(a)?)?, Tree::scan(&store.rootfs(b)?)?);
     changes(&a_tree, &b_tree, a.epoch.min(b.epoch))
-}
-
-/// The same between a root file system that lives (say, a server's) and an image: what is of the one host is left out.
-pub fn diff_root(store: &Store, root: &Path, image: &Image) -> Result<Vec<Change>> {
-    let mut live = Tree::scan(root)?;
-    live.0.retain(|path, _| !clean::is_of_a_host(path));
-    let live = clean(&live, &[], i64::MAX)?;
-    changes(&live, &Tree::scan(&store.rootfs(image)?)?, i64::MIN)
 }
 
 fn changes(a: &Tree, b: &Tree, epoch: i64) -> Result<Vec<Change>> {

@@ -8,9 +8,14 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The bare hash.
+pub(crate) fn bytes(bytes: &[u8]) -> Vec<u8> {
+    ring::digest::digest(&SHA256, bytes).as_ref().to_vec()
+}
+
 /// `sha256:…` of some bytes.
-pub(crate) fn of(bytes: &[u8]) -> String {
-    format!("sha256:{}", hex(ring::digest::digest(&SHA256, bytes).as_ref()))
+pub(crate) fn of(some: &[u8]) -> String {
+    format!("sha256:{}", hex(&bytes(some)))
 }
 
 /// Passes everything on and knows its digest.

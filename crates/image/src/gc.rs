@@ -64,6 +64,10 @@ impl Store {
                 collected.layers += remove(&place, &mut collected.bytes)?;
             }
         }
+        for note in names(&self.path("scans"))? {
+            let place = self.path("scans").join(note);
+            fs::remove_file(&place).at(&place)?;
+        }
         for note in names(&self.path("tars"))? {
             let place = self.path("tars").join(&note);
             let gone = |layer: LayerRecord| !self.blob(&layer.digest).exists();

@@ -8,38 +8,53 @@
 //! - `tree`, `pack`: from layers on disk to archives that are the same to the byte, whoever makes them
 //! - `clean`, `secrets`: what must not be in an image
 
+mod archives;
 mod assemble;
 mod base;
 mod chain;
 mod clean;
 mod config;
+mod contents;
 mod diff;
 mod digest;
+mod disk;
 mod error;
 mod export;
 mod firstboot;
 mod gc;
+mod http;
+mod installed;
 mod oci;
 mod pack;
 mod packages;
 mod place;
 mod plan;
+mod provenance;
+mod registry;
 mod sandbox;
 mod sbom;
 mod secrets;
+mod sign;
 mod store;
 mod tree;
 mod unpack;
 
+pub use archives::archives;
 pub use assemble::{Built, Finding};
 pub use base::Base;
 pub use chain::{Chain, Step};
-pub use diff::{Change, diff, diff_root};
+pub use clean::of_one_machine;
+pub use contents::{owned, packages, paths};
+pub use diff::{Change, diff};
+pub use disk::{Disk, export_disk};
 pub use error::{Error, Result};
 pub use export::{Format, export};
 pub use gc::Collected;
 pub use packages::Package;
 pub use place::{Bake, Door};
 pub use plan::{Plan, Run};
+pub use provenance::provenance;
+pub use registry::{Pushed, Reference};
 pub use sbom::{cyclonedx, spdx};
-pub use store::{Image, Pointer, Store, instance};
+pub use sign::{Signature, sign, verify};
+pub use store::{Image, Pointer, Store, Turn, instance};

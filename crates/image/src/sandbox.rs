@@ -18,6 +18,7 @@ use crate::store::Store;
 
 /// Where the agent's own things are, inside; nothing below /dev is kept.
 const AGENT: &str = "/dev/theseus/agent";
+const PROGRAM: &str = "/dev/theseus/program";
 const STATE: &str = "/dev/theseus/state";
 
 pub(crate) struct Room {
@@ -159,6 +160,25 @@ fn prepare(ground: &Ground<'_>, dir: &Path) -> Result<Sandbox> {
         binds.push(("/etc/resolv.conf".into(), "/etc/resolv.conf".into()));
     }
     Ok(Sandbox { lowers, dir: dir.to_owned(), binds, hostname: plan.name.clone(), network: plan.network })
+}
+
+/// A sandbox of one root and this program in it; `dir` gets what it changes.
+pub(crate) fn alone(store: &Store, rootfs: &Path, dir: &Path) -> Result<Sandbox> {
+    for name in ["upper", "work", "root", "layers"] {
+        fs::create_dir_all(dir.join(name)).at(dir)?;
+    }
+    let links = dir.join("layers");
+    for (name, layer) in [("0", rootfs), ("1", store.scaffold_dir().as_path())] {
+        symlink(layer, links.join(name)).at(&links)?;
+    }
+    let program = std::env::current_exe().doing("this program cannot find itself")?;
+    Ok(Sandbox {
+        lowers: vec!["0".to_owned(), "1".to_owned()],
+        dir: dir.to_owned(),
+        binds: vec![(program, PROGRAM.into())],
+        hostname: "localhost".to_owned(),
+        network: false,
+    })
 }
 
 impl Drop for Room {

@@ -1,6 +1,8 @@
 //! Private keys, tokens and passwords in files that no package put there.
 
 use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
 
 use crate::clean::matches;
 use crate::error::Result;
@@ -80,10 +82,21 @@ pub(crate) struct Found {
     pub(crate) what: String,
 }
 
-/// Looks through all files of a tree but those that packages own as they are.
-pub(crate) fn scan(tree: &Tree, owned: &HashSet<Vec<u8>>, allowed: &[String]) -> Result<Vec<Found>> {
+/// Raised when the rules change.
+pub(crate) const VERSION: u32 = 1;
+
+/// Looks through all files of a tree but those that packages own as they are, and those of directories in `seen`.
+pub(crate) fn scan(
+    tree: &Tree,
+    owned: &HashSet<Vec<u8>>,
+    allowed: &[String],
+    seen: &[Arc<Path>],
+) -> Result<Vec<Found>> {
     let mut found = Vec::new();
     for (path, node) in &tree.0 {
+        if node.content.is_none() && seen.contains(&node.dir) {
+            continue;
+        }
         if node.kind != Kind::File || node.size == 0 || node.size > LARGEST || owned.contains(path) {
             continue;
         }

@@ -94,6 +94,11 @@ pub fn instance(root: &Path) -> Option<(String, String)> {
     Some((record["name"].as_str()?.to_owned(), record["generation"].as_str()?.to_owned()))
 }
 
+/// By this machine's clock; sorted as text it is sorted by time.
+pub(crate) fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
+}
+
 #[derive(Clone, Debug)]
 pub struct Store {
     root: PathBuf,
@@ -120,6 +125,11 @@ impl Store {
             "pointers",
             "rootfs",
             "agent",
+            "packages",
+            "partial",
+            "scans",
+            "signatures",
+            "uploads",
             "work",
         ] {
             let dir = store.root.join(name);

@@ -107,6 +107,13 @@ impl Tree {
         Ok(tree)
     }
 
+    /// One path below a directory.
+    pub(crate) fn look(dir: &Arc<Path>, path: &str) -> Result<Node> {
+        let place = dir.join(path);
+        let meta = fs::symlink_metadata(&place).at(&place)?;
+        Ok(node(dir, &place, &meta)?.0)
+    }
+
     /// Lays an overlay's upper directory over it.
     pub(crate) fn apply(&mut self, upper: &Path) -> Result<()> {
         let dir: Arc<Path> = Arc::from(upper);

@@ -6,6 +6,7 @@
 //! Everything of a host but its control group and its record lives inside its namespaces, so that the kernel
 //! itself removes mounts, disk and network with the host's last process, even after a crash of its maker.
 
+mod archives;
 mod birth;
 mod capabilities;
 mod cgroup;
@@ -30,6 +31,7 @@ mod systemd;
 mod tie;
 mod wire;
 
+pub use archives::{Archives, Fetch, addresses};
 pub use cleanup::Stray;
 pub use error::{Error, Result};
 pub use host::{HostOptions, InitKind, LabHost};

@@ -1,16 +1,18 @@
 //! `theseus image …`: what was baked, and what becomes of it.
 
+mod registry;
 mod show;
 mod test;
 
 use std::fs;
 use std::time::Duration;
 
-use image::{Format, Store, export};
+use image::{Disk, Format, Image, Signature, Store, Turn, export, export_disk};
 use serde_json::json;
 
 use crate::arguments::{self, ImageAction, ImageFormat};
 use crate::commands::bake::{failed, megabytes, store};
+use crate::commands::living;
 use crate::report::{self, Output, Style};
 use crate::setup::{self, Problem};
 use crate::terminal;
@@ -30,12 +32,41 @@ fn act(action: &ImageAction, store: &Store, style: Style, command: &str) -> Resu
             let found = show::diff(store, before, after, json)?;
             return Ok(if found && *exit_code { 2 } else { 0 });
         }
-        ImageAction::Export { image, format, to, tag } => write(store, image, *format, to, tag)?,
+        ImageAction::Export { image, format, to, tag, disk_size, kernel_arguments } => {
+            let disk = Disk {
+                qcow2: *format == ImageFormat::Qcow2,
+                size: *disk_size,
+                arguments: kernel_arguments.clone(),
+            };
+            write(store, image, *format, to, tag, &disk)?;
+        }
         ImageAction::Test { image, hosts, given } => {
             return test::test(store, image, hosts, given, style, command);
         }
-        ImageAction::Promote { image, pointer, untested } => promote(store, image, pointer, *untested, json)?,
+        ImageAction::Promote { image, pointer, untested } => {
+            let _turn = turn(store)?;
+            promote(store, image, pointer, *untested, json)?;
+        }
+        ImageAction::Push { image, reference } => registry::push(store, image, reference, json)?,
+        ImageAction::Pull { reference, name } => {
+            let _turn = turn(store)?;
+            registry::pull(store, reference, name.as_deref(), json)?;
+        }
+        ImageAction::Sign { image, key } => {
+            let image = store.resolve(image).map_err(failed)?;
+            let signature = image::sign(store, &image, key).map_err(failed)?;
+            tell_signed("signed", &image, &signature, json);
+        }
+        ImageAction::Verify { image, key } => {
+            let image = store.resolve(image).map_err(failed)?;
+            let signature = image::verify(store, &image, key).map_err(failed)?;
+            tell_signed("verified", &image, &signature, json);
+        }
+        ImageAction::Apply { image, host, check, means } => {
+            return living::apply(store, image, host, (means, *check), style, command);
+        }
         ImageAction::Rm { images } => {
+            let _turn = turn(store)?;
             for text in images {
                 let image = store.resolve(text).map_err(failed)?;
                 store.remove(&image).map_err(failed)?;
@@ -43,7 +74,7 @@ fn act(action: &ImageAction, store: &Store, style: Style, command: &str) -> Resu
             }
         }
         ImageAction::Gc { keep_cache } => {
-            let _turn = store.turn(|| eprintln!("waiting for a bake to end")).map_err(failed)?;
+            let _turn = turn(store)?;
             let age = Duration::from_secs(keep_cache.saturating_mul(86_400));
             let gone = store.collect(age).map_err(failed)?;
             if json {
@@ -64,26 +95,49 @@ fn act(action: &ImageAction, store: &Store, style: Style, command: &str) -> Resu
     Ok(0)
 }
 
+/// Nobody bakes, removes or moves pointers meanwhile.
+fn turn(store: &Store) -> Result<Turn, Problem> {
+    store.turn(|| eprintln!("waiting for a bake to end")).map_err(failed)
+}
+
+fn tell_signed(what: &str, image: &Image, signature: &Signature, json: bool) {
+    if json {
+        report::json_line(
+            json!({"event": what, "image": image.name, "digest": image.digest, "key": signature.key}),
+        );
+    } else {
+        println!("{} is {what} by the key {}", image.short(), signature.key);
+    }
+}
+
 fn write(
     store: &Store,
     text: &str,
     format: ImageFormat,
     to: &std::path::Path,
     tag: &str,
+    disk: &Disk,
 ) -> Result<(), Problem> {
     let image = store.resolve(text).map_err(failed)?;
-    let made = match format {
-        ImageFormat::Oci => Format::Oci,
-        ImageFormat::Archive => Format::Archive,
-        ImageFormat::Rootfs => Format::Rootfs,
-        ImageFormat::Cyclonedx | ImageFormat::Spdx => {
-            let bill = if format == ImageFormat::Spdx { image::spdx } else { image::cyclonedx };
-            let text = serde_json::to_string_pretty(&bill(store, &image).map_err(failed)?)
-                .map_err(|e| e.to_string())?;
+    match format {
+        ImageFormat::Oci => export(store, &image, Format::Oci, to, tag),
+        ImageFormat::Archive => export(store, &image, Format::Archive, to, tag),
+        ImageFormat::Rootfs => export(store, &image, Format::Rootfs, to, tag),
+        ImageFormat::Raw | ImageFormat::Qcow2 => export_disk(store, &image, to, disk),
+        ImageFormat::Cyclonedx | ImageFormat::Spdx | ImageFormat::Provenance => {
+            let text = match format {
+                ImageFormat::Spdx => image::spdx(store, &image).map_err(failed)?,
+                ImageFormat::Cyclonedx => image::cyclonedx(store, &image).map_err(failed)?,
+                _ => store
+                    .signatures(&image)
+                    .last()
+                    .map_or_else(|| image::provenance(&image), Signature::envelope),
+            };
+            let text = serde_json::to_string_pretty(&text).map_err(|e| e.to_string())?;
             return fs::write(to, text + "\n").map_err(|e| format!("{}: {e}", to.display()).into());
         }
-    };
-    export(store, &image, made, to, tag).map_err(failed)?;
+    }
+    .map_err(failed)?;
     eprintln!("{} is in {}", image.short(), to.display());
     Ok(())
 }

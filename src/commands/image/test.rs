@@ -1,8 +1,8 @@
 //! `theseus image test`: the image starts as a host of the lab; its playbook finds nothing to change, its health
 //! checks hold.
 
-use image::Store;
-use lab::{HostOptions, Lab};
+use image::{Image, Store};
+use lab::{Archives, HostOptions, Lab};
 use serde_json::json;
 
 use crate::arguments::{Given, Hosts};
@@ -26,6 +26,25 @@ impl Drop for Host {
     }
 }
 
+/// What was baked with a network finds the package archives that it names, with their lists as new as the test.
+fn archives(store: &Store, image: &Image, host: &Host) -> Result<Option<Archives>, Problem> {
+    let Some(address) = host.lab.controller_address() else { return Ok(None) };
+    let found = host.lab.list().into_iter().find(|one| one.name == host.name);
+    let Some(inside) =
+        found.filter(|inside| inside.run("sh", &["-c", "test -d /etc/apt/apt.conf.d"]).is_ok())
+    else {
+        return Ok(None);
+    };
+    let archives = image::archives(store, image, address.into()).map_err(failed)?;
+    inside
+        .copy_in("/etc/apt/apt.conf.d/00theseus-test", archives.configuration().as_bytes(), 0o644)
+        .map_err(|e| e.to_string())?;
+    if let Err(error) = inside.run("apt-get", &["-q", "update"]) {
+        eprintln!("warning: the package archives cannot be reached: {error}");
+    }
+    Ok(Some(archives))
+}
+
 pub(super) fn test(
     store: &Store,
     text: &str,
@@ -46,6 +65,7 @@ pub(super) fn test(
         HostOptions { base: Some(root.clone()), tied: true, ..HostOptions::new(image.name.clone()) };
     let host = Host { lab, name: image.name.clone() };
     host.lab.up(&[options]).map_err(|e| format!("{} does not start: {e}", image.short()))?;
+    let archives = if definition.network { archives(store, &image, &host)? } else { None };
     let variables =
         format!("ansible_connection=lab theseus_lab_pool={pool} theseus_lab_base={}", root.display());
     let membership = Membership::write(store, &image.name, &definition.groups, &variables)?;
@@ -67,7 +87,7 @@ pub(super) fn test(
     let code = stage::exit_code(&recap);
     performed.close(code);
     outcome?;
-    drop(host);
+    drop((host, archives));
     let changed = recap.hosts.get(&image.name).map_or(0, |counters| counters.changed);
     let passed = code == 0 && changed == 0;
     if passed {

@@ -5,6 +5,7 @@ mod change;
 mod deploy;
 mod drift;
 mod history;
+mod image;
 mod project;
 mod stage;
 mod undo;
@@ -24,8 +25,15 @@ struct Chapter {
 }
 
 /// In the order in which they are told.
-const CHAPTERS: &[Chapter] =
-    &[deploy::CHAPTER, again::CHAPTER, change::CHAPTER, undo::CHAPTER, drift::CHAPTER, history::CHAPTER];
+const CHAPTERS: &[Chapter] = &[
+    deploy::CHAPTER,
+    again::CHAPTER,
+    change::CHAPTER,
+    undo::CHAPTER,
+    drift::CHAPTER,
+    history::CHAPTER,
+    image::CHAPTER,
+];
 
 /// The exit code of whatever Ctrl-C ended.
 const INTERRUPTED: u8 = 99;

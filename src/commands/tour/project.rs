@@ -14,6 +14,7 @@ const FILES: &[(&str, &str)] = ship![
     "careless.yml",
     "inventory.ini",
     "site.yml",
+    "theseus.yml",
     "group_vars/web.yml",
     "roles/base/tasks/main.yml",
     "roles/ship/defaults/main.yml",

@@ -64,7 +64,7 @@ impl Stage {
         if self.hosts.iter().any(|host| host.address.is_loopback()) {
             return Err(lacking("the hosts have no network"));
         }
-        let systemd = self.hosts.iter().all(|host| host.init == InitKind::Systemd);
+        let systemd = self.has_systemd();
         self.say(&format!(
             "Three servers of our own, made in {:.1} seconds from this machine's root, each with its own processes, network and\n\
              copy-on-write disk{}. Nothing that happens to them touches this machine.",
@@ -75,6 +75,10 @@ impl Stage {
             self.say(&format!("    {}  {}", host.name, host.address));
         }
         Ok(())
+    }
+
+    pub(super) fn has_systemd(&self) -> bool {
+        self.hosts.iter().all(|host| host.init == InitKind::Systemd)
     }
 
     pub(super) fn say(&self, text: &str) {

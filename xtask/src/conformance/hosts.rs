@@ -8,11 +8,11 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
-use lab::{HostOptions, InitKind, Lab, LabHost};
+use lab::{Archives, HostOptions, InitKind, Lab, LabHost};
 
 use super::case::Case;
 use super::packages;
-use super::roles::proxy::Proxy;
+use super::roles::proxy;
 use super::tree::{self, Delta, Scope, Snapshot};
 use crate::{base, shell};
 
@@ -35,7 +35,7 @@ pub(crate) struct Hosts {
     born: i64,
     keep: bool,
     /// Where hosts of a role get Debian's packages.
-    proxy: Option<Proxy>,
+    proxy: Option<Archives>,
 }
 
 impl Hosts {
@@ -58,7 +58,7 @@ impl Hosts {
         });
         let hosts = lab.up(&options.collect::<Vec<_>>())?;
         let address = lab.controller_address().filter(|_| for_role);
-        let proxy = address.map(|address| Proxy::start(address.into())).transpose()?;
+        let proxy = address.map(|address| proxy::start(address.into())).transpose()?;
         let set = Self { lab, hosts, born, keep, proxy };
         set.prepare(case)?;
         Ok(set)

@@ -6,7 +6,7 @@ mod hosts;
 mod outcome;
 mod packages;
 mod remembered;
-mod roles;
+pub(crate) mod roles;
 mod tree;
 mod turn;
 

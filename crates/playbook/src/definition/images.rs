@@ -38,6 +38,34 @@ pub struct ImageDefinition {
     pub health: Option<Node>,
 }
 
+impl ImageDefinition {
+    /// Of an image that `theseus.yml` says nothing of.
+    #[must_use]
+    pub fn bare() -> Self {
+        Self {
+            origin: Arc::new(Origin::new(std::path::PathBuf::from("the command line"), 1, 1)),
+            playbooks: Vec::new(),
+            base: String::new(),
+            groups: Vec::new(),
+            vars: None,
+            tags: Vec::new(),
+            skip_tags: Vec::new(),
+            network: true,
+            labels: BTreeMap::new(),
+            env: BTreeMap::new(),
+            cmd: Vec::new(),
+            entrypoint: Vec::new(),
+            ports: Vec::new(),
+            user: None,
+            workdir: None,
+            epoch: None,
+            keep: Vec::new(),
+            allow_secrets: Vec::new(),
+            health: None,
+        }
+    }
+}
+
 const KEYS: &[&str] = &[
     "playbook",
     "base",

@@ -8,6 +8,7 @@ mod table;
 mod volatile;
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -112,8 +113,21 @@ fn complaints(name: &str) -> Vec<String> {
     said.chain(read("errors").lines().map(str::to_owned)).collect()
 }
 
-/// The role as a case of the suite: its playbook, and the role and those it needs beside it.
+/// All roles of the list, or those named.
+pub(crate) fn wanted(names: &[String]) -> Result<Vec<Role>> {
+    list::find(names)
+}
+
+/// The role as a case of the suite.
 fn case(role: &Role) -> Result<Case> {
+    let folder = project(role)?;
+    fs::write(folder.join("checks"), role.checks.join("\n"))?;
+    let about = About { second: true, needs: vec!["systemd".to_owned()], ..About::default() };
+    Ok(Case { name: role.name.clone(), folder, about, role: Some(role.clone()) })
+}
+
+/// A folder with its playbook `site.yml`, and the role and those it needs beside it.
+pub(crate) fn project(role: &Role) -> Result<PathBuf> {
     let folder = shell::target()?.join("conformance/roles").join(&role.name);
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
@@ -124,9 +138,7 @@ fn case(role: &Role) -> Result<Case> {
         clone::put(&list::one(name)?, &folder.join("roles"))?;
     }
     fs::write(folder.join("site.yml"), role.playbook())?;
-    fs::write(folder.join("checks"), role.checks.join("\n"))?;
-    let about = About { second: true, needs: vec!["systemd".to_owned()], ..About::default() };
-    Ok(Case { name: role.name.clone(), folder, about, role: Some(role.clone()) })
+    Ok(folder)
 }
 
 /// Where a row of the table goes, and what is known of it beside.
