@@ -20,7 +20,7 @@ use crate::place::Bake;
 use crate::secrets;
 use crate::store::{Image, LayerRecord, RECORD, now};
 use crate::tree::{Kind, Node, Tree};
-use crate::{config, firstboot, packages};
+use crate::{config, firstboot};
 
 /// An image that is ready, and what it took.
 #[derive(Clone, Debug)]
@@ -101,19 +101,23 @@ impl Bake {
     }
 
     fn look_for_secrets(&self, tree: &Tree) -> Result<Vec<Finding>> {
-        // What was looked through once, and is as it was, has nothing in it.
-        let note = |dir: &Path| {
-            let allowed = self.plan.allow_secrets.join(":");
-            let key = chain::key(&[&self.store.mark(dir), &allowed, &secrets::VERSION.to_string()]);
-            self.store.path("scans").join(key)
+        // What was looked through once, and of which the same is seen now, has nothing in it.
+        let mut visible: BTreeMap<Arc<Path>, blake3::Hasher> = BTreeMap::new();
+        for (path, node) in &tree.0 {
+            visible.entry(Arc::clone(&node.dir)).or_default().update(path).update(b"\0");
+        }
+        let note = |(dir, paths): (Arc<Path>, blake3::Hasher)| {
+            let (paths, allowed) = (paths.finalize().to_hex(), self.plan.allow_secrets.join(":"));
+            let key = chain::key(&[&self.store.mark(&dir), &paths, &allowed, &secrets::VERSION.to_string()]);
+            (dir, self.store.path("scans").join(key))
         };
-        let places: BTreeSet<Arc<Path>> = tree.0.values().map(|node| Arc::clone(&node.dir)).collect();
-        let (seen, new): (Vec<_>, Vec<_>) = places.into_iter().partition(|dir| note(dir).exists());
-        let owned = packages::owned(tree)?;
-        let found = secrets::scan(tree, &owned, &self.plan.allow_secrets, &seen)?;
+        let (seen, new): (Vec<_>, Vec<_>) =
+            visible.into_iter().map(note).partition(|(_, note)| note.exists());
+        let seen: Vec<Arc<Path>> = seen.into_iter().map(|(dir, _)| dir).collect();
+        let found = secrets::scan(tree, &self.plan.allow_secrets, &seen)?;
         if found.is_empty() {
-            for dir in new {
-                self.store.write(&note(&dir), b"")?;
+            for (_, note) in new {
+                self.store.write(&note, b"")?;
             }
         }
         Ok(found.into_iter().map(|one| Finding { path: one.path, line: one.line, what: one.what }).collect())

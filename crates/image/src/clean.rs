@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::Result;
+use crate::firstboot;
 use crate::tree::{Kind, Node, Tree};
 
 /// What becomes of a path.
@@ -179,8 +180,13 @@ pub fn of_one_machine(path: &str) -> bool {
         || fate(path.as_bytes(), &file, &[]) != Fate::Keep
 }
 
-/// What whoever runs a machine gives it: its name, its network, its disks.
+/// What whoever runs a machine gives it (its name, its network, its disks), what its kernel and its services make, and
+/// what an image tells of itself.
 const GIVEN: &[&str] = &[
+    "dev",
+    "proc",
+    "run",
+    "sys",
     "etc/adjtime",
     "etc/fstab",
     "etc/hostname",
@@ -192,7 +198,10 @@ const GIVEN: &[&str] = &[
     "boot/efi",
     "lost+found",
     "swapfile",
-    "usr/share/theseus/image.json",
+    "usr/share/theseus",
+    "var/lib/systemd/linger",
+    firstboot::UNIT,
+    firstboot::WANTED,
 ];
 
 /// The tree as it goes into an image.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::tree::{Node, Tree};
 
-const UNIT: &str = "usr/lib/systemd/system/theseus-identity.service";
-const WANTED: &str = "etc/systemd/system/multi-user.target.wants/theseus-identity.service";
+pub(crate) const UNIT: &str = "usr/lib/systemd/system/theseus-identity.service";
+pub(crate) const WANTED: &str = "etc/systemd/system/multi-user.target.wants/theseus-identity.service";
 
 /// The files to add, if the image has systemd and something that needs them.
 pub(crate) fn files(tree: &Tree) -> Vec<(&'static str, Node)> {

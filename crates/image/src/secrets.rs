@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::clean::matches;
 use crate::error::Result;
+use crate::packages;
 use crate::tree::{Kind, Node, Tree};
 
 /// Larger files are no configuration.
@@ -86,18 +87,23 @@ pub(crate) struct Found {
 pub(crate) const VERSION: u32 = 1;
 
 /// Looks through all files of a tree but those that packages own as they are, and those of directories in `seen`.
-pub(crate) fn scan(
-    tree: &Tree,
-    owned: &HashSet<Vec<u8>>,
-    allowed: &[String],
-    seen: &[Arc<Path>],
-) -> Result<Vec<Found>> {
+pub(crate) fn scan(tree: &Tree, allowed: &[String], seen: &[Arc<Path>]) -> Result<Vec<Found>> {
+    let is_new = |node: &Node| node.content.is_some() || !seen.contains(&node.dir);
+    let new: Vec<_> = tree.0.iter().filter(|(_, node)| is_new(node)).collect();
+    // To know what packages own takes longer than to look through a few files of theirs.
+    if new.len() < FEW {
+        let found = look(&new, &HashSet::new(), allowed)?;
+        return if found.is_empty() { Ok(found) } else { look(&new, &packages::owned(tree)?, allowed) };
+    }
+    look(&new, &packages::owned(tree)?, allowed)
+}
+
+const FEW: usize = 500;
+
+fn look(files: &[(&Vec<u8>, &Node)], owned: &HashSet<Vec<u8>>, allowed: &[String]) -> Result<Vec<Found>> {
     let mut found = Vec::new();
-    for (path, node) in &tree.0 {
-        if node.content.is_none() && seen.contains(&node.dir) {
-            continue;
-        }
-        if node.kind != Kind::File || node.size == 0 || node.size > LARGEST || owned.contains(path) {
+    for (path, node) in files {
+        if node.kind != Kind::File || node.size == 0 || node.size > LARGEST || owned.contains(*path) {
             continue;
         }
         let shown = format!("/{}", String::from_utf8_lossy(path));

@@ -55,6 +55,9 @@ pub(super) fn run(_arguments: &[String], tally: &mut Tally) -> Result<()> {
         first.len(),
         names(&first)
     );
+    if !first.is_empty() {
+        bail!("there should be none");
+    }
     hosts[0].run(
         "sh",
         &["-c", "echo by hand >> /etc/web.conf; echo x > /etc/stray; rm -r /srv/web; chmod 600 /etc/issue"],
