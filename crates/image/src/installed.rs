@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{Doing, Error, Result};
+use crate::packages;
 use crate::tree::{Kind, Node, Tree};
 
 const STATUS: &str = "/var/lib/dpkg/status";
@@ -49,11 +50,11 @@ pub(crate) fn mark() -> String {
 }
 
 /// The tree of these packages, of those that every system has, and of what they need.
-pub(crate) fn tree(packages: &str) -> Result<Tree> {
+pub(crate) fn tree(wanted: &str) -> Result<Tree> {
     let text = fs::read_to_string(STATUS)
         .map_err(|_| Error::wrong("this machine has no Debian packages: there is no /var/lib/dpkg/status"))?;
     let database = database(&text);
-    let chosen = closure(&database, packages)?;
+    let chosen = closure(&database, wanted)?;
     let dir: Arc<Path> = Arc::from(Path::new("/"));
     let mut tree = Tree::default();
     for name in &chosen {
@@ -74,11 +75,7 @@ pub(crate) fn tree(packages: &str) -> Result<Tree> {
 fn database(text: &str) -> BTreeMap<&str, Known<'_>> {
     let mut all = BTreeMap::new();
     for paragraph in text.split("\n\n") {
-        let fields: HashMap<&str, &str> = paragraph
-            .lines()
-            .filter(|line| !line.starts_with(' '))
-            .filter_map(|line| line.split_once(": "))
-            .collect();
+        let fields = packages::fields(paragraph);
         if let Some(name) = fields.get("Package").copied()
             && fields.get("Status").is_some_and(|status| status.ends_with(" installed"))
         {

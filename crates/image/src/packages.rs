@@ -16,6 +16,12 @@ pub struct Package {
     pub maintainer: String,
 }
 
+/// What a paragraph of the database says, in one line each.
+pub(crate) fn fields(paragraph: &str) -> HashMap<&str, &str> {
+    let lines = paragraph.lines().filter(|line| !line.starts_with(' '));
+    lines.filter_map(|line| line.split_once(": ")).collect()
+}
+
 /// Installed packages, by name.
 pub(crate) fn installed(tree: &Tree) -> Vec<Package> {
     let mut texts: Vec<String> = tree.text("var/lib/dpkg/status").into_iter().collect();
@@ -29,11 +35,7 @@ pub(crate) fn installed(tree: &Tree) -> Vec<Package> {
     let mut found = BTreeMap::new();
     for text in &texts {
         for paragraph in text.split("\n\n") {
-            let fields: HashMap<&str, &str> = paragraph
-                .lines()
-                .filter(|line| !line.starts_with(' '))
-                .filter_map(|line| line.split_once(": "))
-                .collect();
+            let fields = fields(paragraph);
             let field = |name: &str| fields.get(name).map_or_else(String::new, |value| (*value).to_owned());
             let there = fields.get("Status").is_none_or(|status| status.ends_with(" installed"));
             if let (Some(name), true) = (fields.get("Package"), there) {
