@@ -70,7 +70,7 @@ fn docker(project: &Project) -> Result<()> {
         &at("pid"),
     ]);
     daemon.args(["--bridge", "none", "--iptables=false", "--ip6tables=false"]);
-    let _engine = service(&mut daemon, &folder.join("log"))?;
+    let engine = service(&mut daemon, &folder.join("log"))?;
     let docker = |arguments: &[&str]| {
         let output = shell::output(Command::new("docker").env("DOCKER_HOST", &host).args(arguments))?;
         anyhow::Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
@@ -89,6 +89,9 @@ fn docker(project: &Project) -> Result<()> {
     docker(&["rm", "--force", "ship"])?;
     let page = page.with_context(|| format!("the container does not answer: {logs}"))?;
     let version = docker(&["version", "--format", "{{.Server.Version}}"])?;
+    drop(engine);
+    // It leaves the network of its containers mounted.
+    let _ = shell::output(Command::new("umount").arg(folder.join("exec/netns/default")));
     println!("Docker Engine {version}: {loaded}; it answers `{}`", page.lines().next().unwrap_or_default());
     Ok(())
 }

@@ -121,14 +121,15 @@ impl Drop for Project {
     }
 }
 
-/// Whether two directories hold the same, by rsync: contents, owners, modes, links, attributes.
+/// Whether two directories hold the same, by rsync: contents, owners, modes, links, attributes; not the times of
+/// directories, which umoci does not restore. The first few differences.
 fn differences(one: &Path, other: &Path) -> Result<Vec<String>> {
     let with_slash = |path: &Path| format!("{}/", path.display());
     let mut rsync = Command::new("rsync");
-    rsync.args(["-naHAX", "--checksum", "--delete", "--itemize-changes", "--exclude=/lost+found"]);
+    rsync.args(["-naHAXO", "--checksum", "--delete", "--itemize-changes", "--exclude=/lost+found"]);
     let output = shell::output(rsync.args([with_slash(one), with_slash(other)]))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    Ok(text.lines().filter(|line| !line.ends_with(" ./")).map(str::to_owned).collect())
+    Ok(text.lines().filter(|line| !line.ends_with(" ./")).take(8).map(str::to_owned).collect())
 }
 
 /// An answer of a web server on this machine, waited for.
