@@ -33,7 +33,9 @@ impl ArgumentError {
         match self {
             Self::Missing { name, .. } => format!("missing required arguments: {name}"),
             Self::Rule { problem, .. } => problem.clone(),
-            Self::Unknown { .. } => format!("Unsupported parameters: {self}"),
+            Self::Unknown { module, name, .. } => {
+                format!("Unsupported parameters for ({module}) module: {name}")
+            }
             Self::Wrong { .. } => self.to_string(),
         }
     }

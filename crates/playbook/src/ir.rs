@@ -189,6 +189,28 @@ pub struct Keywords {
     /// Variables of blocks and of the task itself, outermost first (play vars are not in here). Those of roles'
     /// entries and of includes (params) are marked, because their precedence is higher.
     pub vars: Vec<VarsLayer>,
+    /// The keywords around these, kept where one of these may turn out to be `omit`: then the outer one holds.
+    pub outer: Option<Arc<Self>>,
+}
+
+impl Keywords {
+    /// One keyword, read by `value`: what is omitted is as if it were not written here.
+    pub fn resolved<E>(
+        &self,
+        keyword: fn(&Self) -> &Option<Value>,
+        value: impl Fn(&Value) -> Result<Value, E>,
+    ) -> Result<Option<Value>, E> {
+        let mut at = self;
+        while let Some(source) = keyword(at) {
+            let value = value(source)?;
+            if !value.is_omit() {
+                return Ok(Some(value));
+            }
+            let Some(outer) = at.outer.as_deref() else { break };
+            at = outer;
+        }
+        Ok(None)
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -258,7 +258,7 @@ impl Reader<'_> {
         if let Some((_, place)) = self.reach.places.iter().find(|(host, _)| host == self.host) {
             return Ok(Connection::Place(Arc::clone(place)));
         }
-        let keyword = if self.delegated { None } else { self.keyword(&self.keywords.connection)? };
+        let keyword = if self.delegated { None } else { self.keyword(|k| &k.connection)? };
         let kind = match self.text(&["ansible_connection"])?.or(keyword) {
             Some(kind) => kind,
             None if is_local(self.host) && !self.is_in_inventory() => "local".to_owned(),
@@ -294,7 +294,7 @@ impl Reader<'_> {
     fn ssh(&self) -> Result<SshTarget, Error> {
         let reach = self.reach;
         let mut target = SshTarget::new(self.address()?);
-        let port = if self.delegated { None } else { self.keyword(&self.keywords.port)? };
+        let port = if self.delegated { None } else { self.keyword(|k| &k.port)? };
         let port = self.text(&["ansible_port", "ansible_ssh_port"])?.or(port);
         target.port = match port {
             Some(text) => {
@@ -302,7 +302,7 @@ impl Reader<'_> {
             }
             None => reach.port,
         };
-        let user = if self.delegated { None } else { self.keyword(&self.keywords.remote_user)? };
+        let user = if self.delegated { None } else { self.keyword(|k| &k.remote_user)? };
         target.user =
             self.text(&["ansible_user", "ansible_ssh_user"])?.or(user).or_else(|| reach.user.clone());
         let password = self.text(&["ansible_password", "ansible_ssh_pass", "ansible_ssh_password"])?;
@@ -327,30 +327,26 @@ impl Reader<'_> {
     }
 
     fn escalate(&self) -> Result<Option<Escalate>, Error> {
-        let keywords = self.keywords;
         let wanted = match self.text(&["ansible_become"])? {
             Some(text) => catalog::arguments::truth(&text)
                 .ok_or_else(|| Error::new(format!("`ansible_become` must be true or false, not `{text}`")))?,
-            None => match &keywords.become_ {
-                Some(value) => match self.scope.resolved(value)? {
-                    omitted if omitted.is_omit() => self.reach.become_,
-                    value => as_bool(&value)?,
-                },
-                None => self.reach.become_,
-            },
+            None => {
+                let value = self.keywords.resolved(|k| &k.become_, |value| self.scope.resolved(value))?;
+                value.map_or(Ok(self.reach.become_), |value| as_bool(&value))?
+            }
         };
         if !wanted {
             return Ok(None);
         }
         let pick = |names: &[&str],
-                    keyword: &Option<Value>,
+                    keyword: fn(&Keywords) -> &Option<Value>,
                     default: Option<String>|
          -> Result<Option<String>, Error> {
             Ok(self.text(names)?.or(self.keyword(keyword)?).or(default))
         };
         let method = pick(
             &["ansible_become_method"],
-            &keywords.become_method,
+            |k| &k.become_method,
             Some(self.reach.become_method.clone()),
         )?
         .unwrap_or_default();
@@ -358,7 +354,7 @@ impl Reader<'_> {
         let named = |what: &str| format!("ansible_{method}_{what}");
         let user = pick(
             &["ansible_become_user", &named("user")],
-            &keywords.become_user,
+            |k| &k.become_user,
             Some(self.reach.become_user.clone()),
         )?;
         let password = self.text(&[
@@ -372,12 +368,12 @@ impl Reader<'_> {
             password: password.or_else(|| self.reach.become_password.as_ref().map(|p| p.expose().to_owned())),
             exe: pick(
                 &["ansible_become_exe", &named("exe")],
-                &keywords.become_exe,
+                |k| &k.become_exe,
                 self.reach.become_exe.clone(),
             )?,
             flags: pick(
                 &["ansible_become_flags", &named("flags")],
-                &keywords.become_flags,
+                |k| &k.become_flags,
                 self.reach.become_flags.clone(),
             )?,
             timeout_seconds: u32::try_from(self.reach.timeout.as_secs()).unwrap_or(10).max(10),
@@ -401,10 +397,9 @@ impl Reader<'_> {
         Ok(self.text(names)?.and_then(|t| t.trim().parse().ok()))
     }
 
-    fn keyword(&self, value: &Option<Value>) -> Result<Option<String>, Error> {
-        let Some(value) = value else { return Ok(None) };
-        let value = self.scope.resolved(value)?;
-        if value.is_omit() || value.is_none() { Ok(None) } else { value.python_str().map(Some) }
+    fn keyword(&self, keyword: fn(&Keywords) -> &Option<Value>) -> Result<Option<String>, Error> {
+        let value = self.keywords.resolved(keyword, |value| self.scope.resolved(value))?;
+        value.filter(|value| !value.is_none()).map(|value| value.python_str()).transpose()
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) fn failed(message: impl Into<String>) -> Map {
 
 pub(crate) fn failed_by(error: &Error) -> Map {
     let place = error.origin.as_ref().map(|o| format!(" ({o})")).unwrap_or_default();
-    let mut result = failed(format!("{}{place}", error.message));
+    let mut result = failed(format!("Task failed: {}{place}", error.message));
     result.insert("exception".to_owned(), "(traceback unavailable)".into());
     result
 }

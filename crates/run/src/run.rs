@@ -308,7 +308,12 @@ impl Run {
         self.variables.change_inventory(|inventory| *inventory = fresh);
         let added = std::mem::take(&mut self.state.lock().added);
         for (host, effect) in added {
-            self.effect(&host, &effect);
+            // A host that is gone is in no group.
+            let stays = matches!(effect, Effect::AddHost { .. })
+                || self.variables.inventory().host(&host).is_some_and(|host| !host.implicit);
+            if stays {
+                self.effect(&host, &effect);
+            }
         }
         Ok(())
     }

@@ -16,7 +16,11 @@ pub(crate) static MODULE: Module = Module {
 
 pub(crate) const ONE_WAY: &[&[&str]] = &[&["_raw_params", "cmd", "argv"]];
 
-pub(crate) const ARGS: &[Arg] = &[
+/// Those of `shell`: there, variables are the shell's business.
+pub(crate) const SHELL_ARGS: &[Arg] = ARGS.split_at(1).1;
+
+const ARGS: &[Arg] = &[
+    Arg::bool("expand_argument_vars").default("true"),
     Arg::str("_raw_params"),
     Arg::str("cmd"),
     Arg::list("argv"),
@@ -24,7 +28,6 @@ pub(crate) const ARGS: &[Arg] = &[
     Arg::path("creates"),
     Arg::path("removes"),
     Arg::path("executable"),
-    Arg::bool("expand_argument_vars").default("true"),
     Arg::str("stdin"),
     Arg::bool("stdin_add_newline").default("true"),
     Arg::bool("strip_empty_ends").default("true"),

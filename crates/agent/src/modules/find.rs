@@ -13,7 +13,7 @@ use crate::cache::Cache;
 use crate::fileargs::Mode;
 use crate::files;
 use crate::module::{Failure, Module, Outcome, Task, plain};
-use crate::{patterns, regex};
+use crate::{children, patterns, regex};
 
 const ARGS: &[Arg] = &[
     Arg::list("paths").of(&Kind::Path).required().aliases(&["name", "path"]),
@@ -62,6 +62,7 @@ struct Filter {
     recurse: bool,
     depth: Option<i64>,
     checksum: Option<String>,
+    encoding: Option<String>,
     limit: Option<usize>,
     now: f64,
 }
@@ -131,8 +132,10 @@ fn walk(
             if filter.limit.is_some_and(|limit| found.files.len() >= limit) {
                 return Ok(());
             }
-            if let Some(file) = filter.take(path, task.cache)? {
-                found.files.push(file);
+            match filter.take(path, task)? {
+                Taken::File(file) => found.files.push(file),
+                Taken::No => {}
+                Taken::Unreadable(why) => skip(found, task, &dir.to_string_lossy(), &why),
             }
         }
     }
@@ -187,19 +190,20 @@ impl Filter {
             recurse: args.bool("recurse"),
             depth: args.int("depth").filter(|d| *d > 0),
             checksum: args.bool("get_checksum").then(|| args.string("checksum_algorithm")),
+            encoding: args.str("encoding").map(str::to_lowercase),
             limit: args.int("limit").and_then(|l| usize::try_from(l).ok()).filter(|l| *l > 0),
             now: seconds(SystemTime::now()),
         })
     }
 
     /// The entry for a path that passes.
-    fn take(&self, path: &Path, cache: &mut Cache) -> Result<Option<Json>, Failure> {
+    fn take(&self, path: &Path, task: &mut Task<'_>) -> Result<Taken, Failure> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if name.starts_with('.') && !self.hidden {
-            return Ok(None);
+            return Ok(Taken::No);
         }
         // Gone in the meantime: not there.
-        let Ok(metadata) = std::fs::symlink_metadata(path) else { return Ok(None) };
+        let Ok(metadata) = std::fs::symlink_metadata(path) else { return Ok(Taken::No) };
         let fits = match self.kind.as_str() {
             "any" => true,
             "directory" => metadata.is_dir(),
@@ -207,19 +211,23 @@ impl Filter {
             _ => metadata.is_file(),
         };
         if !fits || !self.name_fits(&name)? || !self.age_fits(&metadata) || !self.mode_fits(&metadata)? {
-            return Ok(None);
+            return Ok(Taken::No);
         }
         if metadata.is_file() && !self.size_fits(&metadata) {
-            return Ok(None);
+            return Ok(Taken::No);
         }
-        if self.kind == "file" && !self.content_fits(path)? {
-            return Ok(None);
+        if self.kind == "file" {
+            match self.content_fits(path, task)? {
+                Ok(true) => {}
+                Ok(false) => return Ok(Taken::No),
+                Err(why) => return Ok(Taken::Unreadable(why)),
+            }
         }
-        let mut entry = describe(path, &metadata, cache);
+        let mut entry = describe(path, &metadata, task.cache);
         if let Some(algorithm) = self.checksum.as_ref().filter(|_| metadata.is_file()) {
             entry["checksum"] = json!(files::checksum_file(algorithm, path)?);
         }
-        Ok(Some(entry))
+        Ok(Taken::File(entry))
     }
 
     fn name_fits(&self, name: &str) -> Result<bool, Failure> {
@@ -261,20 +269,48 @@ impl Filter {
         Ok(if self.exact_mode { is == wanted } else { is & wanted != 0 })
     }
 
-    fn content_fits(&self, path: &Path) -> Result<bool, Failure> {
-        let Some(pattern) = &self.contains else { return Ok(true) };
-        let Ok(bytes) = files::read(path) else { return Ok(false) };
-        let text = files::escape(&bytes);
+    /// The inner error: the file is not in the encoding that was named.
+    fn content_fits(&self, path: &Path, task: &Task<'_>) -> Result<Result<bool, String>, Failure> {
+        let Some(pattern) = &self.contains else { return Ok(Ok(true)) };
+        let Ok(bytes) = files::read(path) else { return Ok(Ok(false)) };
+        let Some(text) = self.decoded(path, &bytes, task)? else {
+            return Ok(Err(format!(
+                "Failed to read the file {} due to an encoding error. current encoding: {}",
+                path.display(),
+                self.encoding.as_deref().unwrap_or("utf-8")
+            )));
+        };
         if self.whole_file {
-            return regex::found(pattern, &text);
+            return regex::found(pattern, &text).map(Ok);
         }
         for line in text.split_inclusive('\n') {
             if regex::found(pattern, line)? {
-                return Ok(true);
+                return Ok(Ok(true));
             }
         }
-        Ok(false)
+        Ok(Ok(false))
     }
+
+    /// The text of a file; other encodings than the usual one are the business of the host's `iconv`.
+    fn decoded(&self, path: &Path, bytes: &[u8], task: &Task<'_>) -> Result<Option<String>, Failure> {
+        match self.encoding.as_deref() {
+            None => Ok(Some(files::escape(bytes))),
+            Some("utf-8" | "utf8") => Ok(std::str::from_utf8(bytes).ok().map(str::to_owned)),
+            Some(encoding) => {
+                let path = path.to_string_lossy();
+                let words = ["iconv", "-f", encoding, "-t", "utf-8", "--", &path];
+                let output = children::in_c_locale(task, &words).output()?;
+                Ok(output.ok().then(|| output.stdout_text()))
+            }
+        }
+    }
+}
+
+/// What comes of one path.
+enum Taken {
+    No,
+    File(Json),
+    Unreadable(String),
 }
 
 /// A number with a unit of one letter.

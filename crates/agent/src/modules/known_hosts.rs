@@ -46,7 +46,7 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
         "after_header": shown, "before": file.text(), "after": after,
     });
     if task.check {
-        return Ok(Outcome::changed(changed).diff(diff));
+        return Ok(Outcome::changed(changed).with("diff", diff));
     }
     if changed {
         file.write(task, &after, None)?;
@@ -58,7 +58,7 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
         .with("path", shown)
         .with("hash_host", hash)
         .with("state", "file")
-        .diff(diff))
+        .with("diff", diff))
 }
 
 /// The lines of the key; each is about this host.

@@ -2,7 +2,7 @@
 
 use catalog::{Args, Json, ModuleSpec};
 
-use super::command::{ARGS, ONE_WAY, carry_out, line};
+use super::command::{ONE_WAY, SHELL_ARGS as ARGS, carry_out, line};
 use crate::module::{Failure, Module, Outcome, Task};
 
 pub(crate) static MODULE: Module = Module {

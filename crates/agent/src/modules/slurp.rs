@@ -33,6 +33,7 @@ pub(super) fn read_whole(source: &str) -> Result<Vec<u8>, Failure> {
         Ok(m) if m.is_dir() => {
             Err(Failure::new(format!("Source is a directory and must be a file: {source}")))
         }
-        _ => files::read(path),
+        Err(e) => Err(Failure::new(format!("Unable to slurp file: {source}: {e}"))),
+        Ok(_) => files::read(path),
     }
 }

@@ -80,11 +80,13 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     let start = Instant::now();
     let seconds =
         |key: &str| Duration::from_secs(args.int(key).and_then(|n| u64::try_from(n).ok()).unwrap_or(0));
-    let (end, pause) = (start + seconds("timeout"), seconds("sleep"));
+    let (limit, pause) = (seconds("timeout"), seconds("sleep"));
+    let end = start + limit;
     rest(task, seconds("delay"))?;
     let mut found = None;
     if wait.port.is_none() && wait.path.is_none() && state != "drained" {
-        rest(task, end.saturating_duration_since(Instant::now()))?;
+        // With nothing to wait for it is a pause, which comes after the delay.
+        rest(task, limit)?;
     } else {
         loop {
             found = wait.fulfilled(&state)?;

@@ -212,13 +212,12 @@ fn mask(task: &mut Task<'_>, wish: &Wish, unit: &Unit, masked: bool) -> Result<b
 fn enable(task: &mut Task<'_>, wish: &Wish, unit: &Unit, wanted: bool) -> Result<bool, Failure> {
     let is = match unit.property("UnitFileState") {
         "enabled" | "enabled-runtime" | "static" | "transient" => true,
-        "disabled" | "indirect" | "alias" | "linked" | "linked-runtime" | "masked" | "masked-runtime" => {
-            false
-        }
+        "disabled" | "linked" | "linked-runtime" | "masked" | "masked-runtime" => false,
         _ => {
-            let output = wish.ask(task, &["is-enabled", &unit.name])?;
-            let word = output.stdout_text();
-            match word.trim() {
+            // One that others bring in is enabled where a link to it is listed, too.
+            let output = wish.ask(task, &["is-enabled", "--full", &unit.name])?;
+            let said = output.stdout_text();
+            match said.trim() {
                 "indirect" | "alias" => false,
                 _ if output.ok() => true,
                 "disabled" => false,

@@ -131,12 +131,17 @@ impl Keywords {
     /// These keywords as they hold inside `outer` ones: nearest wins, some add up.
     #[must_use]
     pub fn within(mut self, outer: &Self) -> Self {
+        let mut omits = false;
         macro_rules! nearest {
-            ($($field:ident)*) => { $(if self.$field.is_none() { self.$field.clone_from(&outer.$field); })* };
+            ($($field:ident)*) => { $(match &self.$field {
+                None => self.$field.clone_from(&outer.$field),
+                Some(own) => omits |= may_be_omitted(own),
+            })* };
         }
         nearest!(become_ become_user become_method become_flags become_exe connection remote_user port check_mode
             diff no_log run_once throttle timeout ignore_errors ignore_unreachable any_errors_fatal delegate_to
             delegate_facts debugger);
+        self.outer = if omits { Some(Arc::new(outer.clone())) } else { outer.outer.clone() };
         macro_rules! outer_first {
             ($($field:ident)*) => { $(if !outer.$field.is_empty() {
                 let own = std::mem::replace(&mut self.$field, outer.$field.clone());
@@ -357,6 +362,10 @@ impl Reader<'_> {
         }
         self.errors.push(problem);
     }
+}
+
+fn may_be_omitted(value: &Value) -> bool {
+    matches!(value, Value::Str(text) if text.is_template() && text.as_str().contains("omit"))
 }
 
 /// The last layer of variables, when a keyword set has some of its own.

@@ -224,7 +224,9 @@ pub(super) fn sequence(call: &Call<'_>) -> Result<Vec<Value>, Error> {
                 sequence.set(&name, &value)?;
             }
             if let Some(raw) = parsed.raw.filter(|raw| !raw.is_empty()) {
-                return Err(Error::new(format!("can't parse sequence: {raw}")));
+                return Err(Error::new(format!(
+                    "the sequence '{raw}' has an invalid value; expected [start-]end[/stride][:format] in whole numbers"
+                )));
             }
         }
         sequence.run(&mut all)?;
@@ -329,12 +331,15 @@ fn integer(text: &str) -> Option<i64> {
 
 /// Exactly one `%…d`, `x`, `X`, `o`, with flags and width.
 fn format_number(format: &str, number: i64) -> Result<String, Error> {
+    if format.matches('%').count() != 1 {
+        return Err(Error::new(format!("bad formatting string: {format}")));
+    }
     let problem = || Error::new(format!("problem formatting {number} with '{format}'"));
     let (before, rest) = format.split_once('%').ok_or_else(problem)?;
     let end = rest.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(problem)?;
     let (spec, rest) = rest.split_at(end);
     let kind = rest.chars().next().ok_or_else(problem)?;
-    let after = rest[1..].replace("%%", "%");
+    let after = &rest[1..];
     let left = spec.contains('-');
     let flags = spec.trim_start_matches(['-', '+', ' ', '#', '0']);
     let zero = !left && spec[..spec.len() - flags.len()].contains('0');

@@ -9,10 +9,7 @@ pub(super) fn vars(call: &Call<'_>) -> Result<Vec<Value>, Error> {
     let mut all = Vec::new();
     for term in call.terms {
         let Some(name) = term.as_str() else {
-            return Err(Error::new(format!(
-                "invalid setting identifier, '{}' is not a string",
-                term.python_repr()?
-            )));
+            return Err(Error::new(format!("Variable name must be 'str' not '{}'", term.type_name())));
         };
         let found = call.scope.variable(name)?.filter(|value| !value.is_undefined());
         match (found, default) {

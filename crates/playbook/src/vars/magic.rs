@@ -59,6 +59,7 @@ impl Inner {
                 "ansible_connection" | "ansible_host" | "ansible_ssh_host" | "ansible_user" => {
                     self.reached(name)
                 }
+                "ansible_python_interpreter" => self.own_python(),
                 _ => None,
             };
         }
@@ -104,6 +105,16 @@ impl Inner {
             return Some(Ok(Value::str("local")));
         }
         option.map(|text| Ok(Value::str(text)))
+    }
+
+    /// A `localhost` that nobody wrote into an inventory has the controller's Python, unless a variable says otherwise.
+    fn own_python(&self) -> Option<Result<Value, Error>> {
+        let host = self.host.as_ref()?;
+        let implicit = self.variables.inventory().host(host).is_some_and(|host| host.implicit);
+        if !implicit || !matches!(self.find("ansible_python_interpreter"), Ok(None)) {
+            return None;
+        }
+        self.of_run("ansible_playbook_python").map(Ok)
     }
 
     fn of_run(&self, name: &str) -> Option<Value> {

@@ -51,8 +51,8 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
         }
     }
     if let Some(port) = port {
-        shown.insert("ansible_port".to_owned(), port.into());
-        vars.push(("ansible_port".to_owned(), expressions::Value::Int(port)));
+        shown.insert("ansible_ssh_port".to_owned(), port.into());
+        vars.push(("ansible_ssh_port".to_owned(), expressions::Value::Int(port)));
     }
     let mut result = results::ok(is_new(action, &name, &groups, &vars));
     let added = serde_json::json!({"host_name": name, "groups": groups, "host_vars": Json::Object(shown)});

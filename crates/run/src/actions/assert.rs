@@ -18,6 +18,9 @@ const ARGS: &[Arg] = &[
 
 pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
     let conditions = conditions(action)?;
+    for condition in &conditions {
+        check(condition)?;
+    }
     let quiet = action.flag("quiet", false)?;
     for condition in &conditions {
         if !action.walker.run.engine.condition(condition, action.scope)? {
@@ -48,10 +51,24 @@ fn conditions(action: &Action<'_>) -> Result<Vec<Value>, Error> {
     let that = match action.task.args.get("that") {
         Some(that @ Value::Str(text)) if text.is_template() => action.scope.value(that)?,
         Some(other) => other.clone(),
-        None => action.get("that")?.ok_or_else(|| Error::new("`assert` needs the argument `that`"))?,
+        None => action.given("that")?.ok_or_else(|| Error::new("missing required arguments: that"))?,
     };
     Ok(match &that {
         Value::List(list) => list.raw_items(),
         _ => vec![that],
     })
+}
+
+/// A condition must be there, and written by a person: text that a template made is data.
+fn check(condition: &Value) -> Result<(), Error> {
+    match condition {
+        Value::None => Err(Error::new("Empty conditional expressions are not allowed.")),
+        Value::Str(text) if text.as_str().trim().is_empty() => {
+            Err(Error::new("Empty conditional expressions are not allowed."))
+        }
+        Value::Str(text) if text.origin().is_none() => {
+            Err(Error::new(format!("Encountered untrusted template or expression: {}", text.as_str())))
+        }
+        _ => Ok(()),
+    }
 }

@@ -174,7 +174,7 @@ fn interpreter(packed: &Packed, scope: &Scope, configured: &str, args: &mut Map)
 }
 
 fn discovery(scope: &Scope, configured: &str, args: &mut Map) -> Result<(), Error> {
-    if !is_auto(configured) {
+    if !is_auto(configured) && !args.contains_key("candidates") {
         args.insert("interpreter".to_owned(), configured.into());
         return Ok(());
     }

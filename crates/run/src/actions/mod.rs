@@ -146,6 +146,11 @@ pub(crate) fn tells_order(module: &str) -> bool {
 impl Action<'_> {
     /// One argument, resolved; `None` if absent, `omit` or null.
     pub(crate) fn get(&self, name: &str) -> Result<Option<Value>, Error> {
+        Ok(self.given(name)?.filter(|value| !value.is_none()))
+    }
+
+    /// One argument, resolved; `None` if absent or `omit`.
+    pub(crate) fn given(&self, name: &str) -> Result<Option<Value>, Error> {
         let from_template = match &self.task.args_template {
             Some(template) => match self.scope.value(template)?.as_dict() {
                 Some(dict) => dict.get(name)?,
@@ -155,9 +160,12 @@ impl Action<'_> {
         };
         let value = match self.task.args.get(name) {
             Some(value) => Some(self.scope.value(value)?.resolved()?),
-            None => from_template,
+            None => match from_template {
+                None => self.default_of(name)?,
+                found => found,
+            },
         };
-        Ok(value.filter(|v| !v.is_omit() && !v.is_none()))
+        Ok(value.filter(|v| !v.is_omit()))
     }
 
     pub(crate) fn text(&self, name: &str) -> Result<Option<String>, Error> {

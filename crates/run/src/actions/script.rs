@@ -21,10 +21,13 @@ const ARGS: &[Arg] = &[
 ];
 
 pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
+    if action.task.async_seconds.is_some() {
+        return Ok(Work::Done(results::failed("This action (script) does not support async.")));
+    }
     let mut args = action.arguments()?;
     let command = args.shift_remove("cmd").or_else(|| args.shift_remove("_raw_params"));
     let Some(Json::String(command)) = command else {
-        return Ok(Work::Done(results::failed("`script` needs the name of a script")));
+        return Ok(Work::Done(results::failed("one of the following is required: _raw_params, cmd")));
     };
     let decrypt = action.flag("decrypt", true)?;
     args.shift_remove("decrypt");

@@ -40,9 +40,7 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
         )));
     }
     if let Some((name, _)) = facts.iter().find(|(name, _)| !is_identifier(name)) {
-        return Ok(Work::Done(results::failed(format!(
-            "The variable name '{name}' is not valid. Variables must start with a letter or underscore character, and contain only letters, numbers and underscores."
-        ))));
+        return Ok(Work::Done(results::failed(invalid_name(name))));
     }
     let mut shown = Map::new();
     for (name, value) in &facts {
@@ -59,11 +57,27 @@ fn resolve_name(action: &Action<'_>, name: &str) -> Result<String, Error> {
     if !name.contains("{{") {
         return Ok(name.to_owned());
     }
-    action.scope.value(&Value::Str(Str::trusted(name, action.task.origin.clone())))?.python_str()
+    let value = action.scope.value(&Value::Str(Str::trusted(name, action.task.origin.clone())))?;
+    match &value {
+        Value::Str(text) => Ok(text.as_str().to_owned()),
+        other => Err(Error::new(format!(
+            "Invalid variable name '{}' of type '{}': names are text",
+            other.python_str()?,
+            other.type_name()
+        ))),
+    }
 }
+
+pub(super) fn invalid_name(name: &str) -> String {
+    format!("Invalid variable name '{name}': it must begin with a letter or `_` and go on with letters, digits and `_`")
+}
+
+/// Words of expressions cannot be names.
+const RESERVED: [&str; 7] = ["true", "false", "none", "True", "False", "None", "not"];
 
 pub(super) fn is_identifier(name: &str) -> bool {
     let mut chars = name.chars();
-    chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')
-        && chars.all(|c| c.is_alphanumeric() || c == '_')
+    chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && !RESERVED.contains(&name)
 }

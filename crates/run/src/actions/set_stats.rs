@@ -9,11 +9,7 @@ use crate::walker::prepare::{Work, json};
 
 pub(super) static SPEC: ModuleSpec = ModuleSpec::builtin("set_stats", ARGS).check(Check::Query);
 
-const ARGS: &[Arg] = &[
-    Arg::dict("data").required(),
-    Arg::bool("per_host").default("false"),
-    Arg::bool("aggregate").default("true"),
-];
+const ARGS: &[Arg] = &[Arg::raw("data").required(), Arg::raw("per_host"), Arg::raw("aggregate")];
 
 pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
     let data = match action.get("data")? {
@@ -21,9 +17,14 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
         None => Json::Null,
     };
     let Json::Object(data) = data else {
-        return Ok(Work::Done(results::failed("the argument `data` of `set_stats` must be a dictionary")));
+        return Ok(Work::Done(results::failed("The 'data' option needs to be a dictionary/hash")));
     };
-    let (per_host, aggregate) = (action.flag("per_host", false)?, action.flag("aggregate", true)?);
+    if let Some(name) = data.keys().find(|name| !super::set_fact::is_identifier(name)) {
+        return Ok(Work::Done(results::failed(super::set_fact::invalid_name(name))));
+    }
+    // What is neither true nor false counts as false here.
+    let flag = |name: &str, default| action.flag(name, default).unwrap_or(false);
+    let (per_host, aggregate) = (flag("per_host", false), flag("aggregate", true));
     let mut result = results::ok(false);
     let stats = serde_json::json!({"data": data, "per_host": per_host, "aggregate": aggregate});
     result.insert("ansible_stats".to_owned(), stats);

@@ -10,7 +10,7 @@ use catalog::protocol::{Call, Cause};
 use catalog::{Json, Map};
 use expressions::{Error, Value};
 use link::Blobs as _;
-use playbook::ir::{Loop, Task, Vars};
+use playbook::ir::{Keywords, Loop, Task, Vars};
 use playbook::vars::Scope;
 
 use super::Walker;
@@ -181,7 +181,7 @@ impl Walker {
                 let mut result = results::failed_by(&error);
                 result.insert(
                     "msg".to_owned(),
-                    format!("Error while evaluating conditional: {}", error.message).into(),
+                    format!("Task failed: Error while evaluating conditional: {}", error.message).into(),
                 );
                 return Ok(Prepared { traits, delegate: None, work: Work::Done(result) });
             }
@@ -213,31 +213,23 @@ impl Walker {
 
     pub(crate) fn traits(&self, task: &Arc<Task>, scope: &Scope) -> Result<Traits, Error> {
         let keywords = &task.keywords;
-        let flag = |value: &Option<Value>, default: bool| match value {
-            Some(value) => match scope.value(value)? {
-                omitted if omitted.is_omit() => Ok(default),
-                value => as_bool(&value),
-            },
-            None => Ok(default),
+        let flag = |keyword: fn(&Keywords) -> &Option<Value>, default: bool| {
+            let value = keywords.resolved(keyword, |value| scope.value(value))?;
+            value.map_or(Ok(default), |value| as_bool(&value))
         };
         Ok(Traits {
-            ignore_errors: flag(&keywords.ignore_errors, false)?,
-            ignore_unreachable: flag(&keywords.ignore_unreachable, false)?,
-            no_log: flag(&keywords.no_log, false)?,
-            check: flag(&keywords.check_mode, self.run.settings.check)?,
-            diff: flag(&keywords.diff, self.run.settings.diff)?,
-            delegate_facts: flag(&keywords.delegate_facts, false)?,
+            ignore_errors: flag(|k| &k.ignore_errors, false)?,
+            ignore_unreachable: flag(|k| &k.ignore_unreachable, false)?,
+            no_log: flag(|k| &k.no_log, false)?,
+            check: flag(|k| &k.check_mode, self.run.settings.check)?,
+            diff: flag(|k| &k.diff, self.run.settings.diff)?,
+            delegate_facts: flag(|k| &k.delegate_facts, false)?,
         })
     }
 
     fn work(&self, task: &Arc<Task>, scope: &Scope, traits: Traits) -> Result<(Option<String>, Work), Error> {
-        let delegate = match &task.keywords.delegate_to {
-            Some(value) => match scope.value(value)? {
-                omitted if omitted.is_omit() => None,
-                value => Some(value.python_str()?),
-            },
-            None => None,
-        };
+        let delegate = task.keywords.resolved(|k| &k.delegate_to, |value| scope.value(value))?;
+        let delegate = delegate.map(|value| value.python_str()).transpose()?;
         let named = self.named_module(task, scope)?;
         let task = named.as_ref().unwrap_or(task);
         let action = Action { walker: self, task, scope, traits, delegate: delegate.as_deref() };
@@ -425,6 +417,15 @@ impl Action<'_> {
             args.insert(name.python_str()?, json(&value)?);
         }
         Ok(())
+    }
+
+    /// What `module_defaults` say of one argument.
+    pub(crate) fn default_of(&self, name: &str) -> Result<Option<Value>, Error> {
+        let mut all = Map::new();
+        for layer in &self.task.keywords.module_defaults {
+            self.defaults(layer, &mut all)?;
+        }
+        Ok(all.get(name).map(Value::from_json))
     }
 
     fn defaults(&self, layer: &Value, args: &mut Map) -> Result<(), Error> {

@@ -131,9 +131,9 @@ impl Walker {
         let mut finished = Vec::with_capacity(sent.items.len());
         let mut items = std::mem::take(&mut sent.items);
         for item in &mut items {
-            let Some(ended) = self.finish_item(&sent, item).await? else { return Ok(()) };
+            let Some(mut ended) = self.finish_item(&sent, item).await? else { return Ok(()) };
             if sent.looped {
-                self.report_item(&sent, item, &ended);
+                self.report_item(&sent, item, &mut ended);
             }
             finished.push(ended);
         }
@@ -160,11 +160,13 @@ impl Walker {
             if results::is_unreachable(&finished.result) || results::is_skipped(&finished.result) {
                 break;
             }
+            if sent.retries() {
+                finished.result.insert("attempts".to_owned(), attempts.into());
+            }
             self.judge(sent, item, &mut finished.result);
             if !sent.retries() {
                 break;
             }
-            finished.result.insert("attempts".to_owned(), attempts.into());
             let holds = match sent.task.until.as_deref() {
                 Some(until) => self.holds(sent, item, until, &finished.result),
                 None => Ok(!results::is_failed(&finished.result)),
@@ -349,14 +351,7 @@ impl Walker {
         conditions: &[Value],
         result: &Map,
     ) -> Result<bool, Error> {
-        let mut vars = Vars::clone(&item.of.vars);
-        let value = Value::from_json(&Json::Object(result.clone()));
-        if let Some(name) = &sent.task.register {
-            vars.insert(name.clone(), value.clone());
-        }
-        // The fields of the result can be named directly only through the registered name.
-        let of = ItemOf { vars: Arc::new(vars), ..item.of.clone() };
-        let scope = self.scope(&sent.task, &of);
+        let scope = self.scope(&sent.task, &with_result(sent, item, result));
         for condition in conditions {
             if !self.run.engine.condition(condition, &scope)? {
                 return Ok(false);
@@ -376,6 +371,14 @@ impl Walker {
     }
 }
 
+/// The item's variables, with its result under the registered name.
+fn with_result(sent: &Sent, item: &Item, result: &Map) -> ItemOf {
+    let Some(name) = &sent.task.register else { return item.of.clone() };
+    let mut vars = Vars::clone(&item.of.vars);
+    vars.insert(name.clone(), Value::from_json(&Json::Object(result.clone())));
+    ItemOf { vars: Arc::new(vars), ..item.of.clone() }
+}
+
 fn number(value: &Value) -> Option<f64> {
     value.as_f64().or_else(|| value.as_str().and_then(|s| s.trim().parse().ok()))
 }
@@ -386,21 +389,27 @@ fn unreachable(error: &LinkError) -> Finished {
 
 /// The end of a task on this host.
 impl Walker {
-    fn report_item(&self, sent: &Sent, item: &Item, finished: &Finished) {
+    fn report_item(&self, sent: &Sent, item: &Item, finished: &mut Finished) {
+        let label = self.label(sent, item, &finished.result).unwrap_or_else(|error| {
+            // A label that cannot be made fails the item, as it does with Ansible.
+            let why = format!("Failed to template loop_control.label: {}", error.message);
+            finished.result.insert("failed".to_owned(), true.into());
+            finished.result.insert("msg".to_owned(), why.into());
+            String::new()
+        });
         let status = self.status(&finished.result, item.traits);
-        let label = self.label(sent, item);
         self.report_ended(sent, item, finished, status, Some(label));
     }
 
-    fn label(&self, sent: &Sent, item: &Item) -> String {
+    fn label(&self, sent: &Sent, item: &Item, result: &Map) -> Result<String, Error> {
         if item.traits.no_log {
-            return "(censored due to no_log)".to_owned();
+            return Ok("(censored due to no_log)".to_owned());
         }
         let value = match &item.of.label {
-            Some(label) => self.template(&sent.task, label, &item.of).ok(),
-            None => item.of.value.clone(),
+            Some(label) => self.template(&sent.task, label, &with_result(sent, item, result))?.defined()?,
+            None => item.of.value.clone().unwrap_or(Value::None),
         };
-        value.and_then(|v| v.python_str().ok()).unwrap_or_default()
+        Ok(value.python_str().unwrap_or_default())
     }
 
     fn report_ended(
@@ -486,7 +495,7 @@ impl Walker {
         if !status.is_failure() {
             self.notify(sent, &whole.result)?;
         }
-        if status != Status::Skipped {
+        if !matches!(status, Status::Skipped | Status::Unreachable) {
             self.mark_role(sent);
         }
         self.report_ended(sent, &shown, &whole, status, None);
