@@ -115,7 +115,14 @@ fn output_file(typed: Vec<String>) -> Vec<String> {
 }
 
 fn style(output: Output, color: Color) -> Style {
-    Style { output, paint: color.paint(), verbosity: 0, diff: false, display_skipped: true }
+    Style {
+        output,
+        paint: color.paint(),
+        verbosity: 0,
+        diff: false,
+        display_skipped: true,
+        custom_stats: false,
+    }
 }
 
 /// Wrong options end with 5; help and version with 0.

@@ -31,6 +31,19 @@ pub(crate) fn apply(playing: &Playing, own: &Own, style: Style, command: &str) -
     effect::with_base(&playing.given, style, |base| go(playing, own, style, command, base))
 }
 
+/// A limit that no host of the inventory meets is a mistake.
+fn hosts_are_left(limit: Option<&str>, inventory: &playbook::inventory::Inventory) -> Result<(), Problem> {
+    let Some(limit) = limit else { return Ok(()) };
+    if inventory.select("all", None)?.is_empty() || !inventory.select("all", Some(limit))?.is_empty() {
+        return Ok(());
+    }
+    let problem =
+        format!("--limit {limit} leaves us with no hosts to target: the inventory has none that it means");
+    Err(playbook::Diagnostic::new(problem)
+        .hint("`--list-hosts` without the limit shows what there is")
+        .into())
+}
+
 pub(crate) fn go(
     playing: &Playing,
     own: &Own,
@@ -58,6 +71,7 @@ pub(crate) fn go(
         diff: settings.diff,
         verbosity: settings.verbosity,
         display_skipped: base.config.flag("DISPLAY_SKIPPED_HOSTS"),
+        custom_stats: base.config.flag("SHOW_CUSTOM_STATS"),
         ..style
     };
     let mut checks = base.definition.checks.clone();
@@ -70,6 +84,7 @@ pub(crate) fn go(
         refuse_unknown(&project)?;
         Ok(project)
     })?;
+    hosts_are_left(playing.hosts.limit.as_deref(), &stage.variables.inventory())?;
     if let Some(listed) = listing::list(playing, &stage.project, &stage.variables, &stage.settings)? {
         print!("{listed}");
         return Ok(0);

@@ -181,10 +181,26 @@ impl Ansible {
                 number("ignored", c.ignored, AnsiColor::Magenta),
             );
         }
+        if self.style.custom_stats && !recap.custom.is_empty() {
+            self.custom(recap);
+        }
         for (host, undone) in &recap.undone {
             eprint!("{}", words::undone(host, undone));
         }
         outln!();
+    }
+}
+
+impl Ansible {
+    /// What `set_stats` left: of hosts, then of the run.
+    fn custom(&self, recap: &Recap) {
+        self.banner("CUSTOM STATS:");
+        let of_run = recap.custom.iter().filter(|(name, _)| *name == "_run").map(|(_, stats)| ("RUN", stats));
+        let of_hosts = recap.custom.iter().filter(|(name, _)| *name != "_run");
+        for (name, stats) in of_hosts.map(|(name, stats)| (name.as_str(), stats)).chain(of_run) {
+            let shown = python_json::indented(&Json::Object(stats.clone()));
+            outln!("\t{name}: {}", shown.lines().map(str::trim_start).collect::<Vec<_>>().join(" "));
+        }
     }
 }
 

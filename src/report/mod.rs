@@ -75,6 +75,8 @@ pub(crate) struct Style {
     pub(crate) verbosity: u8,
     pub(crate) diff: bool,
     pub(crate) display_skipped: bool,
+    /// What `set_stats` left is shown at the end.
+    pub(crate) custom_stats: bool,
 }
 
 pub(crate) fn sink(style: Style) -> Box<dyn Sink> {

@@ -101,6 +101,9 @@ fn limit_parts(limit: &str, base: &Path) -> Result<Vec<String>> {
             parts.push(part);
             continue;
         };
+        if base.join(file).is_dir() {
+            return Err(Diagnostic::new(format!("the limit @{file} must be a file, not a directory")));
+        }
         let text = std::fs::read_to_string(base.join(file))
             .map_err(|error| Diagnostic::new(format!("the limit file {file} cannot be read: {error}")))?;
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));

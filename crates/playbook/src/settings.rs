@@ -21,8 +21,21 @@ pub struct Settings {
     pub inject_facts_as_vars: bool,
     /// What `ansible_managed` says by default.
     pub ansible_managed: String,
+    pub becoming: Becoming,
     /// The configuration's file, if there is one.
     pub file: Option<PathBuf>,
+}
+
+/// How another user is become, as far as somebody said.
+#[derive(Clone, Debug, Default)]
+pub struct Becoming {
+    pub user: Option<String>,
+    pub exe: Option<String>,
+    pub flags: Option<String>,
+}
+
+fn filled(config: &crate::config::Config, name: &str) -> Option<String> {
+    config.text(name).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 impl Default for Settings {
@@ -43,6 +56,7 @@ impl Default for Settings {
             hash_behaviour_merge: false,
             inject_facts_as_vars: true,
             ansible_managed: "Ansible managed".to_owned(),
+            becoming: Becoming::default(),
             file: None,
         }
     }
@@ -61,6 +75,11 @@ impl From<&crate::config::Config> for Settings {
             hash_behaviour_merge: config.text("DEFAULT_HASH_BEHAVIOUR") == Some("merge"),
             inject_facts_as_vars: config.flag("INJECT_FACTS_AS_VARS"),
             ansible_managed: config.text("DEFAULT_MANAGED_STR").unwrap_or("Ansible managed").to_owned(),
+            becoming: Becoming {
+                user: filled(config, "DEFAULT_BECOME_USER"),
+                exe: filled(config, "DEFAULT_BECOME_EXE"),
+                flags: filled(config, "DEFAULT_BECOME_FLAGS"),
+            },
             file: config.file.clone(),
         }
     }

@@ -344,12 +344,9 @@ impl Reader<'_> {
          -> Result<Option<String>, Error> {
             Ok(self.text(names)?.or(self.keyword(keyword)?).or(default))
         };
-        let method = pick(
-            &["ansible_become_method"],
-            |k| &k.become_method,
-            Some(self.reach.become_method.clone()),
-        )?
-        .unwrap_or_default();
+        let method =
+            pick(&["ansible_become_method"], |k| &k.become_method, Some(self.reach.become_method.clone()))?
+                .unwrap_or_default();
         let method = method.rsplit('.').next().unwrap_or_default().to_owned();
         let named = |what: &str| format!("ansible_{method}_{what}");
         let user = pick(

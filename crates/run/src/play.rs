@@ -357,6 +357,8 @@ impl Run {
         let mut keywords = (*play.keywords).clone();
         keywords.tags.push(Arc::from("always"));
         keywords.when.clear();
+        // Each host has facts of its own, whatever the play's tasks do once.
+        keywords.run_once = None;
         Ok(Some(Arc::new(Task {
             origin: play.origin.clone(),
             name: Some(Value::str("Gathering Facts")),

@@ -61,7 +61,11 @@ pub(crate) fn flag(result: &Map, name: &str) -> bool {
 }
 
 pub(crate) fn is_failed(result: &Map) -> bool {
-    flag(result, "failed")
+    // What the task itself says on failure goes before everything else.
+    match result.get("failed_when_result") {
+        Some(Json::Bool(failed)) => *failed,
+        _ => flag(result, "failed"),
+    }
 }
 
 pub(crate) fn is_changed(result: &Map) -> bool {

@@ -45,11 +45,11 @@ fn read(file: &Path, children: Children<'_>) -> Result<Json, String> {
     if let Ok(value) = serde_json::from_str(&text) {
         return Ok(value);
     }
-    let sections =
-        ini(&text).ok_or_else(|| format!("error loading facts as JSON or ini - please check content: {shown}"))?;
-    interpolated(&sections).map(Json::Object).map_err(|problem| {
-        format!("error loading facts as ini - please check content: {shown}, {problem}")
-    })
+    let sections = ini(&text)
+        .ok_or_else(|| format!("error loading facts as JSON or ini - please check content: {shown}"))?;
+    interpolated(&sections)
+        .map(Json::Object)
+        .map_err(|problem| format!("error loading facts as ini - please check content: {shown}, {problem}"))
 }
 
 /// Python's rules for `%` in values: `%%` is a percent sign, `%(name)s` another value of the section.
@@ -79,7 +79,8 @@ fn interpolate(text: &str, values: &Map, depth: usize) -> Result<String, String>
             rest = after;
         } else if let Some((name, after)) = rest.strip_prefix('(').and_then(|inner| inner.split_once(")s")) {
             let value = values.get(&name.to_lowercase()).and_then(Json::as_str);
-            let value = value.filter(|_| depth < 10).ok_or_else(|| format!("'{name}' in '{text}' is not there"))?;
+            let value =
+                value.filter(|_| depth < 10).ok_or_else(|| format!("'{name}' in '{text}' is not there"))?;
             out.push_str(&interpolate(value, values, depth + 1)?);
             rest = after;
         } else {

@@ -273,12 +273,9 @@ impl Filter {
     fn content_fits(&self, path: &Path, task: &Task<'_>) -> Result<Result<bool, String>, Failure> {
         let Some(pattern) = &self.contains else { return Ok(Ok(true)) };
         let Ok(bytes) = files::read(path) else { return Ok(Ok(false)) };
-        let Some(text) = self.decoded(path, &bytes, task)? else {
-            return Ok(Err(format!(
-                "Failed to read the file {} due to an encoding error. current encoding: {}",
-                path.display(),
-                self.encoding.as_deref().unwrap_or("utf-8")
-            )));
+        let text = match self.decoded(path, &bytes, task)? {
+            Ok(text) => text,
+            Err(why) => return Ok(Err(why)),
         };
         if self.whole_file {
             return regex::found(pattern, &text).map(Ok);
@@ -292,17 +289,27 @@ impl Filter {
     }
 
     /// The text of a file; other encodings than the usual one are the business of the host's `iconv`.
-    fn decoded(&self, path: &Path, bytes: &[u8], task: &Task<'_>) -> Result<Option<String>, Failure> {
-        match self.encoding.as_deref() {
-            None => Ok(Some(files::escape(bytes))),
-            Some("utf-8" | "utf8") => Ok(std::str::from_utf8(bytes).ok().map(str::to_owned)),
-            Some(encoding) => {
-                let path = path.to_string_lossy();
-                let words = ["iconv", "-f", encoding, "-t", "utf-8", "--", &path];
-                let output = children::in_c_locale(task, &words).output()?;
-                Ok(output.ok().then(|| output.stdout_text()))
-            }
+    fn decoded(
+        &self,
+        path: &Path,
+        bytes: &[u8],
+        task: &Task<'_>,
+    ) -> Result<Result<String, String>, Failure> {
+        let Some(encoding) = self.encoding.as_deref() else { return Ok(Ok(files::escape(bytes))) };
+        let shown = path.to_string_lossy();
+        let wrong = || {
+            format!("Failed to read the file {shown} due to an encoding error. current encoding: {encoding}")
+        };
+        if matches!(encoding, "utf-8" | "utf8") {
+            return Ok(std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| wrong()));
         }
+        let words = ["iconv", "-f", encoding, "-t", "utf-8", "--", &shown];
+        let output = children::in_c_locale(task, &words).output()?;
+        if output.ok() {
+            return Ok(Ok(output.stdout_text()));
+        }
+        let unknown = output.stderr_text().contains("not supported");
+        Ok(Err(if unknown { format!("unknown encoding: {encoding}") } else { wrong() }))
     }
 }
 

@@ -118,7 +118,9 @@ fn add(text: &str, host: &str, wanted: &[String], hash: bool) -> Result<String, 
         if is_there {
             continue;
         }
-        let stays = |l: &&str| !Line::parse(l).is_some_and(|old| same_kind(&old));
+        // A host has one key of a kind; there may be several authorities.
+        let replaces = new.marker != Some("@cert-authority");
+        let stays = |l: &&str| !(replaces && Line::parse(l).is_some_and(|old| same_kind(&old)));
         after = after.split_inclusive('\n').filter(stays).collect();
         if !after.is_empty() && !after.ends_with('\n') {
             after.push('\n');

@@ -211,8 +211,9 @@ fn mask(task: &mut Task<'_>, wish: &Wish, unit: &Unit, masked: bool) -> Result<b
 
 fn enable(task: &mut Task<'_>, wish: &Wish, unit: &Unit, wanted: bool) -> Result<bool, Failure> {
     let is = match unit.property("UnitFileState") {
-        "enabled" | "enabled-runtime" | "static" | "transient" => true,
-        "disabled" | "linked" | "linked-runtime" | "masked" | "masked-runtime" => false,
+        "enabled" | "static" | "transient" => true,
+        // Until the next boot is not what was asked for.
+        "enabled-runtime" | "disabled" | "linked" | "linked-runtime" | "masked" | "masked-runtime" => false,
         _ => {
             // One that others bring in is enabled where a link to it is listed, too.
             let output = wish.ask(task, &["is-enabled", "--full", &unit.name])?;

@@ -61,6 +61,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     s("INVENTORY_ANY_UNPARSED_IS_FAILED", &[("inventory", "any_unparsed_is_failed")], &["ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED"], Kind::Flag, Some("false")),
     s("INVENTORY_IGNORE_EXTS", &[("defaults", "inventory_ignore_extensions"), ("inventory", "ignore_extensions")], &["ANSIBLE_INVENTORY_IGNORE"], Kind::List, Some(".pyc,.pyo,.swp,.bak,~,.rpm,.md,.txt,.rst,.orig,.cfg,.retry")),
     s("INVENTORY_IGNORE_PATTERNS", &[("defaults", "inventory_ignore_patterns"), ("inventory", "ignore_patterns")], &["ANSIBLE_INVENTORY_IGNORE_REGEX"], Kind::List, Some("")),
+    s("SHOW_CUSTOM_STATS", &[("defaults", "show_custom_stats")], &["ANSIBLE_SHOW_CUSTOM_STATS"], Kind::Flag, Some("false")),
     s("SSH_ARGS", &[("ssh_connection", "ssh_args")], &["ANSIBLE_SSH_ARGS"], Kind::Text, Some("-C -o ControlMaster=auto -o ControlPersist=60s")),
     s("SSH_COMMON_ARGS", &[("ssh_connection", "ssh_common_args")], &["ANSIBLE_SSH_COMMON_ARGS"], Kind::Text, Some("")),
     s("SSH_EXTRA_ARGS", &[("ssh_connection", "ssh_extra_args")], &["ANSIBLE_SSH_EXTRA_ARGS"], Kind::Text, Some("")),

@@ -161,19 +161,24 @@ fn keyed_group(
 
 /// The ends of the names of groups that a key gives.
 fn bare_names(value: &Value, default: Option<&str>, separator: &str, trailing: bool) -> Result<Vec<String>> {
-    let or_default = |text: String| if text.is_empty() { default.map_or(text, str::to_owned) } else { text };
+    // Nothing is as good as an empty text where something else may stand for it.
+    let stands_in = default.is_some() || !trailing;
+    let or_default = |value: &Value| -> std::result::Result<String, Error> {
+        let text = if value.is_none() && stands_in { String::new() } else { value.python_str()? };
+        Ok(if text.is_empty() { default.map_or(text, str::to_owned) } else { text })
+    };
     Ok(match value {
         Value::Str(text) if text.as_str().is_empty() => default.map(str::to_owned).into_iter().collect(),
         Value::Str(text) => vec![text.as_str().to_owned()],
         Value::List(list) => {
             let items: std::result::Result<Vec<String>, Error> =
-                list.raw_items().iter().map(|item| item.python_str().map(or_default)).collect();
+                list.raw_items().iter().map(or_default).collect();
             items?
         }
         Value::Dict(dict) => {
             let mut names = Vec::new();
             for (key, value) in dict.raw_items() {
-                let (key, value) = (key.python_str()?, or_default(value.python_str()?));
+                let (key, value) = (key.python_str()?, or_default(&value)?);
                 names.push(if value.is_empty() && !trailing {
                     key
                 } else {
@@ -300,6 +305,10 @@ fn parents(
         return Err(node.error("the groups are nested too deeply"));
     }
     for parent in node.get("parents").and_then(Node::as_seq).unwrap_or_default() {
+        if parent.get("name").is_none() {
+            let (Child::Host(name) | Child::Group(name)) = child;
+            return Err(parent.error(format!("Element {name} has a parent with no name.")));
+        }
         let name = safe_name(&rendered(parent, known)?);
         inventory.add_group(&name);
         for (key, value) in parent.get("vars").and_then(Node::as_map).unwrap_or_default() {

@@ -13,6 +13,7 @@ use super::{Loaded, RoleFrom};
 use crate::diagnostic::Diagnostic;
 use crate::ir::{Block, Keywords, Node, ParentRole, Role, Task, Vars, VarsKind};
 use crate::requirements;
+use crate::search::normal;
 use crate::yaml::{self, Kind};
 
 /// Roles inside roles; deeper is a circle.
@@ -183,6 +184,23 @@ impl Reader<'_> {
         meta
     }
 
+    /// Complains about a file that lies outside of its role.
+    fn leads_out(&mut self, path: &Path, part: &str, name: Option<&str>, origin: &Origin) -> bool {
+        let Some(name) = name else { return false };
+        let folder = normal(&path.join(part));
+        let inside = normal(&folder.join(name)).starts_with(&folder);
+        if !inside {
+            let folder = folder.display();
+            self.error(
+                format!(
+                    "the file {name} cannot be used, as it is not inside the expected role path {folder}"
+                ),
+                origin,
+            );
+        }
+        !inside
+    }
+
     /// The single file (or the first of a folder) of a part of a role.
     fn role_file(&mut self, path: &Path, part: &str, name: Option<&str>) -> Option<Arc<yaml::Node>> {
         let file = role_files::files(&path.join(part), name.unwrap_or("main"), false).into_iter().next()?;
@@ -191,6 +209,9 @@ impl Reader<'_> {
 
     /// `defaults` or `vars`: all files of it, merged.
     fn role_vars(&mut self, path: &Path, part: &str, name: Option<&str>, origin: &Origin) -> Arc<Vars> {
+        if self.leads_out(path, part, name, origin) {
+            return Arc::default();
+        }
         let files = role_files::files(&path.join(part), name.unwrap_or("main"), true);
         if let Some(name) = name
             && files.is_empty()
@@ -305,6 +326,9 @@ impl Reader<'_> {
             nodes.extend(self.validation(specs, usage, role, around).map(Node::Task));
         }
         let name = usage.from.tasks.as_deref();
+        if self.leads_out(&role.path, "tasks", name, &usage.origin) {
+            return None;
+        }
         let file =
             role_files::files(&role.path.join("tasks"), name.unwrap_or("main"), false).into_iter().next();
         let Some(file) = file else {
@@ -333,6 +357,9 @@ impl Reader<'_> {
 
     fn role_handlers(&mut self, usage: &Usage, role: &Arc<Role>, around: &Around) -> Vec<Arc<Task>> {
         let name = usage.from.handlers.as_deref();
+        if self.leads_out(&role.path, "handlers", name, &usage.origin) {
+            return Vec::new();
+        }
         let file =
             role_files::files(&role.path.join("handlers"), name.unwrap_or("main"), false).into_iter().next();
         let Some(file) = file else {

@@ -5,10 +5,23 @@ use expressions::{Error, Value};
 use super::Call;
 use crate::{keyvalue, search, yaml};
 
-fn read(call: &Call<'_>, name: &str) -> Result<String, Error> {
+fn read(call: &Call<'_>, name: &str, encoding: Option<&str>) -> Result<String, Error> {
     let path = search::find(name, "files", &call.scope.search_path()).filter(|path| path.is_file());
     let path = path.ok_or_else(|| Error::new(format!("could not locate file in lookup: {name}")))?;
-    yaml::read_text(&path, &call.scope.variables().vault).map_err(|error| Error::new(error.message))
+    let plain: String = encoding.unwrap_or("utf-8").to_lowercase().replace(['-', '_'], "");
+    match plain.as_str() {
+        // Each byte is the letter of that number.
+        "iso88591" | "latin1" | "88591" | "l1" => std::fs::read(&path)
+            .map(|bytes| bytes.iter().map(|byte| char::from(*byte)).collect())
+            .map_err(|error| Error::new(format!("{}: {error}", path.display()))),
+        "utf8" | "u8" | "ascii" => {
+            yaml::read_text(&path, &call.scope.variables().vault).map_err(|error| Error::new(error.message))
+        }
+        _ => Err(Error::new(format!(
+            "files are read as utf-8 or iso-8859-1, not as {}",
+            encoding.unwrap_or_default()
+        ))),
+    }
 }
 
 /// A term and its `name=value` options, those of the call below them.
@@ -60,7 +73,7 @@ pub(super) fn ini(call: &Call<'_>) -> Result<Vec<Value>, Error> {
             option(&options, "file").unwrap_or(if properties { "ansible.properties" } else { "ansible.ini" });
         let section =
             if properties { "java_properties" } else { option(&options, "section").unwrap_or("global") };
-        let text = read(call, file)?;
+        let text = read(call, file, option(&options, "encoding"))?;
         let text = if properties { format!("[java_properties]\n{text}") } else { text };
         let rows = ini_rows(&text, section, yes("case_sensitive"));
         if yes("re") {
@@ -139,7 +152,8 @@ pub(super) fn csvfile(call: &Call<'_>) -> Result<Vec<Value>, Error> {
             other => other.chars().next().unwrap_or(','),
         };
         let key = crate::keyvalue::unquote(&key).to_owned();
-        let text = read(call, option(&options, "file").unwrap_or("ansible.csv"))?;
+        let file = option(&options, "file").unwrap_or("ansible.csv");
+        let text = read(call, file, option(&options, "encoding"))?;
         let row = rows(&text, delimiter)
             .into_iter()
             .find(|row| row.get(key_column).is_some_and(|cell| *cell == key));

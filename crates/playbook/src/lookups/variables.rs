@@ -67,14 +67,36 @@ pub(super) fn inventory_hostnames(call: &Call<'_>) -> Result<Vec<Value>, Error> 
 /// Settings of `ansible.cfg` and the environment.
 pub(super) fn config(call: &Call<'_>) -> Result<Vec<Value>, Error> {
     let mut all = Vec::new();
+    let becomes = call.text("plugin_type")?.is_some_and(|kind| kind == "become");
+    let plugin = call.text("plugin_name")?.filter(|_| becomes);
     for name in call.texts()? {
-        match setting(call, &name.to_uppercase()) {
+        let found = match &plugin {
+            Some(plugin) => become_setting(call, plugin, &name),
+            None => setting(call, &name.to_uppercase()),
+        };
+        match found {
             Some(value) => all.push(value),
             None if call.text("on_missing")?.is_some_and(|how| how != "error") => {}
             None => return Err(Error::new(format!("unable to find setting {name}"))),
         }
     }
     Ok(all)
+}
+
+/// How users are changed, by the method's name.
+fn become_setting(call: &Call<'_>, method: &str, name: &str) -> Option<Value> {
+    let method = method.rsplit('.').next().unwrap_or(method);
+    if !matches!(method, "sudo" | "su" | "doas" | "runas") {
+        return None;
+    }
+    let written = &call.scope.variables().config.becoming;
+    let (own, usual) = match name {
+        "become_user" => (&written.user, "root"),
+        "become_exe" => (&written.exe, method),
+        "become_flags" => (&written.flags, if method == "sudo" { "-H -S -n" } else { "" }),
+        _ => return None,
+    };
+    Some(Value::from(own.as_deref().unwrap_or(usual)))
 }
 
 fn setting(call: &Call<'_>, name: &str) -> Option<Value> {

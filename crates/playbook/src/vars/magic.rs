@@ -11,6 +11,7 @@ use super::scope::Inner;
 pub(super) const NAMES: &[&str] = &[
     "ansible_check_mode",
     "ansible_collection_name",
+    "ansible_delegated_vars",
     "ansible_config_file",
     "ansible_dependent_role_names",
     "ansible_diff_mode",
@@ -63,6 +64,9 @@ impl Inner {
                 _ => None,
             };
         }
+        if name == "ansible_delegated_vars" {
+            return self.delegated();
+        }
         if name == "ansible_facts" {
             return self.host.as_ref().map(|host| self.variables.host(host).namespace());
         }
@@ -71,6 +75,20 @@ impl Inner {
             .or_else(|| self.of_the_play(name))
             .or_else(|| self.of_role(name))
             .map(Ok)
+    }
+
+    /// The variables of the host that does the task instead of its own, by that host's name.
+    fn delegated(&self) -> Option<Result<Value, Error>> {
+        let delegate = self.task.as_ref().filter(|_| !self.bare)?.keywords.delegate_to.as_ref()?;
+        let named = self.resolve_deep(delegate).and_then(|name| {
+            if name.is_omit() {
+                return Ok(Value::undefined("'ansible_delegated_vars' is undefined"));
+            }
+            let name = name.python_str()?;
+            let scope = self.for_host(Arc::from(name.as_str()));
+            Ok(Value::dict([(Value::from(name), Value::object(View { scope, what: "dict" }))]))
+        });
+        Some(named)
     }
 
     /// Has a default, and may be set as a variable.
@@ -110,7 +128,7 @@ impl Inner {
     /// A `localhost` that nobody wrote into an inventory has the controller's Python, unless a variable says otherwise.
     fn own_python(&self) -> Option<Result<Value, Error>> {
         let host = self.host.as_ref()?;
-        let implicit = self.variables.inventory().host(host).is_some_and(|host| host.implicit);
+        let implicit = self.variables.inventory().host(host).is_none_or(|host| host.implicit);
         if !implicit || !matches!(self.find("ansible_python_interpreter"), Ok(None)) {
             return None;
         }

@@ -206,7 +206,7 @@ impl Inner {
     pub(super) fn for_files(&self) -> Scope {
         Scope::build(Parts { without_files: true, ..self.parts() })
     }
-    fn for_host(&self, host: Arc<str>) -> Scope {
+    pub(super) fn for_host(&self, host: Arc<str>) -> Scope {
         let extras = Vars::new();
         Scope::build(Parts { host: Some(host), task: None, extras, bare: true, ..self.parts() })
     }

@@ -43,6 +43,10 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
     result.insert("msg".to_owned(), message);
     // Reports show it unless it was told to be quiet.
     result.insert("_ansible_verbose_always".to_owned(), (!quiet).into());
+    if matches!(action.task.args.get("that"), Some(Value::Str(text)) if text.is_template()) {
+        let old = "Conditionals should not be surrounded by templating delimiters such as {{ }} or {% %}.";
+        result.insert("deprecations".to_owned(), serde_json::json!([{"msg": old, "version": "2.23"}]));
+    }
     Ok(Work::Done(result))
 }
 

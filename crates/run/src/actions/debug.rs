@@ -73,7 +73,11 @@ fn show(action: &Action<'_>, var: &Value, result: &mut Map) -> Result<(), Error>
         .and_then(|v| json(&v))
     {
         Ok(value) => value,
-        Err(error) if error.is_undefined() && !is_set(action, &text) => json!("VARIABLE IS NOT DEFINED!"),
+        Err(error) if error.is_undefined() && !is_set(action, &text) => {
+            let warning = format!("`debug: var={text}`: {}", error.message);
+            result.insert("warnings".to_owned(), json!([warning]));
+            json!("VARIABLE IS NOT DEFINED!")
+        }
         Err(error) if error.is_undefined() => json!(format!("<< error 1 - {} >>", error.message)),
         Err(error) => return Err(error),
     };

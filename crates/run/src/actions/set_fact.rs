@@ -69,7 +69,9 @@ fn resolve_name(action: &Action<'_>, name: &str) -> Result<String, Error> {
 }
 
 pub(super) fn invalid_name(name: &str) -> String {
-    format!("Invalid variable name '{name}': it must begin with a letter or `_` and go on with letters, digits and `_`")
+    format!(
+        "Invalid variable name '{name}': it must begin with a letter or `_` and go on with letters, digits and `_`"
+    )
 }
 
 /// Words of expressions cannot be names.

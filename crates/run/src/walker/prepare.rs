@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use catalog::protocol::{Call, Cause};
 use catalog::{Json, Map};
-use expressions::{Error, Value};
+use expressions::{Context as _, Error, Value};
 use link::Blobs as _;
 use playbook::ir::{Keywords, Loop, Task, Vars};
 use playbook::vars::Scope;
@@ -259,6 +259,9 @@ impl Walker {
     }
 }
 
+/// Says of all files that they may be written in place.
+const UNSAFE_WRITES: &str = "ANSIBLE_UNSAFE_WRITES";
+
 impl Action<'_> {
     /// Free text for a module that takes none.
     fn stray_text(&self) -> Option<Map> {
@@ -276,6 +279,17 @@ impl Action<'_> {
         let Some(native) = agent::modules::find(module) else {
             return Ok(Work::Done(self.unknown(module)));
         };
+        let way = self.walker.run.way(self.walker, self.task, self.scope, self.delegate)?;
+        let environment = self.environment()?;
+        let mut args = args;
+        if native.spec.arg("unsafe_writes").is_some() && !args.contains_key("unsafe_writes") {
+            // Ansible's modules look for this in their environment.
+            let local = matches!(way.target.connection, link::Connection::Local);
+            let ours = || std::env::var(UNSAFE_WRITES).ok().filter(|_| local);
+            if let Some(text) = environment.get(UNSAFE_WRITES).cloned().or_else(ours) {
+                args.insert("unsafe_writes".to_owned(), text.into());
+            }
+        }
         let args = match native.spec.read(&args, &|_| false) {
             Ok(_) => args,
             Err(errors) => {
@@ -291,7 +305,6 @@ impl Action<'_> {
             );
             return Ok(Work::Done(skip));
         }
-        let way = self.walker.run.way(self.walker, self.task, self.scope, self.delegate)?;
         let secret = self.holds_a_secret(&args);
         let call = Call {
             module: native.spec.name.to_owned(),
@@ -299,7 +312,7 @@ impl Action<'_> {
             secret,
             check: self.traits.check,
             diff: self.traits.diff,
-            environment: self.environment()?,
+            environment,
             invocation: self.walker.run.settings.verbosity > 2,
             no_log: self.traits.no_log,
             timeout_seconds: self.timeout()?,
@@ -431,13 +444,32 @@ impl Action<'_> {
     fn defaults(&self, layer: &Value, args: &mut Map) -> Result<(), Error> {
         let layer = self.scope.value(layer)?;
         let Some(dict) = layer.as_dict() else { return Ok(()) };
-        for (name, defaults) in dict.items()? {
-            let name = name.python_str()?;
-            if playbook::load::short_name(&name) == &*self.task.module || name == *self.task.action {
-                self.merge(&defaults, args)?;
+        for wanted in self.stand_ins()?.iter().map(String::as_str).chain([&*self.task.module]) {
+            for (name, defaults) in dict.items()? {
+                let name = name.python_str()?;
+                let same = name == *self.task.action && wanted == &*self.task.module;
+                if playbook::load::short_name(&name) == wanted || same {
+                    self.merge(&defaults, args)?;
+                }
             }
         }
         Ok(())
+    }
+
+    /// The modules that do the work of this one on this host, as far as its facts tell.
+    fn stand_ins(&self) -> Result<Vec<String>, Error> {
+        let (fact, usual) = match &*self.task.module {
+            "service" => ("service_mgr", &["systemd", "systemd_service"][..]),
+            "package" => ("pkg_mgr", &[][..]),
+            _ => return Ok(Vec::new()),
+        };
+        let facts = self.scope.variable("ansible_facts")?.and_then(|facts| facts.as_dict());
+        let known = facts.and_then(|facts| facts.get(fact).ok().flatten());
+        let Some(manager) = known.map(|manager| manager.python_str()).transpose()? else {
+            return Ok(usual.iter().map(|name| (*name).to_owned()).collect());
+        };
+        let more = (manager == "systemd").then(|| "systemd_service".to_owned());
+        Ok(std::iter::once(manager).chain(more).collect())
     }
 }
 
