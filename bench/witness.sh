@@ -4,24 +4,10 @@
 # Usage: bench/witness.sh (ROUNDS of both, default: 5; PACKAGES to install)
 
 source "$(dirname "$0")/lib/common.sh"
+source "$(dirname "$0")/lib/packages.sh"
 ROUNDS=${ROUNDS:-5}
 PACKAGES=${PACKAGES:-nginx-light git python3 redis-server memcached mariadb-server rsyslog vim-nox haproxy man-db curl gnupg}
-export DEBIAN_FRONTEND=noninteractive
-
-# Downloaded once, with this machine's own sources and what the base has already.
-CACHE=$(dirname "$(dirname "$ORACLE")")/witness-packages
-mkdir -p "$CACHE/lists/partial" "$CACHE/archives/partial" "$CACHE/none/partial"
-APT=(apt-get -qq -o Debug::NoLocking=1 -o Dir::State::lists="$CACHE/lists" -o Dir::Cache::archives="$CACHE/archives"
-    -o Dir::State::status="$BASE/var/lib/dpkg/status" -o APT::Keep-Downloaded-Packages=true)
-if ! { "${APT[@]}" update && "${APT[@]}" -y --no-install-recommends --download-only install $PACKAGES; } >"$WORK/download" 2>&1; then
-    tail -n 3 "$WORK/download"
-    echo "SKIPPED witness: packages cannot be downloaded here"
-    exit 77
-fi
-# Only what this set needs (what is there already is not listed).
-"${APT[@]}" -o Dir::Cache::archives="$CACHE/none" -y --no-install-recommends --print-uris install $PACKAGES | sed "s/^'[^']*' \([^ ]*\) .*/\1/" >"$WORK/needed"
-(cd "$CACHE/archives" && tar -cf "$WORK/debs.tar" -T "$WORK/needed")
-echo "$(wc -l <"$WORK/needed") packages, $(du -h "$WORK/debs.tar" | cut -f 1)"
+debs witness-packages $PACKAGES
 
 cat >"$WORK/site.yml" <<'END'
 - hosts: all
@@ -38,7 +24,7 @@ once() {
     NAMES=()
     "$THESEUS" lab up 1 --name "w$name" --base "$BASE" >/dev/null
     NAMES=("w${name}1")
-    "$THESEUS" lab exec "${NAMES[0]}" -- sh -c 'mkdir /var/debs && tar -x -C /var/debs' <"$WORK/debs.tar"
+    unpack "${NAMES[0]}"
     echo "${NAMES[0]} ansible_connection=lab" >"$WORK/hosts.ini"
     sync
     measure "$THESEUS" apply "$WORK/site.yml" -i "$WORK/hosts.ini" --output ansible "$@"

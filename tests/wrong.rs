@@ -81,6 +81,43 @@ fn missing_argument() {
     insta::assert_snapshot!(apply(&project, &[]).shown());
 }
 
+/// Every kind of wrong argument: what the message must say, and where.
+#[test]
+fn wrong_arguments_are_refused_before_anything_is_done() {
+    let wrong: &[(&str, &[&str])] = &[
+        ("file: {path: /x, stat: touch}", &["site.yml:6:", "stat", "did you mean", "state"]),
+        ("file: {path: /x, state: tuch}", &["site.yml:6:", "tuch", "touch"]),
+        ("wait_for: {timeout: long}", &["site.yml:6:", "timeout", "long"]),
+        ("copy: {dest: /x, content: a, force: perhaps}", &["site.yml:6:", "force", "perhaps"]),
+        ("lineinfile: {line: a}", &["site.yml:6:", "path"]),
+        ("copy: {dest: /x, content: a, src: b}", &["site.yml:6:", "content", "src"]),
+        (
+            "uri: {url: 'http://localhost', client_cert: a, url_pasword: b}",
+            &["site.yml:6:", "url_pasword", "url_password"],
+        ),
+        ("systemd: {name: a}", &["site.yml:6:", "state", "enabled"]),
+        ("ini_file: {path: /x, option: a, value: b, values: [c]}", &["site.yml:6:", "value", "values"]),
+        (
+            "alternatives: {name: a, path: /x, subcommands: [{nam: b, path: /y, link: /z}]}",
+            &["site.yml:6:", "nam"],
+        ),
+        ("firewalld: {port: 80/tcp, state: on}", &["site.yml:6:", "state", "enabled"]),
+        ("dnf: {name: a, list: b}", &["site.yml:6:", "name", "list"]),
+        ("fil: {path: /x}", &["site.yml:6:", "fil", "file"]),
+    ];
+    for (text, words) in wrong {
+        let project = tasks(&format!(
+            "    - shell: touch {{{{ playbook_dir }}}}/done\n    - name: wrong\n      {text}\n"
+        ));
+        let ended = apply(&project, &[]);
+        assert_eq!(ended.code, 1, "{text}: {}", ended.shown());
+        for word in *words {
+            assert!(ended.shown().contains(word), "{text}: no `{word}` in {}", ended.shown());
+        }
+        assert!(!project.root.join("done").exists(), "{text}: a task before it was done");
+    }
+}
+
 #[test]
 fn missing_role() {
     let project = Project::new(&[("site.yml", "- hosts: localhost\n  roles:\n    - nowhere\n")]);

@@ -80,9 +80,12 @@ usage() {
     echo "$total"
 }
 
-# Microseconds of processor time that the hosts together have used.
+# Microseconds of processor time that the hosts together have used, or those in COUNTED if it names some.
+COUNTED=()
 hosts_used() {
-    local files=("${NAMES[@]/#/$CGROUPS/theseus-lab/lab.}")
+    local names=("${NAMES[@]}") files
+    [ ${#COUNTED[@]} = 0 ] || names=("${COUNTED[@]}")
+    files=("${names[@]/#/$CGROUPS/theseus-lab/lab.}")
     usage "${files[@]/%//cpu.stat}"
 }
 

@@ -23,6 +23,8 @@ pub struct Task<'a> {
     pub check: bool,
     pub diff: bool,
     pub no_log: bool,
+    /// Nobody reads more of the result than what the task did: values that cost a process may be left out.
+    pub brief: bool,
     /// Of the task's `environment`; set on every child process.
     pub environment: &'a BTreeMap<String, String>,
     /// Whether programs that change the host are watched.

@@ -31,6 +31,7 @@ pub fn read(url: &str, timeout: Duration, validate_certs: bool) -> Result<Vec<u8
         check: false,
         diff: false,
         no_log: false,
+        brief: false,
         environment: &environment,
         watch: witness::Mode::default(),
         recorder: &mut recorder,

@@ -9,6 +9,7 @@
 mod becoming;
 mod files;
 mod foreign;
+mod halfway;
 mod host;
 mod postgresql;
 mod programs;

@@ -216,6 +216,9 @@ pub struct Call {
     /// The result tells with which arguments the module was called.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub invocation: bool,
+    /// Nobody reads more of the result than what the task did: no variable keeps it, nothing shows it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub brief: bool,
     /// Neither arguments nor result may be written readable anywhere on the host.
     #[serde(default)]
     pub no_log: bool,

@@ -12,6 +12,7 @@ macro_rules! modules {
 
 modules! {
     // Files.
+    archive,
     assemble,
     async_status,
     blockinfile,
@@ -25,6 +26,7 @@ modules! {
     replace,
     slurp,
     stat,
+    synchronize,
     tempfile,
     unarchive,
     uri,
@@ -45,6 +47,11 @@ modules! {
     postgresql_db,
     postgresql_user,
     seboolean,
+    selinux,
+    seport,
+    firewalld,
+    filesystem,
+    npm,
     alternatives,
     mount,
     modprobe,
@@ -55,6 +62,9 @@ modules! {
     iptables,
     ufw,
     apt,
+    dnf,
+    yum,
+    rpm_key,
     setup,
     service,
     systemd,
@@ -81,6 +91,8 @@ modules! {
     shell,
     command,
 }
+
+pub use synchronize::SPEC as SYNCHRONIZE;
 
 /// Short or full name (`file`, `ansible.builtin.file`, `ansible.legacy.file`).
 pub fn find(name: &str) -> Option<&'static Module> {

@@ -29,21 +29,28 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
         Some("auto" | "") | None => settings::package_manager(&source, &Distribution::detect(&source)),
         Some(named) => named.to_owned(),
     };
+    if matches!(manager.as_str(), "dnf" | "dnf4" | "dnf5" | "yum" | "yum4") {
+        return by(&super::dnf::MODULE, args.0.clone(), task);
+    }
     if manager != "apt" {
         let refresh = args.bool("update_cache");
         return others::apply(task, &manager, &args.strings("name"), &args.string("state"), refresh);
     }
     let mut given = args.0.clone();
-    given.remove("use");
     // `installed` and `removed` are other managers' words.
     match args.string("state").as_str() {
         "installed" => _ = given.insert("state".into(), "present".into()),
         "removed" => _ = given.insert("state".into(), "absent".into()),
         _ => {}
     }
-    let apt = &super::apt::MODULE;
-    let args = apt.spec.read(&given, &|_| false).map_err(|errors| {
+    by(&super::apt::MODULE, given, task)
+}
+
+/// The manager's own module, which has its own arguments.
+fn by(module: &'static Module, mut given: catalog::Map, task: &mut Task<'_>) -> Result<Outcome, Failure> {
+    given.remove("use");
+    let args = module.spec.read(&given, &|_| false).map_err(|errors| {
         Failure::new(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
     })?;
-    (apt.run)(&args, task)
+    (module.run)(&args, task)
 }

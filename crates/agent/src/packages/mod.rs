@@ -4,6 +4,7 @@ pub mod apt_get;
 pub mod deb;
 pub mod dpkg;
 pub mod others;
+pub mod rpm;
 #[cfg(test)]
 mod tests;
 pub mod version;

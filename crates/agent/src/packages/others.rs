@@ -1,4 +1,4 @@
-//! Package managers other than apt: present, absent, latest by their own commands.
+//! Package managers other than apt and dnf: present, absent, latest by their own commands.
 
 use crate::children;
 use crate::module::{Failure, Outcome, Task};
@@ -22,24 +22,6 @@ enum Newer {
 }
 
 const MANAGERS: &[Manager] = &[
-    Manager {
-        name: "dnf",
-        installed: &["rpm", "-q", "--whatprovides"],
-        outdated: (&["dnf", "-q", "check-update"], Newer::Code(100)),
-        install: &["dnf", "-y", "install"],
-        upgrade: &["dnf", "-y", "upgrade"],
-        remove: &["dnf", "-y", "remove"],
-        refresh: &["dnf", "-q", "makecache"],
-    },
-    Manager {
-        name: "yum",
-        installed: &["rpm", "-q", "--whatprovides"],
-        outdated: (&["yum", "-q", "check-update"], Newer::Code(100)),
-        install: &["yum", "-y", "install"],
-        upgrade: &["yum", "-y", "update"],
-        remove: &["yum", "-y", "remove"],
-        refresh: &["yum", "-q", "makecache"],
-    },
     Manager {
         name: "apk",
         installed: &["apk", "info", "-e"],
@@ -77,9 +59,8 @@ pub fn apply(
     state: &str,
     refresh: bool,
 ) -> Result<Outcome, Failure> {
-    let wanted = if manager == "dnf5" { "dnf" } else { manager };
-    let manager = MANAGERS.iter().find(|m| m.name == wanted).ok_or_else(|| {
-        Failure::new(format!("Could not find a matching action for the \"{wanted}\" package manager."))
+    let manager = MANAGERS.iter().find(|m| m.name == manager).ok_or_else(|| {
+        Failure::new(format!("Could not find a matching action for the \"{manager}\" package manager."))
     })?;
     if refresh && !task.check {
         children::expect(children::act(task, manager.refresh)?)?;

@@ -68,6 +68,7 @@ fn run(module: &Module, args: &Args, call: &Call, tools: Tools<'_>) -> Map {
         check: call.check,
         diff: call.diff,
         no_log: call.no_log,
+        brief: call.brief,
         environment: &call.environment,
         watch: tools.watch,
         recorder: tools.recorder,

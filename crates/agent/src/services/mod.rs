@@ -1,5 +1,6 @@
 //! Services, whatever starts them here.
 
+mod bus;
 pub mod systemd;
 pub mod sysv;
 

@@ -2,6 +2,7 @@
 
 use catalog::{Json, Map};
 
+use super::bus::{self, States};
 use crate::children;
 use crate::command::Output;
 use crate::facts::settings;
@@ -103,6 +104,13 @@ pub fn apply(task: &mut Task<'_>, wish: &Wish) -> Result<Outcome, Failure> {
     let Some(name) = &wish.unit else {
         return Ok(outcome.with("status", Json::Object(Map::new())));
     };
+    if task.brief
+        && wish.scope == "system"
+        && !super::are_at_rest()
+        && let Some(states) = bus::ask(name).filter(|states| is_as_wished(wish, states))
+    {
+        return Ok(unchanged(outcome, wish, &states));
+    }
     let unit = look(task, wish, name)?;
     outcome.set("status", Json::Object(unit.status.clone()));
     if let Some(masked) = wish.masked {
@@ -117,6 +125,39 @@ pub fn apply(task: &mut Task<'_>, wish: &Wish) -> Result<Outcome, Failure> {
         outcome.changed |= set_state(task, wish, &unit, state)?;
     }
     Ok(outcome)
+}
+
+/// Whether nothing is to be done, as far as the states alone can tell.
+fn is_as_wished(wish: &Wish, states: &States) -> bool {
+    let there = matches!(states.load.as_str(), "loaded" | "masked");
+    let masked = wish.masked.is_none_or(|masked| masked == (states.load == "masked"));
+    let enabled = match (wish.enabled, states.file.as_str()) {
+        (None, _) => true,
+        (Some(enabled), "enabled" | "enabled-runtime" | "static" | "transient") => enabled,
+        (Some(enabled), "disabled" | "masked") => !enabled,
+        _ => false,
+    };
+    let state = match (wish.state.as_deref(), states.active.as_str()) {
+        (None, _) | (Some("started"), "active" | "activating") => true,
+        (Some("stopped"), "inactive" | "failed") => true,
+        _ => false,
+    };
+    there && masked && enabled && state
+}
+
+fn unchanged(mut outcome: Outcome, wish: &Wish, states: &States) -> Outcome {
+    let status =
+        [("LoadState", &states.load), ("ActiveState", &states.active), ("UnitFileState", &states.file)];
+    let status: Map =
+        status.into_iter().map(|(key, value)| (key.to_owned(), value.as_str().into())).collect();
+    outcome.set("status", Json::Object(status));
+    if let Some(enabled) = wish.enabled {
+        outcome.set("enabled", enabled);
+    }
+    if let Some(state) = &wish.state {
+        outcome.set("state", state.as_str());
+    }
+    outcome
 }
 
 fn look(task: &mut Task<'_>, wish: &Wish, name: &str) -> Result<Unit, Failure> {

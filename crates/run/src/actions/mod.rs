@@ -16,6 +16,7 @@ mod reboot;
 mod script;
 mod set_fact;
 mod set_stats;
+mod synchronize;
 mod template;
 mod unarchive;
 mod validate_argument_spec;
@@ -73,6 +74,7 @@ static ALL: &[Entry] = &[
     Entry { spec: &script::SPEC, run: script::run },
     Entry { spec: &set_fact::SPEC, run: set_fact::run },
     Entry { spec: &set_stats::SPEC, run: set_stats::run },
+    Entry { spec: &agent::modules::SYNCHRONIZE, run: synchronize::run },
     Entry { spec: &template::SPEC, run: template::run },
     Entry { spec: &unarchive::SPEC, run: unarchive::run },
     Entry { spec: &validate_argument_spec::SPEC, run: validate_argument_spec::run },

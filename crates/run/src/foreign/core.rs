@@ -20,14 +20,16 @@ pub(crate) struct Core {
 /// What Python is asked: where its packages are. Nothing of the current folder.
 const ASK: &str = "import sys\nfor p in sys.path:\n    if p: print(p)";
 
-pub(super) fn find() -> Option<Core> {
+/// `collections`: roots of collections, beside which it may be installed in the same folder of packages.
+pub(super) fn find(collections: &[PathBuf]) -> Option<Core> {
     for python in pythons() {
         let sites = sites_of(&python);
         if let Some(package) = sites.iter().find_map(|site| package(site)) {
             return Some(core(package, sites.clone(), Some(python)));
         }
     }
-    usual_sites().into_iter().find_map(|site| Some(core(package(&site)?, vec![site.clone()], None)))
+    let beside = collections.iter().filter_map(|root| root.parent()).map(Path::to_owned);
+    beside.chain(usual_sites()).find_map(|site| Some(core(package(&site)?, vec![site.clone()], None)))
 }
 
 fn core(package: PathBuf, sites: Vec<PathBuf>, python: Option<PathBuf>) -> Core {

@@ -108,7 +108,7 @@ impl Foreign {
 
     /// The ansible-core that is installed here, if one is: looked for once.
     pub(crate) fn core(&self) -> Option<&Core> {
-        self.core.get_or_init(core::find).as_ref()
+        self.core.get_or_init(|| core::find(&self.plugins.collection_roots())).as_ref()
     }
 
     fn roots(&self) -> Vec<PathBuf> {

@@ -276,6 +276,18 @@ impl Action<'_> {
 
     /// A call of a module on the host (or where it is delegated to).
     pub(crate) fn remote(&self, module: &str, args: Map, after: Option<After>) -> Result<Work, Error> {
+        let way = self.walker.run.way(self.walker, self.task, self.scope, self.delegate)?;
+        self.remote_by(way, module, args, after)
+    }
+
+    /// The same on a host of the action's choice.
+    pub(crate) fn remote_by(
+        &self,
+        way: Way,
+        module: &str,
+        args: Map,
+        after: Option<After>,
+    ) -> Result<Work, Error> {
         let Some(native) = agent::modules::find(module) else {
             return Ok(Work::Done(self.unknown(module)));
         };
@@ -314,6 +326,7 @@ impl Action<'_> {
             diff: self.traits.diff,
             environment,
             invocation: self.walker.run.settings.verbosity > 2,
+            brief: self.task.register.is_none() && self.walker.run.settings.verbosity == 0,
             no_log: self.traits.no_log,
             timeout_seconds: self.timeout()?,
             async_seconds: if self.traits.check { 0 } else { self.number(&self.task.async_seconds)? },
