@@ -26,6 +26,7 @@ pub mod http;
 mod jobs;
 pub mod module;
 pub mod modules;
+mod mysql;
 pub mod packages;
 pub mod patterns;
 mod postgresql;

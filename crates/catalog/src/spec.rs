@@ -124,6 +124,17 @@ impl Arg {
     }
 }
 
+/// Two lists of arguments as one: what several modules share, and what is each one's own.
+pub const fn joined<const N: usize>(one: &[Arg], other: &[Arg]) -> [Arg; N] {
+    let mut all = [Arg::str(""); N];
+    let mut at = 0;
+    while at < N {
+        all[at] = if at < one.len() { one[at] } else { other[at - one.len()] };
+        at += 1;
+    }
+    all
+}
+
 /// `(argument, value, these are then required, any one of them is enough)`.
 pub type RequiredIf = (&'static str, &'static str, &'static [&'static str], bool);
 

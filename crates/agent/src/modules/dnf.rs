@@ -82,8 +82,9 @@ pub(crate) fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> 
         changed |= dnf.change(task, verb, &names)?;
     }
     if task.check {
-        let results = if changed { vec!["Check mode: would change packages".to_owned()] } else { Vec::new() };
-        return Ok(told(changed, results));
+        let outcome = told(changed, Vec::new());
+        let said = "Check mode: No changes made, but would have if not in check mode";
+        return Ok(if changed { outcome.with("msg", said) } else { outcome });
     }
     let after = Rpm::now(task)?.packages.clone();
     let new = after.difference(&before).map(|p| format!("Installed: {}", p.nevra()));

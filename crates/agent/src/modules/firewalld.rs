@@ -294,8 +294,9 @@ fn failed(output: &Output, messages: &[String]) -> Failure {
     } else {
         ""
     };
-    let before = messages.join(", ");
-    children::failed(output, format!("ERROR: Exception caught: {words} {before}{hint}"))
+    // A zone that is not known is found before anything else.
+    let before = if words.starts_with("INVALID_ZONE") { String::new() } else { messages.join(", ") };
+    children::failed(output, format!("ERROR: Exception caught: {words} {before}{hint}").trim_end())
 }
 
 #[cfg(test)]

@@ -44,6 +44,8 @@ modules! {
     // System.
     make,
     openssh_keypair,
+    mysql_db,
+    mysql_user,
     postgresql_db,
     postgresql_user,
     seboolean,

@@ -28,12 +28,13 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     let (key, present) = (args.string("key"), args.string("state") == "present");
     let scratch = Scratch::new()?;
     let file = file(args, task, &key, &scratch)?;
+    let mut read = None;
     let ids = match &file {
         Some(file) => {
             let found = look(task, file)?;
             let Some(found) = found else { return Err(Failure::new(format!("Not a public key: {key}"))) };
-            expected(args, &key, &found)?;
-            found.ids
+            read = Some(found);
+            read.as_ref().map(|found| found.ids.clone()).unwrap_or_default()
         }
         None if present => return Err("When importing a key, a valid file must be given".into()),
         None => vec![plain(&key)],
@@ -41,6 +42,9 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     let installed = installed(task)?;
     let matching: Vec<&String> = installed.iter().filter(|known| ids.iter().any(|id| same(id, known))).collect();
     let there = !matching.is_empty();
+    if let Some(found) = read.filter(|_| present && !there) {
+        expected(args, &key, &found)?;
+    }
     if there != present && !task.check {
         match &file {
             Some(file) if present => {

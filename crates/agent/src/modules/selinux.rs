@@ -62,10 +62,8 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
             messages.push(format!("SELinux state changed from '{now}' to '{wanted}'"));
             changed = true;
         }
-        (None, wanted) if wanted != "disabled" => {
-            messages.push("Reboot is required to set SELinux state to ".to_owned() + "'" + wanted + "'");
-            reboot = true;
-        }
+        // Nothing runs that could enforce it.
+        (None, wanted) if wanted != "disabled" => reboot = true,
         _ => {}
     }
     if state != config_state {

@@ -96,7 +96,8 @@ fn command(args: &Args, check: bool) -> Vec<String> {
         add(wanted && !archive, &format!("--{name}"));
         add(!wanted && archive, &format!("--no-{name}"));
     }
-    add(true, &format!("--timeout={}", args.int("rsync_timeout").unwrap_or(0)));
+    let patience = args.int("rsync_timeout").unwrap_or(0);
+    add(patience > 0, &format!("--timeout={patience}"));
     for (name, option) in [("rsync_path", "--rsync-path"), ("_rsh", "--rsh")] {
         if let Some(value) = args.str(name) {
             words.push(format!("{option}={value}"));

@@ -38,10 +38,9 @@ fn package(line: &str) -> Option<Json> {
     let fields: Vec<&str> = line.split('\t').collect();
     let [name, epoch, version, release, arch, repo] = fields[..] else { return None };
     let installed = repo.starts_with('@');
-    let repo = repo.trim_start_matches('@');
     Some(json!({
         "name": name, "epoch": epoch, "version": version, "release": release, "arch": arch,
-        "repo": if installed { "installed" } else { repo },
+        "repo": repo,
         "envra": format!("{epoch}:{name}-{version}-{release}.{arch}"),
         "nevra": format!("{epoch}:{name}-{version}-{release}.{arch}"),
         "yumstate": if installed { "installed" } else { "available" },
