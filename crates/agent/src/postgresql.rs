@@ -1,11 +1,26 @@
 //! PostgreSQL, asked through its own `psql`: statements go by standard input and the password by the environment, so
 //! neither becomes a process's argument.
 
-use catalog::{Args, Json};
+use catalog::{Arg, Args, Json};
 
 use crate::children;
 use crate::command::{Output, Run};
 use crate::module::{Failure, Task};
+
+/// How the server is reached; the same for all modules.
+#[rustfmt::skip]
+pub(crate) const LOGIN: &[Arg] = &[
+    Arg::str("login_user").default("postgres").aliases(&["login"]),
+    Arg::str("login_password").default("").no_log(),
+    Arg::str("login_host").default("").aliases(&["host"]),
+    Arg::str("login_unix_socket").default("").aliases(&["unix_socket"]),
+    Arg::int("login_port").default("5432").aliases(&["port"]),
+    Arg::str("ssl_mode").default("prefer").choices(&["allow", "disable", "prefer", "require", "verify-ca", "verify-full"]),
+    Arg::str("ca_cert").aliases(&["ssl_rootcert"]),
+    Arg::path("ssl_cert"),
+    Arg::path("ssl_key"),
+    Arg::dict("connect_params"),
+];
 
 /// Between the columns of an answer, and at the end of its rows.
 const COLUMN: char = '\u{1f}';

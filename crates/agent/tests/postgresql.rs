@@ -80,6 +80,8 @@ fn databases_and_roles_of_a_real_server() {
     let mut host = Host::new();
     roles(&server, &mut host);
     databases(&server, &mut host);
+    rights(&server, &mut host);
+    extensions(&server, &mut host);
     host.bye();
 }
 
@@ -111,6 +113,61 @@ fn roles(server: &Server, host: &mut Host) {
     user(json!({"name": "an \"odd\" name", "state": "absent"}), json!({"changed": false}));
     let dangerous = json!({"name": "x; DROP", "trust_input": false});
     user(dangerous, json!({"failed": true, "msg": "Passed input 'x; DROP' is potentially dangerous"}));
+}
+
+/// Expected are the reference's own results for these tasks.
+fn rights(server: &Server, host: &mut Host) {
+    let db = |more: Json| {
+        let mut args = server.args(more);
+        args["login_db"] = json!("shop");
+        args["roles"] = args.get("roles").cloned().unwrap_or(json!("owner"));
+        args
+    };
+    host.expect("postgresql_user", server.args(json!({"name": "reader"})), json!({"changed": true}));
+    let read = json!({"roles": "reader", "privs": "SELECT,INSERT", "objs": "goods"});
+    assert_eq!(host.check("postgresql_privs", db(read.clone()))["changed"], true);
+    let query = "GRANT INSERT,SELECT ON table \"public\".\"goods\" TO \"reader\";";
+    host.expect("postgresql_privs", db(read.clone()), json!({"changed": true, "queries": [query]}));
+    host.expect("postgresql_privs", db(read), json!({"changed": false}));
+    let mut twice = |args: Json| {
+        host.expect("postgresql_privs", db(args.clone()), json!({"changed": true}));
+        host.expect("postgresql_privs", db(args), json!({"changed": false}));
+    };
+    twice(json!({"roles": "reader", "privs": "INSERT", "objs": "goods", "state": "absent"}));
+    twice(json!({"roles": "reader", "privs": "ALL", "objs": "ALL_IN_SCHEMA", "grant_option": true}));
+    twice(json!({"roles": "reader", "type": "database", "privs": "CREATE,connect", "objs": "shop"}));
+    twice(json!({"roles": "reader", "type": "schema", "privs": "USAGE,CREATE", "objs": "public"}));
+    twice(json!({"roles": "reader", "type": "default_privs", "privs": "SELECT", "objs": "TABLES"}));
+    twice(json!({"roles": "reader", "type": "group", "objs": "owner", "grant_option": true}));
+    twice(json!({"roles": "PUBLIC", "privs": "SELECT", "objs": "goods"}));
+    let unknown = json!({"roles": "nosuch", "privs": "SELECT", "objs": "goods"});
+    host.expect(
+        "postgresql_privs",
+        db(unknown),
+        json!({"failed": true, "msg": "Role 'nosuch' does not exist"}),
+    );
+    let soft = json!({"roles": "nosuch", "privs": "SELECT", "objs": "goods", "fail_on_role": false});
+    host.expect("postgresql_privs", db(soft), json!({"changed": false, "queries": []}));
+    host.expect(
+        "postgresql_privs",
+        db(json!({"roles": "reader", "privs": "FLY", "objs": "goods"})),
+        json!({"failed": true}),
+    );
+}
+
+fn extensions(server: &Server, host: &mut Host) {
+    let mut ext = |more: Json, wanted: Json| {
+        let mut args = server.args(more);
+        args["login_db"] = json!("shop");
+        host.expect("postgresql_ext", args, wanted)
+    };
+    let there = json!({"changed": false, "prev_version": "1.0", "version": "1.0", "queries": []});
+    ext(json!({"name": "plpgsql"}), there);
+    ext(json!({"name": "plpgsql", "comment": "it's"}), json!({"changed": true}));
+    ext(json!({"name": "plpgsql", "comment": "it's"}), json!({"changed": false}));
+    let unknown = json!({"failed": true, "msg": "Extension nosuch is not available"});
+    ext(json!({"name": "nosuch"}), unknown);
+    ext(json!({"name": "nosuch", "state": "absent"}), json!({"changed": false, "version": ""}));
 }
 
 fn databases(server: &Server, host: &mut Host) {

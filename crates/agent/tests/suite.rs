@@ -11,6 +11,7 @@ mod files;
 mod foreign;
 mod halfway;
 mod host;
+mod packing;
 mod postgresql;
 mod programs;
 mod recorded;

@@ -47,6 +47,8 @@ modules! {
     mysql_db,
     mysql_user,
     postgresql_db,
+    postgresql_ext,
+    postgresql_privs,
     postgresql_user,
     seboolean,
     selinux,

@@ -2,24 +2,14 @@
 
 mod archive;
 
+use catalog::spec::joined;
 use catalog::{Arg, Args, ModuleSpec};
 use serde_json::json;
 
 use crate::module::{Failure, Module, Outcome, Task};
-use crate::postgresql::{Server, distrust, identifier, literal};
+use crate::postgresql::{LOGIN, Server, distrust, identifier, literal};
 
-#[rustfmt::skip]
-const ARGS: &[Arg] = &[
-    Arg::str("login_user").default("postgres").aliases(&["login"]),
-    Arg::str("login_password").default("").no_log(),
-    Arg::str("login_host").default("").aliases(&["host"]),
-    Arg::str("login_unix_socket").default("").aliases(&["unix_socket"]),
-    Arg::int("login_port").default("5432").aliases(&["port"]),
-    Arg::str("ssl_mode").default("prefer").choices(&["allow", "disable", "prefer", "require", "verify-ca", "verify-full"]),
-    Arg::str("ca_cert").aliases(&["ssl_rootcert"]),
-    Arg::path("ssl_cert"),
-    Arg::path("ssl_key"),
-    Arg::dict("connect_params"),
+const OWN: &[Arg] = &[
     Arg::str("db").required().aliases(&["name"]),
     Arg::str("owner").default(""),
     Arg::str("template").default(""),
@@ -40,9 +30,10 @@ const ARGS: &[Arg] = &[
     Arg::bool("force").default("false"),
     Arg::str("comment"),
 ];
+const ARGS: [Arg; LOGIN.len() + OWN.len()] = joined(LOGIN, OWN);
 
 pub(crate) static MODULE: Module =
-    Module { spec: ModuleSpec::builtin("postgresql_db", ARGS).collection("community.postgresql"), run };
+    Module { spec: ModuleSpec::builtin("postgresql_db", &ARGS).collection("community.postgresql"), run };
 
 /// What there is of a database.
 struct Found {

@@ -2,23 +2,13 @@
 
 mod password;
 
+use catalog::spec::joined;
 use catalog::{Arg, Args, Json, ModuleSpec};
 
 use crate::module::{Failure, Module, Outcome, Task};
-use crate::postgresql::{Server, distrust, identifier, literal};
+use crate::postgresql::{LOGIN, Server, distrust, identifier, literal};
 
-#[rustfmt::skip]
-const ARGS: &[Arg] = &[
-    Arg::str("login_user").default("postgres").aliases(&["login"]),
-    Arg::str("login_password").default("").no_log(),
-    Arg::str("login_host").default("").aliases(&["host"]),
-    Arg::str("login_unix_socket").default("").aliases(&["unix_socket"]),
-    Arg::int("login_port").default("5432").aliases(&["port"]),
-    Arg::str("ssl_mode").default("prefer").choices(&["allow", "disable", "prefer", "require", "verify-ca", "verify-full"]),
-    Arg::str("ca_cert").aliases(&["ssl_rootcert"]),
-    Arg::path("ssl_cert"),
-    Arg::path("ssl_key"),
-    Arg::dict("connect_params"),
+const OWN: &[Arg] = &[
     Arg::str("user").required().aliases(&["name"]),
     Arg::str("password").no_log(),
     Arg::str("state").default("present").choices(&["absent", "present"]),
@@ -36,9 +26,10 @@ const ARGS: &[Arg] = &[
     Arg::bool("reset_unspecified_configuration").default("false"),
     Arg::bool("quote_configuration_values").default("true"),
 ];
+const ARGS: [Arg; LOGIN.len() + OWN.len()] = joined(LOGIN, OWN);
 
 pub(crate) static MODULE: Module =
-    Module { spec: ModuleSpec::builtin("postgresql_user", ARGS).collection("community.postgresql"), run };
+    Module { spec: ModuleSpec::builtin("postgresql_user", &ARGS).collection("community.postgresql"), run };
 
 /// What may be said of a role, and the column that holds it.
 const FLAGS: &[(&str, &str)] = &[
