@@ -93,8 +93,8 @@ fn enforce(task: &mut Task<'_>, on: bool) -> Result<(), Failure> {
 }
 
 fn value(text: &str, key: &str) -> String {
-    let lines = text.lines().filter_map(|line| line.trim().strip_prefix(key)?.trim_start().strip_prefix('='));
-    lines.last().map(|value| value.trim().to_owned()).unwrap_or_default()
+    let mut lines = text.lines().filter_map(|line| line.trim().strip_prefix(key)?.trim_start().strip_prefix('='));
+    lines.next_back().map(|value| value.trim().to_owned()).unwrap_or_default()
 }
 
 /// The line of this key with another value; a new one at the end if there is none.

@@ -137,11 +137,10 @@ fn is_as_wished(wish: &Wish, states: &States) -> bool {
         (Some(enabled), "disabled" | "masked") => !enabled,
         _ => false,
     };
-    let state = match (wish.state.as_deref(), states.active.as_str()) {
-        (None, _) | (Some("started"), "active" | "activating") => true,
-        (Some("stopped"), "inactive" | "failed") => true,
-        _ => false,
-    };
+    let state = matches!(
+        (wish.state.as_deref(), states.active.as_str()),
+        (None, _) | (Some("started"), "active" | "activating") | (Some("stopped"), "inactive" | "failed")
+    );
     there && masked && enabled && state
 }
 

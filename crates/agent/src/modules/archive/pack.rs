@@ -65,7 +65,7 @@ pub(super) fn compress(
 ) -> Result<PathBuf, Failure> {
     let (mut copy, path) = scratch.create("content")?;
     io::copy(&mut files::open(source)?, &mut copy).at("read", source)?;
-    squeeze(task, path, format)
+    squeeze(task, path, format, scratch)
 }
 
 /// All entries in one archive.
@@ -81,7 +81,7 @@ pub(super) fn archive(
         return Ok(path);
     }
     tar(task, entries, file)?;
-    squeeze(task, path, format)
+    squeeze(task, path, format, scratch)
 }
 
 fn unmade(error: zip::result::ZipError) -> Failure {
@@ -89,7 +89,12 @@ fn unmade(error: zip::result::ZipError) -> Failure {
 }
 
 /// The file under another name, compressed.
-fn squeeze(task: &Task<'_>, path: PathBuf, format: Format) -> Result<PathBuf, Failure> {
+fn squeeze(
+    task: &Task<'_>,
+    path: PathBuf,
+    format: Format,
+    scratch: &Scratch,
+) -> Result<PathBuf, Failure> {
     let packed = path.with_extension(format.ending());
     match format.program() {
         Some(program) => {
@@ -104,12 +109,11 @@ fn squeeze(task: &Task<'_>, path: PathBuf, format: Format) -> Result<PathBuf, Fa
         None if format == Format::Tar => Ok(path),
         None => {
             // Without name and time: the same content always is the same file.
-            let mut content = Vec::new();
-            let mut encoder = GzEncoder::new(&mut content, Compression::default());
+            let (file, packed) = scratch.create("packed")?;
+            let mut encoder = GzEncoder::new(file, Compression::default());
             io::copy(&mut files::open(&path)?, &mut encoder).at("compress", &path)?;
             encoder.finish().at("compress", &path)?;
-            File::options().write(true).truncate(true).open(&path).and_then(|mut f| f.write_all(&content)).at("write", &path)?;
-            Ok(path)
+            Ok(packed)
         }
     }
 }
@@ -191,8 +195,11 @@ fn reader(path: &Path, format: Option<Format>) -> Option<Box<dyn Read>> {
     Some(if format == Some(Format::Gzip) { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
 }
 
-/// Name, type, mode, size, time and target of every entry.
-fn tar_list(path: &Path, format: Option<Format>) -> Option<BTreeSet<(Vec<u8>, u8, u32, u64, u64, Vec<u8>)>> {
+/// Name, type, mode, size, time and target.
+type Member = (Vec<u8>, u8, u32, u64, u64, Vec<u8>);
+
+/// Every entry.
+fn tar_list(path: &Path, format: Option<Format>) -> Option<BTreeSet<Member>> {
     let mut archive = tar::Archive::new(reader(path, format)?);
     let mut all = BTreeSet::new();
     for entry in archive.entries().ok()? {
