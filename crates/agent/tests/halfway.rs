@@ -77,10 +77,6 @@ fn what_fails_half_way_leaves_no_half_file() {
         ("blockinfile", json!({"path": "W/there", "block": "three", "validate": no})),
         ("replace", json!({"path": "W/there", "regexp": "one", "replace": "1", "validate": no})),
         ("assemble", json!({"src": "W/parts", "dest": "W/there", "validate": no})),
-        (
-            "copy",
-            json!({"src": "W/parts/a", "dest": "W/there", "remote_src": true, "owner": "nobody-of-that-name"}),
-        ),
         ("archive", json!({"path": ["W/there", "W/big"], "dest": "W/nowhere/deeper/x.tgz"})),
         ("ini_file", json!({"path": "W/parts", "section": "a", "option": "b", "value": "c"})),
     ];

@@ -108,7 +108,7 @@ fn rights(kind: &str) -> String {
         "group" => "x.roleid || '/' || x.member || '/' || x.admin_option".to_owned(),
         // Such a list is made anew each time, under another number.
         "default_privs" => {
-            "x.defaclrole || '/' || x.defaclnamespace || '/' || x.defaclobjtype || '/' || \
+            "x.defaclrole || '/' || x.defaclnamespace || '/' || x.defaclobjtype::text || '/' || \
              (SELECT string_agg(y::text, ',' ORDER BY y::text) FROM unnest(x.defaclacl) y)"
                 .to_owned()
         }

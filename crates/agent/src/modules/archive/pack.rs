@@ -128,7 +128,8 @@ fn tar(task: &Task<'_>, entries: &[Entry], file: File) -> Result<(), Failure> {
         if std::os::unix::fs::FileTypeExt::is_socket(&metadata.file_type()) {
             continue;
         }
-        builder.append_path_with_name(path, &entry.name).at("pack", path)?;
+        let slash = if metadata.is_dir() { "/" } else { "" };
+        builder.append_path_with_name(path, format!("{}{slash}", entry.name)).at("pack", path)?;
     }
     builder.into_inner().and_then(|mut out| out.flush()).at("write", "the archive")
 }
