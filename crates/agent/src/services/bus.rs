@@ -3,6 +3,7 @@
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Where systemd itself listens, for root.
@@ -26,6 +27,9 @@ const KINDS: &[&str] = &[
     ".device",
 ];
 
+/// Nobody answered once.
+static SILENT: AtomicBool = AtomicBool::new(false);
+
 /// What is asked of a unit.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct States {
@@ -42,7 +46,15 @@ pub(super) fn ask(unit: &str) -> Option<States> {
     }
     let is_unit = KINDS.iter().any(|kind| unit.ends_with(kind));
     let name = if is_unit { unit.to_owned() } else { format!("{unit}.service") };
-    Bus::connect().ok()?.states(&name).ok()
+    if SILENT.load(Ordering::Relaxed) {
+        return None;
+    }
+    let told = Bus::connect().and_then(|mut bus| bus.states(&name));
+    // Whoever does not answer in time is not asked again.
+    if told.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+        SILENT.store(true, Ordering::Relaxed);
+    }
+    told.ok()
 }
 
 struct Bus {
@@ -57,12 +69,13 @@ fn odd(what: &str) -> io::Error {
 impl Bus {
     fn connect() -> io::Result<Self> {
         let mut stream = UnixStream::connect(SOCKET)?;
-        let patience = Some(Duration::from_secs(5));
+        let patience = Some(Duration::from_secs(2));
         stream.set_read_timeout(patience)?;
         stream.set_write_timeout(patience)?;
         // Who we are, as hexadecimal digits of the number's decimal ones.
         let uid = crate::files::hex(rustix::process::geteuid().as_raw().to_string().as_bytes());
-        stream.write_all(format!("\0AUTH EXTERNAL {uid}\r\n").as_bytes())?;
+        // In one piece: systemd looks at what comes with the last word only when there is more to read.
+        stream.write_all(format!("\0AUTH EXTERNAL {uid}\r\nBEGIN\r\n").as_bytes())?;
         let mut answer = Vec::new();
         while !answer.ends_with(b"\r\n") && answer.len() < 200 {
             let mut byte = [0];
@@ -72,7 +85,6 @@ impl Bus {
         if !answer.starts_with(b"OK ") {
             return Err(odd("systemd does not let us in"));
         }
-        stream.write_all(b"BEGIN\r\n")?;
         Ok(Self { stream, serial: 0 })
     }
 
