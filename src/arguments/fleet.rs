@@ -95,7 +95,16 @@ pub(crate) struct Proxy {
     /// Socket for `theseus fleet` and `theseus rollout`
     #[arg(long, value_name = "PATH")]
     pub(crate) control: PathBuf,
+    /// Who has the traffic until a fleet takes it over
+    #[arg(long, value_name = "NAME=ADDRESS:PORT", value_parser = named)]
+    pub(crate) server: Vec<(String, SocketAddr)>,
     /// Pass connections on as they are, in place of HTTP requests
     #[arg(long)]
     pub(crate) tcp: bool,
+}
+
+fn named(text: &str) -> Result<(String, SocketAddr), String> {
+    let (name, address) = text.split_once('=').ok_or("a name, `=`, an address and a port")?;
+    let address = address.parse().map_err(|_| format!("`{address}` is no address with a port"))?;
+    Ok((name.to_owned(), address))
 }

@@ -9,7 +9,12 @@ use crate::terminal;
 
 pub(crate) fn proxy(asked: &arguments::Proxy, style: Style) -> u8 {
     let json = style.output == Output::Json;
-    let options = Options { listen: asked.listen, control: asked.control.clone(), tcp: asked.tcp };
+    let options = Options {
+        listen: asked.listen,
+        control: asked.control.clone(),
+        tcp: asked.tcp,
+        servers: asked.server.iter().cloned().collect(),
+    };
     let ready = |address: std::net::SocketAddr| {
         if json {
             report::json_line(serde_json::json!({"event": "proxy", "listen": address.to_string()}));

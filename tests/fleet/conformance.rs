@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use fleet::drivers::lab::LabDriver;
+use fleet::drivers::lab::{LabDriver, Roots};
 use fleet::drivers::{Driver, Found};
 use fleet::engine::{Fault, Generation, MemberId, Outcome};
 use fleet::http;
@@ -86,7 +86,7 @@ fn the_lab_keeps_what_drivers_promise() {
     let name = format!("conform{}", std::process::id());
     let driver = LabDriver {
         fleet: name.clone(),
-        root: Some(project.root.join("{generation}").display().to_string()),
+        roots: Roots::Folders(project.root.join("{generation}").display().to_string()),
         start: format!("exec /usr/bin/python3 {}", project.root.join("app.py").display()),
         port: 8000,
     };

@@ -59,6 +59,19 @@ impl Fleet {
         self.project.run(words)
     }
 
+    /// Looks until the fleet is so.
+    fn until(&self, right: impl Fn(&str) -> bool) {
+        let begun = std::time::Instant::now();
+        loop {
+            let status = self.run(&["fleet", "status", &self.name, "--output", "json"]).fine();
+            if right(&status) {
+                return;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(30), "{status}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// To another generation, which must go well, and back again.
     fn there_and_back(&self) {
         let shown = self.run(&["rollout", "start", &self.name, "--to", "v2"]);
@@ -134,6 +147,64 @@ fn bad_images_go_back_by_themselves() {
         assert!(again.code == 1 && again.err.contains("known to be bad"), "{image}: {}", again.shown());
     }
     load.end();
+}
+
+#[test]
+fn a_fleet_keeps_its_number() {
+    let test = "a_fleet_keeps_its_number";
+    if !lab_is_possible(test) || !python(test) {
+        return;
+    }
+    let fleet = Fleet::new("many", "");
+    let name = fleet.name.as_str();
+    fleet.run(&["fleet", "up", name]).fine();
+    let mut stays = fleet.project.command("theseus", &["fleet", "up", name, "--stay"]);
+    let mut stays = stays.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let lab = lab::Lab::pool(&format!("fleet-{name}")).unwrap();
+    lab.down(&format!("{name}-1")).unwrap();
+    // The dead one is replaced by one of another name.
+    fleet.until(|status| {
+        status.contains(r#""healthy":3,"total":3"#) && status.contains(&format!(r#""{name}-4""#))
+    });
+    stays.kill().unwrap();
+    stays.wait().unwrap();
+    for members in ["4", "2"] {
+        fleet.run(&["fleet", "scale", name, members]).fine();
+        let status = fleet.run(&["fleet", "status", name]).fine();
+        assert!(status.contains(&format!("{members} of {members} healthy, {members} members")), "{status}");
+    }
+    assert!(fleet.run(&["fleet", "scale", name, "0"]).err.contains("at least one member"));
+}
+
+#[test]
+fn what_waits_says_why_and_what_moves_it() {
+    let test = "what_waits_says_why_and_what_moves_it";
+    if !lab_is_possible(test) || !python(test) {
+        return;
+    }
+    let more = "    rollout: {strategy: canary, percents: [34, 100], approvals: [1]}\n";
+    let fleet = Fleet::new("wait", more);
+    let name = fleet.name.as_str();
+    fleet.run(&["fleet", "up", name]).fine();
+    let plan = fleet.run(&["rollout", "plan", name]).fine();
+    assert!(plan.contains("1. 34 %") && plan.contains("a person's yes"), "{plan}");
+    assert!(plan.contains("never fewer than 3 healthy, never more than 4 members"), "{plan}");
+    // It ends when only a person can move it.
+    let waits = fleet.run(&["rollout", "start", name, "--to", "v2"]);
+    assert_eq!(waits.code, 4, "{}", waits.shown());
+    let status = fleet.run(&["rollout", "status", name]).fine();
+    let command = format!("theseus rollout approve {name} --step 1");
+    assert!(status.contains("needs a person's yes, since ") && status.contains(&command), "{status}");
+    let wrong = fleet.run(&["rollout", "approve", name, "--step", "1", "--plan", "another"]);
+    assert!(wrong.code == 1 && wrong.err.contains("that approval is for plan another"), "{}", wrong.shown());
+    fleet.run(&["rollout", "pause", name]).fine();
+    let paused = fleet.run(&["rollout", "status", name]).fine();
+    assert!(paused.contains("paused by ") && paused.contains(&format!("rollout resume {name}")), "{paused}");
+    let aborted = fleet.run(&["rollout", "abort", name]);
+    assert_eq!(aborted.code, 2, "{}", aborted.shown());
+    // Whoever watches sees it end, with its members and the code of its end.
+    let watched = fleet.run(&["rollout", "status", name, "--watch"]);
+    assert!(watched.code == 2 && watched.out.contains("●●●"), "{}", watched.shown());
 }
 
 #[test]

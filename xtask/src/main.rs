@@ -3,6 +3,7 @@
 mod base;
 mod bench;
 mod conformance;
+mod fleets;
 mod fuzz;
 mod images;
 mod lint;
@@ -33,6 +34,8 @@ cargo xtask COMMAND
       --release, --alone        with --upstream: a release build of Theseus; one target at a time
   trials [BATTERY…]             crashes, power cuts and I/O errors at every step of a run; `trials help` tells more
   rollouts [--schedules N]      seeded schedules of faults for rollouts; `--from SEED`, `--trace SEED` shows one
+  fleets [lab|docker] [proxy|haproxy] [--kills N] [--quick]
+                                rollouts of six members under load: lost requests, healthy members, bad images
   fuzz [TARGET…] [--minutes N]  libFuzzer on everything that reads what people write, a minute each if nobody says;
                                 `--keep` takes what it found worth keeping over into fuzz/corpus
   images [PART]                 roles, kills [N], living, engines, disk: images baked, killed, run by Docker, booted in QEMU; THESEUS: built already
@@ -70,6 +73,7 @@ fn run(command: &str, arguments: &[String]) -> Result<ExitCode> {
         "trials" => Ok(trials::run(arguments)?.conclude()),
         "rollouts" => rollouts::run(arguments),
         "images" => Ok(images::run(arguments)?.conclude()),
+        "fleets" => Ok(fleets::run(arguments)?.conclude()),
         "fuzz" => Ok(fuzz::run(arguments)?.conclude()),
         "lint" => lint::run(),
         "plant" => plant(arguments),

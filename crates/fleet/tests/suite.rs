@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on shall end")]
 
+mod gates;
 mod others;
 mod planted;
 mod schedules;

@@ -183,6 +183,17 @@ impl Journal {
         Ok(entries)
     }
 
+    /// The newest entry that begins so.
+    pub fn last_of(&self, subject: &str, beginning: &str) -> Result<Option<u64>> {
+        let found: Option<i64> = self
+            .connection
+            .prepare_cached(
+                "SELECT MAX(number) FROM entries WHERE subject = $1 AND substr(body, 1, $2) = $3",
+            )?
+            .query_row(params![subject, signed(beginning.len() as u64), beginning], |row| row.get(0))?;
+        Ok(found.map(i64::unsigned_abs))
+    }
+
     /// What others may see without asking the hosts: not part of the journal.
     pub fn show(&mut self, subject: &str, at: u64, body: &str) -> Result<()> {
         self.connection.execute(
@@ -265,6 +276,7 @@ mod tests {
         let again = Journal::open(&path).unwrap();
         let read: Vec<String> = again.read("web", 1).unwrap().into_iter().map(|entry| entry.body).collect();
         assert_eq!(read, ["b", "abort"]);
+        assert_eq!((again.last_of("web", "a").unwrap(), again.last_of("web", "x").unwrap()), (Some(3), None));
         again.connection.execute("UPDATE entries SET body = 'x' WHERE number = 2", []).unwrap();
         assert!(matches!(again.read("web", 0), Err(Error::BrokenJournal { number: 2, .. })));
     }

@@ -12,9 +12,9 @@ use fleet::controller::{Controller, Stop, Store};
 use fleet::definition::{DriverSpec, Fleet, TrafficSpec};
 use fleet::drivers::Driver;
 use fleet::drivers::docker::DockerDriver;
-use fleet::drivers::lab::LabDriver;
+use fleet::drivers::lab::{LabDriver, Roots};
 use fleet::drivers::ssh::{Host, SshDriver};
-use fleet::engine::{Command, Generation, MemberId, Slot, State};
+use fleet::engine::{Command, Generation, MemberId, Slot, Stage, State};
 use fleet::traffic::Traffic;
 use fleet::traffic::control::{ProxyClient, Request};
 use fleet::traffic::haproxy::HaProxy;
@@ -22,6 +22,7 @@ use fleet::traffic::nginx::Nginx;
 use playbook::definition::{Definition, FILE};
 use playbook::vault::Vault;
 
+use crate::commands::bake;
 use crate::setup::Problem;
 
 /// Longer paths cannot be a socket's.
@@ -49,6 +50,20 @@ pub(crate) fn declared() -> Result<Vec<Fleet>, Problem> {
 pub(crate) fn folder() -> Result<PathBuf, Problem> {
     let ledger = crate::commands::record::place().map_err(|error| error.to_string())?;
     Ok(ledger.parent().map(PathBuf::from).unwrap_or_default())
+}
+
+/// Roots of baked images, each unpacked once.
+fn baked_roots() -> Roots {
+    let one_at_a_time = Mutex::new(());
+    Roots::Baked(Box::new(move |generation| {
+        let _turn = one_at_a_time.lock();
+        let store = bake::store().map_err(|problem| match problem {
+            Problem::Options(why) | Problem::Other(why) => why,
+            Problem::Mistakes(all) => all.into_iter().map(|mistake| mistake.message).collect(),
+        })?;
+        let image = store.resolve(&generation.0).map_err(|error| error.to_string())?;
+        store.rootfs(&image).map_err(|error| error.to_string())
+    }))
 }
 
 /// The hosts of a fleet that is changed in place: they are its members.
@@ -91,6 +106,15 @@ impl Ground {
         Ok(Self { fleet, store: Store::open(folder.clone())?, folder, project, hosts })
     }
 
+    /// What a person calls a generation; a baked image is meant by what it is now, not by what its name will be.
+    pub(crate) fn generation(&self, text: &str) -> Result<Generation, Problem> {
+        if let DriverSpec::Lab { images: true, .. } = &self.fleet.driver {
+            let image = bake::store()?.resolve(text).map_err(bake::failed)?;
+            return Ok(Generation::from(image.short()));
+        }
+        Ok(Generation::from(text))
+    }
+
     pub(crate) fn state(&self) -> Result<Option<State>, Problem> {
         Ok(self.store.state(&self.fleet.spec.name)?)
     }
@@ -101,20 +125,30 @@ impl Ground {
 
     /// Puts a request into the journal; its number.
     pub(crate) fn ask(&mut self, command: Command) -> Result<u64, Problem> {
-        let seen = self.state()?.and_then(|state| state.rollout).map(|rollout| rollout.id);
+        // What is said of a rollout is said of the one that the person has seen; of one that is over, only `back`.
+        let seen = self.state()?.and_then(|state| state.rollout).filter(|rollout| {
+            let over = rollout.stage.ended() && rollout.stage != Stage::Halted;
+            !over || matches!(command, Command::Back)
+        });
         let about_it = matches!(
             command,
             Command::Pause | Command::Resume | Command::Abort | Command::Back | Command::Approve { .. }
         );
+        let seen = seen.filter(|_| about_it).map(|rollout| rollout.id);
         let person = crate::setup::person();
-        Ok(self.store.ask(&self.fleet.spec.name, &person, seen.filter(|_| about_it), command)?)
+        Ok(self.store.ask(&self.fleet.spec.name, &person, seen, command)?)
     }
 
     fn driver(&self) -> std::io::Result<Arc<dyn Driver>> {
         let (fleet, port) = (self.fleet.spec.name.clone(), self.fleet.port);
         Ok(match &self.fleet.driver {
-            DriverSpec::Lab { root, start } => {
-                Arc::new(LabDriver { fleet, root: root.clone(), start: start.clone(), port })
+            DriverSpec::Lab { root, images, start } => {
+                let roots = match root {
+                    _ if *images => baked_roots(),
+                    Some(root) => Roots::Folders(root.clone()),
+                    None => Roots::Machine,
+                };
+                Arc::new(LabDriver { fleet, roots, start: start.clone(), port })
             }
             DriverSpec::Docker(containers) => {
                 Arc::new(DockerDriver { fleet, containers: containers.clone(), port })

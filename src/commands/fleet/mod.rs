@@ -37,7 +37,10 @@ fn up(name: &str, stay: bool, style: Style) -> Result<u8, Problem> {
     ground.ensure_proxy()?;
     let spec = Box::new(ground.fleet.spec.clone());
     ground.ask(Command::Define { spec })?;
-    let generation = ground.current()?.unwrap_or_else(|| ground.fleet.image.clone());
+    let generation = match ground.current()? {
+        Some(current) => current,
+        None => ground.generation(&ground.fleet.image.0)?,
+    };
     let number = ground.ask(Command::Up { generation })?;
     drive::until(&ground, number, style, |state, seen| {
         if stay {

@@ -62,7 +62,7 @@ fn start(asked: &RolloutStart, style: Style) -> Result<u8, Problem> {
     let plan = fleet::engine::plan(&spec);
     ground.ask(Command::Define { spec })?;
     let start = Start {
-        to: Generation::from(asked.to.as_str()),
+        to: ground.generation(&asked.to)?,
         from: None,
         plan,
         force: asked.force,

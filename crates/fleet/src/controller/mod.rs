@@ -24,6 +24,9 @@ pub use store::{Asked, Store, now};
 const LEASE: Millis = 10_000;
 const RENEW: Millis = 2_000;
 
+/// So many entries are read again; then all of the state is written down once.
+const LONG: u64 = 500;
+
 /// Why a controller stops.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stop {
@@ -86,6 +89,10 @@ impl Controller {
         let who = controller.store.holder();
         let took = Record::Took { epoch, who };
         controller.write(&[took], now())?;
+        if controller.read - controller.store.base(&controller.fleet.spec.name)? > LONG {
+            let state = Box::new(controller.state.clone());
+            controller.write(&[Record::Snapshot { state }], now())?;
+        }
         Ok(controller)
     }
 

@@ -12,6 +12,8 @@ use crate::traffic::Server;
 
 /// The file beside the ledger.
 const FILE: &str = "fleets.db";
+/// How an entry with all of the state begins.
+const SNAPSHOT: &str = r#"{"record":"snapshot""#;
 
 #[must_use]
 pub fn now() -> Millis {
@@ -76,7 +78,14 @@ impl Store {
         Ok(lease.is_some_and(|lease| lease.epoch == epoch))
     }
 
+    /// The number of the entry that everything before it need not be read for.
+    pub(super) fn base(&self, fleet: &str) -> Result<u64, String> {
+        Ok(self.journal.last_of(fleet, SNAPSHOT).map_err(said)?.unwrap_or(0))
+    }
+
+    /// What is behind an entry; from the beginning: from the last entry that has everything.
     pub fn read(&self, fleet: &str, after: u64) -> Result<Vec<(u64, Millis, Record)>, String> {
+        let after = if after == 0 { self.base(fleet)?.saturating_sub(1) } else { after };
         let entries = self.journal.read(fleet, after).map_err(said)?;
         let parse = |entry: ledger::JournalEntry| {
             let record = serde_json::from_str(&entry.body).map_err(said)?;
@@ -165,4 +174,26 @@ fn gone(holder: &str) -> bool {
     let here = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let Some(pid) = pid.filter(|_| machine == Some(here.as_str())) else { return false };
     started(pid).as_deref() != since
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Generation;
+
+    #[test]
+    fn what_is_before_a_snapshot_is_not_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut store = Store::open(folder.path().to_owned()).expect("a store");
+        let generation = Generation::from("v1");
+        store.ask("web", "ann", None, Command::Up { generation: generation.clone() }).expect("asked");
+        let current = Record::Current { generation };
+        store.append("web", None, None, 1, &[Record::Answered { refused: None }, current]).expect("written");
+        let state = store.state("web").expect("read").expect("there");
+        let snapshot = Record::Snapshot { state: Box::new(state.clone()) };
+        store.append("web", None, None, 2, &[snapshot, Record::Scaled { members: 5 }]).expect("written");
+        assert_eq!(store.read("web", 0).expect("read").len(), 2);
+        assert_eq!(store.base("web"), Ok(4));
+        assert_eq!(store.state("web").expect("read"), Some(State { desired: 5, ..state }));
+    }
 }

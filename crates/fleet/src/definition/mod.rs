@@ -58,7 +58,7 @@ fn fleet(name: &Node, node: &Node) -> Result<Fleet> {
     let mut fleet = Fleet {
         spec: Spec::new(text, 1),
         image: Generation::from(""),
-        driver: DriverSpec::Lab { root: None, start: String::new() },
+        driver: DriverSpec::Lab { root: None, images: false, start: String::new() },
         port: 80,
         health: Probe::Tcp,
         timeout: 1000,
@@ -281,6 +281,19 @@ fn waves(node: &Node) -> Result<Waves> {
     if node.as_str() == Some("zones") {
         return Ok(Waves::Zones);
     }
+    if node.as_map().is_some() {
+        let (mut label, mut order) = (String::new(), Vec::new());
+        for (key, value) in entries(node, "waves")? {
+            match known(key, &["label", "order"])? {
+                "label" => label = word(value)?,
+                _ => order = words(value)?,
+            }
+        }
+        if label.is_empty() || order.is_empty() {
+            return Err(node.error("waves by a label have `label: NAME` and `order: [VALUE, …]`"));
+        }
+        return Ok(Waves::Label { label, order });
+    }
     let all = node
         .as_seq()
         .ok_or_else(|| node.error("waves are `zones`, or a list of shares such as [1, 25%, 100%]"))?;
@@ -331,6 +344,21 @@ mod tests {
     }
 
     #[test]
+    fn servers_in_place_and_containers_are_read() {
+        let place = "web:\n  image: v1\n  ssh: {playbook: site.yml, inventory: hosts, hosts: web}\n  rollout: {strategy: waves, waves: {label: ring, order: [a, b]}}\n";
+        let fleet = parse(place).expect("it is right").remove(0);
+        assert_eq!(fleet.spec.mode, Mode::InPlace);
+        let order = vec!["a".to_owned(), "b".to_owned()];
+        assert_eq!(fleet.spec.strategy, Strategy::Waves(Waves::Label { label: "ring".to_owned(), order }));
+        let boxes = "web:\n  image: v1\n  docker: {image: \"shop:{generation}\", command: [/srv/run]}\n  traffic: {haproxy: /run/h, backend: web, config: /etc/h.cfg}\n";
+        let fleet = parse(boxes).expect("it is right").remove(0);
+        assert!(
+            matches!(&fleet.driver, DriverSpec::Docker(containers) if containers.image == "shop:{generation}" && containers.command == ["/srv/run"])
+        );
+        assert!(matches!(&fleet.traffic, Some(TrafficSpec::HaProxy { config: Some(_), .. })));
+    }
+
+    #[test]
     fn mistakes_have_places() {
         let base = "web:\n  image: v1\n  lab: {start: /srv/run}\n";
         for (text, words, line) in [
@@ -341,6 +369,10 @@ mod tests {
             ("  traffic: {haproxy: /run/h}\n", "which backend", 4),
             ("  gates:\n    - {name: x}\n", "asks nothing", 5),
             ("  rollout: {soak: soon}\n", "no duration", 4),
+            ("  rollout: {strategy: waves, waves: {label: ring}}\n", "`order:", 4),
+            ("  traffic: {nginx: /etc/nginx/web.conf}\n", "what is the upstream called", 4),
+            ("  docker: {image: 1, net: x}\n", "no key `net`", 4),
+            ("  ssh: {inventory: hosts}\n", "which playbook", 4),
         ] {
             let error = parse(&format!("{base}{text}")).expect_err(text);
             assert!(error.message.contains(words), "{text}: {}", error.message);

@@ -14,6 +14,8 @@ use crate::drivers::docker::Containers;
 pub enum DriverSpec {
     Lab {
         root: Option<String>,
+        /// Generations are images that `theseus bake` made.
+        images: bool,
         start: String,
     },
     Docker(Containers),
@@ -34,14 +36,20 @@ pub enum TrafficSpec {
 }
 
 pub(super) fn lab(node: &Node) -> Result<DriverSpec> {
-    let (mut root, mut start) = (None, String::new());
+    let (mut root, mut images, mut start) = (None, false, String::new());
     for (key, value) in entries(node, "lab")? {
-        match known(key, &["root", "start"])? {
+        match known(key, &["root", "images", "start"])? {
             "root" => root = Some(word(value)?),
+            "images" => {
+                images = value.as_bool().ok_or_else(|| value.error("images is true or false"))?;
+            }
             _ => start = word(value)?,
         }
     }
-    Ok(DriverSpec::Lab { root, start })
+    if images && root.is_some() {
+        return Err(node.error("members have either a root or an image"));
+    }
+    Ok(DriverSpec::Lab { root, images, start })
 }
 
 pub(super) fn docker(node: &Node) -> Result<DriverSpec> {

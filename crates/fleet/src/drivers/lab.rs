@@ -17,10 +17,19 @@ const LABEL: &str = "/run/theseus-member";
 const ENDED: &str = "/run/theseus-ended";
 const LOG: &str = "/run/theseus-log";
 
+/// Where members' roots come from.
+pub enum Roots {
+    /// All have the machine's own.
+    Machine,
+    /// `{generation}` is replaced by the generation's name.
+    Folders(String),
+    /// Somebody else knows, by the generation's name.
+    Baked(Box<dyn Fn(&Generation) -> Result<PathBuf, String> + Send + Sync>),
+}
+
 pub struct LabDriver {
     pub fleet: String,
-    /// `{generation}` is replaced by the generation's name; none: the machine's own root.
-    pub root: Option<String>,
+    pub roots: Roots,
     pub start: String,
     pub port: u16,
 }
@@ -39,7 +48,11 @@ impl LabDriver {
     }
 
     fn base(&self, generation: &Generation) -> Result<Option<PathBuf>, String> {
-        let Some(root) = &self.root else { return Ok(None) };
+        let root = match &self.roots {
+            Roots::Machine => return Ok(None),
+            Roots::Baked(root) => return root(generation).map(Some),
+            Roots::Folders(root) => root,
+        };
         if generation.0.contains("..") || generation.0.starts_with('/') {
             return Err(format!("`{generation}` is no name of an image"));
         }
@@ -101,13 +114,16 @@ impl Driver for LabDriver {
             if !host.alive() && host.stray.is_none() {
                 continue;
             }
-            let label: Option<Label> =
-                host.read(LABEL).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            let label = host.read(LABEL).ok().and_then(|bytes| serde_json::from_slice::<Label>(&bytes).ok());
+            // Without its label a launch is not over; one that was interrupted is made anew.
+            let Some(label) = label else { continue };
             let ended = host.read(ENDED).ok().map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
             let stopped = if host.alive() { ended } else { Some("its process 1 has ended".to_owned()) };
-            let (generation, zone) = label.map_or((None, None), |label| (Some(label.generation), label.zone));
             let address = Some(SocketAddr::new(IpAddr::V4(host.address), self.port));
-            all.insert(MemberId::from(host.name.as_str()), Found { generation, zone, stopped, address });
+            all.insert(
+                MemberId::from(host.name.as_str()),
+                Found { generation: Some(label.generation), zone: label.zone, stopped, address },
+            );
         }
         Ok(all)
     }

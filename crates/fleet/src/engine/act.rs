@@ -157,12 +157,13 @@ impl Deciding<'_> {
         let Some(rollout) = self.state.active().filter(|rollout| rollout.stage.forward()) else {
             return false;
         };
-        // Without room for one more there is no other way than to give it up.
-        self.capacity().limits.surge > 0
-            && rollout.from.as_ref() == Some(&member.generation)
-            && self.number(|m| {
-                m.generation == member.generation && m.phase != Phase::Retiring && m.failed.is_none()
-            }) <= 1
+        let like_it = |m: &&Member| {
+            m.generation == member.generation && m.phase != Phase::Retiring && m.failed.is_none()
+        };
+        rollout.from.as_ref() == Some(&member.generation)
+            && self.members().filter(like_it).nth(1).is_none()
+            // Without room for one more there is no other way than to give it up.
+            && self.capacity().limits.surge > 0
     }
 
     /// Members without traffic that nobody wants any more.

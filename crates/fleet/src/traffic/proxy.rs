@@ -17,6 +17,8 @@ use super::Server;
 use super::control::{Reply, Request};
 use super::http1::{Head, Length, pass};
 
+/// The weight of a server that nobody has weighed.
+const FULL: u32 = 100;
 const CONNECT: Duration = Duration::from_secs(2);
 /// A server that did not take a connection is left alone for so long.
 const SHUNNED: Duration = Duration::from_millis(500);
@@ -153,11 +155,15 @@ pub struct Options {
     pub control: PathBuf,
     /// Connections are passed on as they are.
     pub tcp: bool,
+    /// Who has traffic in the beginning.
+    pub servers: BTreeMap<String, SocketAddr>,
 }
 
 /// Runs until it is ended. What it was told survives in a file beside the socket.
 pub async fn serve(options: Options, ready: impl FnOnce(SocketAddr)) -> io::Result<()> {
     let pool = Pool::default();
+    let first = options.servers.iter().map(|(name, address)| (name.clone(), (FULL, Some(*address))));
+    pool.weigh(first.collect());
     let kept = options.control.with_extension("servers");
     if let Ok(bytes) = std::fs::read(&kept)
         && let Ok(servers) = serde_json::from_slice::<BTreeMap<String, Server>>(&bytes)
