@@ -35,7 +35,8 @@ cargo xtask COMMAND
   trials [BATTERY…]             crashes, power cuts and I/O errors at every step of a run; `trials help` tells more
   rollouts [--schedules N]      seeded schedules of faults for rollouts; `--from SEED`, `--trace SEED` shows one
   fleets [lab|docker] [proxy|haproxy] [--kills N] [--quick]
-                                rollouts of six members under load: lost requests, healthy members, bad images
+                                rollouts of six members under load: lost requests, healthy members, bad images;
+                                THESEUS: built already
   fuzz [TARGET…] [--minutes N]  libFuzzer on everything that reads what people write, a minute each if nobody says;
                                 `--keep` takes what it found worth keeping over into fuzz/corpus
   images [PART]                 roles, kills [N], living, engines, disk: images baked, killed, run by Docker, booted in QEMU; THESEUS: built already

@@ -30,6 +30,8 @@ pub(super) struct Ground {
     pub(super) fleet: String,
     pub(super) port: u16,
     pub(super) balancer: Balancer,
+    /// What is tried.
+    program: PathBuf,
     places: Places,
     folder: PathBuf,
     app: PathBuf,
@@ -39,7 +41,7 @@ pub(super) struct Ground {
 }
 
 impl Ground {
-    pub(super) fn up(places: Places, balancer: Balancer) -> Result<Self> {
+    pub(super) fn up(program: &Path, places: Places, balancer: Balancer) -> Result<Self> {
         let number = std::process::id();
         // Sockets need short paths.
         let folder = std::env::temp_dir().join(format!("theseus-fleets-{number}"));
@@ -49,8 +51,17 @@ impl Ground {
         std::fs::write(&app, APP)?;
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let fleet = format!("six{number}");
-        let mut ground =
-            Self { fleet, port, balancer, places, folder, app, generations: 0, started: Vec::new() };
+        let mut ground = Self {
+            program: program.to_owned(),
+            fleet,
+            port,
+            balancer,
+            places,
+            folder,
+            app,
+            generations: 0,
+            started: Vec::new(),
+        };
         if places == Places::Docker {
             ground.start_engine()?;
         }
@@ -80,8 +91,7 @@ impl Ground {
     }
 
     pub(super) fn theseus(&self, arguments: &[&str]) -> Command {
-        let program = shell::target().map(|target| target.join("debug/theseus")).unwrap_or_default();
-        let mut command = Command::new(program);
+        let mut command = Command::new(&self.program);
         command.args(arguments).current_dir(&self.folder).stdin(Stdio::null());
         command.env("THESEUS_STATE", self.folder.join("state"));
         command

@@ -5,6 +5,7 @@ mod ground;
 mod load;
 mod observer;
 
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -64,14 +65,23 @@ pub(crate) fn run(arguments: &[String]) -> Result<Tally> {
     for program in ["wrk", "haproxy", "dockerd", "docker", "busybox", "python3"] {
         ensure!(shell::has_program(program), "needs {program}; `cargo xtask setup` installs it");
     }
-    shell::run(shell::cargo().args(["build", "--quiet", "--bin", "theseus"]))?;
+    let program = match std::env::var_os("THESEUS") {
+        Some(built) => PathBuf::from(built),
+        None => {
+            shell::run(shell::cargo().args(["build", "--quiet", "--bin", "theseus"]))?;
+            shell::target()?.join("debug/theseus")
+        }
+    };
     let mut tally = Tally::default();
     let rounds = asked.places.len() * asked.balancers.len() * STRATEGIES.len();
     let kills = asked.kills.div_ceil(u32::try_from(rounds)?);
     for places in &asked.places {
         for balancer in &asked.balancers {
-            let mut show =
-                Show { ground: Ground::up(*places, *balancer)?, tally: &mut tally, dice: 88_172_645 };
+            let mut show = Show {
+                ground: Ground::up(&program, *places, *balancer)?,
+                tally: &mut tally,
+                dice: 88_172_645,
+            };
             for strategy in STRATEGIES {
                 show.strategy(strategy, kills)?;
             }
