@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use fleet::controller::Store;
+use fleet::engine::MemberId;
 use fleet::picture::{Event, Moment, svg};
 use fleet::traffic::control::{ProxyClient, Request};
 
@@ -45,7 +46,8 @@ fn tell(stage: &Stage) -> Result<(), Problem> {
     told?;
     let failed: u64 = moments.iter().map(|moment| moment.failed).sum();
     let fine: u64 = moments.iter().map(|moment| moment.fine).sum();
-    let picture = svg("The tour: three servers become a fleet; a bad image goes back by itself", &moments, &events);
+    let picture =
+        svg("The tour: three servers become a fleet; a bad image goes back by itself", &moments, &events);
     std::fs::write(PICTURE, picture).map_err(|error| format!("{PICTURE} cannot be written: {error}"))?;
     stage.say(&format!(
         "\nCustomers have asked {fine} times, and {failed} requests have failed. The picture of it is in {PICTURE}."
@@ -55,7 +57,7 @@ fn tell(stage: &Stage) -> Result<(), Problem> {
 
 fn replace(stage: &Stage, load: &Load) -> Result<(), Problem> {
     let done = up_and_on(stage, load);
-    // The fleet goes before the customers do only in their absence: they have left by then.
+    // Customers leave before the shop closes.
     load.leave();
     let down = stage.theseus(&["fleet", "down", FLEET]);
     done.and(down)
@@ -65,7 +67,11 @@ fn up_and_on(stage: &Stage, load: &Load) -> Result<(), Problem> {
     load.mark("fleet up");
     stage.theseus(&["fleet", "up", FLEET])?;
     stage.say("\nThe servers are out of traffic. A new image comes, one member after the other:\n");
-    stage.replace("group_vars/web.yml", "[keel, mast, rudder, sail]", "[keel, mast, rudder, sail, anchor]")?;
+    stage.replace(
+        "group_vars/web.yml",
+        "[keel, mast, rudder, sail]",
+        "[keel, mast, rudder, sail, anchor]",
+    )?;
     stage.theseus(&["bake", FLEET])?;
     load.mark("new image");
     stage.theseus(&["rollout", "start", FLEET, "--to", FLEET])?;
@@ -116,7 +122,6 @@ impl Drop for Proxy {
 #[derive(Default)]
 struct Counts {
     leave: AtomicBool,
-    end: AtomicBool,
     fine: AtomicU64,
     failed: AtomicU64,
     moments: Mutex<Vec<Moment>>,
@@ -174,9 +179,15 @@ impl Load {
     fn end(self) -> (Vec<Moment>, Vec<Event>) {
         self.leave();
         self.threads.into_iter().for_each(|thread| drop(thread.join()));
-        let take = |moments: &Mutex<Vec<Moment>>| std::mem::take(&mut *moments.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut moments =
+            std::mem::take(&mut *self.counts.moments.lock().unwrap_or_else(PoisonError::into_inner));
+        // What came after the last moment was counted.
+        if let Some(last) = moments.last_mut() {
+            last.fine += self.counts.fine.load(Ordering::Relaxed);
+            last.failed += self.counts.failed.load(Ordering::Relaxed);
+        }
         let events = std::mem::take(&mut *self.counts.events.lock().unwrap_or_else(PoisonError::into_inner));
-        (take(&self.counts.moments), events)
+        (moments, events)
     }
 }
 
@@ -195,8 +206,10 @@ fn asks() -> std::io::Result<bool> {
 fn serving(client: &ProxyClient, state: &std::path::Path) -> BTreeMap<String, u32> {
     let known = Store::open(state.to_owned()).and_then(|store| store.state(FLEET)).ok().flatten();
     let mut all = BTreeMap::new();
-    for (name, _) in client.ask(&Request::Show).unwrap_or_default().iter().filter(|(_, server)| server.weight > 0) {
-        let member = known.as_ref().and_then(|state| state.members.get(&name.as_str().into()));
+    for (name, _) in
+        client.ask(&Request::Show).unwrap_or_default().iter().filter(|(_, server)| server.weight > 0)
+    {
+        let member = known.as_ref().and_then(|state| state.members.get(&MemberId::from(name.as_str())));
         let name = member.map_or_else(|| "in place".to_owned(), |member| member.generation.to_string());
         *all.entry(name).or_default() += 1;
     }
