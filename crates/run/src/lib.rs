@@ -36,6 +36,8 @@ impl Run {
                 run.warn(text);
             }
         }));
+        let installed = Arc::downgrade(self);
+        self.progress.python_with(Box::new(move || installed.upgrade()?.foreign.core()?.python.clone()));
         let mut outcome = Ok(());
         for play in &self.project.plays.clone() {
             match self.play(play).await {

@@ -1,12 +1,15 @@
 //! What expressions may ask of the run: other hosts' variables, lookups that need processes, warnings.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
 use expressions::{Error, PendingWhat, Value};
 use parking_lot::Mutex;
 use playbook::vars::{Outside, Scope};
+
+type Python = Box<dyn Fn() -> Option<PathBuf> + Send + Sync>;
 
 /// Who may read whom, and who has to wait first.
 #[derive(Default)]
@@ -15,6 +18,8 @@ pub struct Progress {
     together: Mutex<HashSet<String>>,
     allowed: Mutex<HashSet<(String, String)>>,
     warn: OnceLock<Box<dyn Fn(String) + Send + Sync>>,
+    /// Looks for the Python of an installed Ansible.
+    python: OnceLock<Python>,
 }
 
 impl Progress {
@@ -30,6 +35,10 @@ impl Progress {
     /// This host has gone on: what it may read is decided anew.
     pub(crate) fn moved(&self, host: &str) {
         self.allowed.lock().retain(|(from, _)| from != host);
+    }
+
+    pub(crate) fn python_with(&self, find: Python) {
+        let _ = self.python.set(find);
     }
 
     pub(crate) fn warn_with(&self, warn: Box<dyn Fn(String) + Send + Sync>) {
@@ -64,6 +73,10 @@ impl Outside for Progress {
             "url" => Some(each(args, |url| read(url, kwargs))),
             _ => None,
         }
+    }
+
+    fn python(&self) -> Option<PathBuf> {
+        (self.python.get()?)()
     }
 
     fn warn(&self, message: String) {

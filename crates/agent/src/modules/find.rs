@@ -308,7 +308,8 @@ impl Filter {
         if output.ok() {
             return Ok(Ok(output.stdout_text()));
         }
-        let unknown = output.stderr_text().contains("not supported");
+        let said = output.stderr_text();
+        let unknown = ["not supported", "failed to start conversion"].iter().any(|words| said.contains(words));
         Ok(Err(if unknown { format!("unknown encoding: {encoding}") } else { wrong() }))
     }
 }

@@ -23,6 +23,9 @@ pub(crate) static MODULE: Module = Module { spec: ModuleSpec::builtin("known_hos
 
 fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     let given = args.string("name");
+    if given.contains(',') {
+        return Err("Comma separated list of names is not supported. Please pass a single name to lookup in the known_hosts file.".into());
+    }
     // As ssh does.
     let host = if given.starts_with('[') { given.clone() } else { given.to_lowercase() };
     let state = args.string("state");

@@ -125,14 +125,15 @@ impl Inner {
         option.map(|text| Ok(Value::str(text)))
     }
 
-    /// A `localhost` that nobody wrote into an inventory has the controller's Python, unless a variable says otherwise.
+    /// A `localhost` that nobody wrote into an inventory has the installed Ansible's Python, unless a variable says
+    /// otherwise.
     fn own_python(&self) -> Option<Result<Value, Error>> {
         let host = self.host.as_ref()?;
         let implicit = self.variables.inventory().host(host).is_none_or(|host| host.implicit);
         if !implicit || !matches!(self.find("ansible_python_interpreter"), Ok(None)) {
             return None;
         }
-        self.of_run("ansible_playbook_python").map(Ok)
+        self.variables.outside.python().map(|python| Ok(Value::from(python.display().to_string())))
     }
 
     fn of_run(&self, name: &str) -> Option<Value> {
@@ -155,7 +156,10 @@ impl Inner {
                 .file
                 .as_ref()
                 .map_or(Value::None, |path| Value::from(path.display().to_string())),
-            "ansible_playbook_python" => Value::str("/usr/bin/python3"),
+            "ansible_playbook_python" => match self.variables.outside.python() {
+                Some(python) => Value::from(python.display().to_string()),
+                None => Value::str("/usr/bin/python3"),
+            },
             "ansible_version" => version(&options.version),
             _ => return None,
         })

@@ -48,6 +48,10 @@ pub trait Outside: Send + Sync {
     ) -> Option<Result<Vec<Value>, Error>> {
         None
     }
+    /// The Python of an Ansible that is installed beside this.
+    fn python(&self) -> Option<std::path::PathBuf> {
+        None
+    }
     /// Filters and tests that the engine does not know.
     fn filter(
         &self,
