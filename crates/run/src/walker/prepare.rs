@@ -291,7 +291,6 @@ impl Action<'_> {
         let Some(native) = agent::modules::find(module) else {
             return Ok(Work::Done(self.unknown(module)));
         };
-        let way = self.walker.run.way(self.walker, self.task, self.scope, self.delegate)?;
         let environment = self.environment()?;
         let mut args = args;
         if native.spec.arg("unsafe_writes").is_some() && !args.contains_key("unsafe_writes") {
