@@ -124,6 +124,10 @@ impl Recorder {
             return Ok(());
         }
         let moved = crate::tree::list(&source)?;
+        // A directory replaces an empty one only; nothing of this one may be taken for absent.
+        if moved.len() > 1 && crate::tree::list(&target)?.len() > 1 {
+            return Err(rustix::io::Errno::NOTEMPTY).at("rename", from);
+        }
         let mut states = Vec::with_capacity(moved.len());
         for relative in &moved {
             self.settle_one(below(&source, relative)?.path())?;

@@ -249,3 +249,18 @@ fn what_changes_by_a_new_hard_link_is_put_back_at_the_old_name() {
         }
     }
 }
+
+#[test]
+fn a_rename_that_cannot_be_takes_nothing_for_absent() {
+    let room = Room::new();
+    for name in ["full", "full/same", "other", "other/same"] {
+        std::fs::create_dir(room.path(name)).unwrap();
+    }
+    let mut recorder = room.recorder();
+    recorder.write(&room.path("new"), &b"x"[..], &Attributes::default()).unwrap();
+    assert!(recorder.rename(&room.path("full"), &room.path("other")).is_err());
+    drop(recorder);
+    history::recover(&room.state).unwrap();
+    assert!(room.path("other/same").is_dir() && room.path("full/same").is_dir());
+    assert!(!room.path("new").exists());
+}
