@@ -260,6 +260,11 @@ impl Recorder {
         before: Option<PathState>,
         after: Option<PathState>,
     ) {
+        // Of a directory, the first step tells the time before the run: one that changes nothing is none.
+        let is_dir = before.as_ref().is_some_and(PathState::is_dir);
+        if is_dir && before == after && !self.latest.contains_key(&path) {
+            return;
+        }
         self.touched.push(path.clone());
         let known = self.known.get(&path);
         let inode = known.and_then(|known| known.inode);
