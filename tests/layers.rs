@@ -294,7 +294,7 @@ fn the_guard_puts_a_locked_host_back() {
     );
     ground.project.write("hosts", &inventory);
     let config = ground.host.read("/etc/ssh/sshd_config").unwrap();
-    let ended = ground.apply(&["--guard", "4", "-T", "2"]);
+    let ended = ground.apply(&["--guard", "4", "-T", "10"]);
     assert!(ended.shown().contains("its guard puts back"), "{}", ended.shown());
     assert_eq!(ended.code, 4, "{}", ended.shown());
     let start = Instant::now();
