@@ -36,6 +36,12 @@ pub(crate) struct Drift {
     /// Read at most so many MiB a second
     #[arg(long = "read-limit", value_name = "MIB")]
     pub(crate) read_limit: Option<u64>,
+    /// Use at most so much of one processor
+    #[arg(long = "cpu-limit", value_name = "PERCENT")]
+    pub(crate) cpu_limit: Option<u64>,
+    /// Look for evidence in people's shell histories, too
+    #[arg(long)]
+    pub(crate) shell_history: bool,
     /// 2 when something has drifted that nobody explains
     #[arg(long)]
     pub(crate) exit_code: bool,

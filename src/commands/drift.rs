@@ -47,7 +47,8 @@ fn arguments(asked: &Drift) -> Json {
     } else {
         "look"
     };
-    let mut arguments = json!({"ask": ask, "full": asked.full, "all": asked.all});
+    let mut arguments =
+        json!({"ask": ask, "full": asked.full, "all": asked.all, "histories": asked.shell_history});
     let chosen = if ask == "look" { "only" } else { "paths" };
     arguments[chosen] = json!(asked.path);
     arguments["objects"] = json!(asked.object);
@@ -56,6 +57,9 @@ fn arguments(asked: &Drift) -> Json {
     }
     if let Some(limit) = asked.read_limit {
         arguments["limit"] = json!(limit.saturating_mul(1 << 20));
+    }
+    if let Some(percent) = asked.cpu_limit {
+        arguments["cpu"] = json!(percent);
     }
     arguments
 }

@@ -1,7 +1,5 @@
 //! Two manifests, path by path: blocks that are the same byte for byte are not even decoded.
 
-use std::io;
-
 use layer::PathState;
 
 use crate::manifest::{self, Entry, Manifest};
@@ -20,14 +18,14 @@ pub(crate) fn compare(
     after: &Manifest,
     covers: &dyn Fn(&[u8]) -> bool,
     mut act: impl FnMut(Difference),
-) -> io::Result<()> {
-    let (mut old, mut new, mut path) = (Vec::new(), Vec::new(), Vec::new());
+) {
+    let mut path = Vec::new();
     let (mut i, mut j) = (0, 0);
     loop {
         let left = (i < before.dirs()).then(|| before.dir(i));
         let right = (j < after.dirs()).then(|| after.dir(j));
         let (dir, take_left, take_right) = match (left, right) {
-            (None, None) => return Ok(()),
+            (None, None) => return,
             (Some(a), None) => (a, true, false),
             (None, Some(b)) => (b, false, true),
             (Some(a), Some(b)) => match a.cmp(b) {
@@ -36,18 +34,11 @@ pub(crate) fn compare(
                 std::cmp::Ordering::Greater => (b, false, true),
             },
         };
-        old.clear();
-        new.clear();
-        if take_left {
-            before.block(i, &mut old)?;
-            i += 1;
-        }
-        if take_right {
-            after.block(j, &mut new)?;
-            j += 1;
-        }
+        let old: &[u8] = if take_left { before.block(i) } else { &[] };
+        let new: &[u8] = if take_right { after.block(j) } else { &[] };
+        (i, j) = (i + usize::from(take_left), j + usize::from(take_right));
         if old != new && covers(dir) {
-            blocks(dir, &old, &new, &mut path, &mut act);
+            blocks(dir, old, new, &mut path, &mut act);
         }
     }
 }

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use layer::{Cause, Layer, PathState, history};
 
+use crate::left::{self, Left, Trace};
+
 /// The beginning of the cause of an acceptance.
 pub const ACCEPTED: &str = "accepted drift";
 
@@ -28,6 +30,8 @@ pub struct Layers {
     pub packages: BTreeMap<String, (String, u64)>,
     /// Objects whose value somebody accepted.
     pub accepted: BTreeMap<String, (Option<String>, String)>,
+    /// What [`Layers::objects`] is read from.
+    traces: Vec<Trace>,
     pub head: u64,
 }
 
@@ -47,6 +51,11 @@ pub fn load(state_dir: &Path) -> layer::Result<Layers> {
 }
 
 impl Layers {
+    /// Accounts, keys, cron entries, settings and mounts as our layers left them.
+    pub fn objects(&self, state_dir: &Path) -> BTreeMap<String, Left> {
+        left::objects(state_dir, &self.traces)
+    }
+
     fn add(&mut self, layer: Layer, undone: bool) {
         let generation = layer.generation;
         for opaque in layer.opaque.iter().filter(|_| !undone) {
@@ -55,6 +64,11 @@ impl Layers {
                 self.accepted.insert(object.to_owned(), (value, words));
             }
         }
+        let traces = left::traces(&layer, &|cause| {
+            layer.causes.get(cause).map(|cause| words(cause, &layer.undoes, generation)).unwrap_or_default()
+        });
+        // What was done to the kernel cannot be undone, but nobody wants it so any more.
+        self.traces.extend(traces.into_iter().filter(|trace| !undone || trace.is_of_file()));
         for service in &layer.services {
             self.services.insert(service.unit.clone(), (service.after, generation));
         }

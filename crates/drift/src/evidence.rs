@@ -5,21 +5,29 @@ use std::path::Path;
 use crate::finding::{Evidence, Finding, moment};
 use crate::journal::{self, Session, Sudo};
 use crate::objects;
+use crate::shell::{self, Typed};
+use crate::transactions::Transaction;
 
 /// A command by `sudo` so long before a change may have made it.
 const WHILE: i64 = 300;
 
 /// What the host still knows.
-pub(crate) struct Witnesses {
+pub(crate) struct Witnesses<'a> {
     sessions: Vec<Session>,
     sudos: Vec<Sudo>,
+    transactions: &'a [Transaction],
+    /// Of people's shell histories, if somebody asked for them.
+    typed: Vec<Typed>,
     /// Earlier than this nothing was looked for.
     since: i64,
 }
 
-impl Witnesses {
-    pub(crate) fn load(root: &Path, since: i64) -> Self {
+impl<'a> Witnesses<'a> {
+    pub(crate) fn load(root: &Path, since: i64, transactions: &'a [Transaction], histories: bool) -> Self {
+        let typed = if histories { shell::histories(root) } else { Vec::new() };
         Self {
+            transactions,
+            typed,
             sessions: journal::sessions(&root.join("var/log/wtmp")),
             sudos: journal::sudos(root, since),
             since,
@@ -34,7 +42,7 @@ impl Witnesses {
                 let unit = objects::unit_of(&pid).map(|unit| format!(" in {unit}")).unwrap_or_default();
                 let text = format!("process {pid}{unit}, started {}: {command}", moment(began));
                 finding.time = Some(moment(began));
-                finding.evidence = Some(self.with_people(began, Some(text)));
+                finding.evidence = Some(self.with_people(finding, began, Some(text)));
             }
             return;
         }
@@ -43,10 +51,10 @@ impl Witnesses {
         }
         let Some(at) = finding.at else { return };
         finding.time = Some(moment(at));
-        finding.evidence = Some(self.with_people(at, named(finding, &self.sudos)));
+        finding.evidence = Some(self.with_people(finding, at, named(finding, &self.sudos)));
     }
 
-    fn with_people(&self, at: i64, fact: Option<String>) -> Evidence {
+    fn with_people(&self, finding: &Finding, at: i64, fact: Option<String>) -> Evidence {
         let near: Vec<&Sudo> =
             self.sudos.iter().filter(|s| (at - WHILE..=at + 1).contains(&s.time)).collect();
         let mut there: Vec<&Session> = self.sessions.iter().filter(|session| session.covers(at)).collect();
@@ -61,8 +69,17 @@ impl Witnesses {
             format!("{}{from} was logged in since {}", session.user, moment(session.begin))
         });
         said.extend(logins);
+        let asked = self.transactions.iter().filter(|t| t.covers(at));
+        let asked: Vec<&Transaction> = asked.filter(|t| t.asked().is_some()).collect();
+        said.extend(asked.iter().filter_map(|t| Some(format!("{}, {}", t.text(), t.asked()?))));
+        let typed: Vec<&Typed> = self.typed.iter().filter(|typed| typed.names(finding, at)).collect();
+        said.extend(typed.iter().rev().take(2).map(|typed| typed.text()));
+        // A line without a time may be years old: said, and no more.
+        let timed = typed.iter().filter(|typed| typed.time.is_some()).map(|typed| typed.user.as_str());
         let mut people: Vec<&str> =
             near.iter().map(|s| s.user.as_str()).chain(there.iter().map(|s| s.user.as_str())).collect();
+        people.extend(asked.iter().filter_map(|t| t.person.as_deref()?.split(' ').next()));
+        people.extend(timed);
         people.sort_unstable();
         people.dedup();
         if people.is_empty() {

@@ -9,8 +9,9 @@ use layer::PathState;
 use crate::compare::Difference;
 use crate::declared::{Declared, Layers};
 use crate::finding::{Finding, kind};
-use crate::manifest::{self, Entry};
-use crate::objects::Objects;
+use crate::left::Left;
+use crate::manifest::{self, Entry, Manifest};
+use crate::objects::{self, Objects};
 use crate::places::{self, Class};
 use crate::records::Records;
 use crate::transactions::Transaction;
@@ -25,7 +26,10 @@ pub(crate) struct Judge<'a> {
     pub(crate) layers: &'a Layers,
     pub(crate) records: &'a Records,
     pub(crate) transactions: Vec<Transaction>,
-    /// Of the first look.
+    /// Objects as our layers left them.
+    pub(crate) left: BTreeMap<String, Left>,
+    /// What the first look saw, and when it was.
+    pub(crate) baseline: Option<&'a Manifest>,
     pub(crate) since: i64,
 }
 
@@ -56,7 +60,14 @@ impl Judge<'_> {
         {
             return finding.explain("place", kind);
         }
-        if let Some(by) = self.by_package(bytes, entry, finding.at, wanted.state.is_some()) {
+        // A newer version of a package that a task brought may do without a file.
+        let dropped = entry.is_none() && bytes.starts_with(b"/usr/") && !places::is_guarded(bytes);
+        let by = if dropped {
+            finding.at.and_then(|at| self.later().find(|t| t.covers(at))).map(Transaction::text)
+        } else {
+            self.by_package(bytes, entry, finding.at, false)
+        };
+        if let Some(by) = by {
             return finding.explain("package", by);
         }
         debug_assert!(since > 0, "a layer has a generation");
@@ -86,7 +97,10 @@ impl Judge<'_> {
                 Class::System => {}
             }
         }
-        let owned_before = before.as_ref().is_some_and(|entry| entry.has(manifest::OWNED));
+        let owned_before = match (&before, &after) {
+            (Some(before), None) => self.is_or_led_to_owned(&path, before),
+            (before, _) => before.as_ref().is_some_and(|entry| entry.has(manifest::OWNED)),
+        };
         match self.by_package(&path, after.as_ref(), finding.at, owned_before) {
             Some(by) => finding.explain("package", by),
             None => finding,
@@ -150,6 +164,36 @@ impl Judge<'_> {
         }
     }
 
+    /// A package listed it; or it was a link, perhaps over others, to a file that a package listed and that went, too.
+    fn is_or_led_to_owned(&self, path: &[u8], before: &Entry) -> bool {
+        /// As many as the kernel follows.
+        const LINKS: usize = 40;
+        let (mut path, mut entry) = (path.to_vec(), before.clone());
+        for _ in 0..LINKS {
+            if entry.has(manifest::OWNED) {
+                return self.records.owner(&path).is_none();
+            }
+            if entry.kind != b'l' {
+                return false;
+            }
+            path = absolute(&path, &entry.extra);
+            let there = std::fs::symlink_metadata(std::ffi::OsStr::from_bytes(&path)).is_ok();
+            let Some(next) = self.baseline.and_then(|known| known.entry(&path)) else {
+                return false;
+            };
+            if there {
+                return false;
+            }
+            entry = next;
+        }
+        false
+    }
+
+    /// Package transactions since the first look, the newest first.
+    fn later(&self) -> impl Iterator<Item = &Transaction> {
+        self.transactions.iter().rev().filter(|t| t.end >= self.since)
+    }
+
     /// The package transaction that made it so.
     fn by_package(
         &self,
@@ -159,19 +203,18 @@ impl Judge<'_> {
         was_owned: bool,
     ) -> Option<String> {
         let owner = self.records.package_of(path);
-        let later = || self.transactions.iter().rev().filter(|t| t.end >= self.since);
         let Some(now) = now else {
             // A package that is still there still wants its file.
             if !was_owned || owner.is_some() {
                 return None;
             }
-            return later().next().map(Transaction::text);
+            return self.later().next().map(Transaction::text);
         };
         let at = at?;
         if now.has(manifest::DIFFERS) {
             return None;
         }
-        let covering = later().find(|transaction| transaction.covers(at))?;
+        let covering = self.later().find(|transaction| transaction.covers(at))?;
         let known = owner.is_some() && (now.has(manifest::PRISTINE) || now.kind != b'f');
         let excused = owner.is_none() && !places::is_guarded(path) && !is_setuid(now);
         // Its own package says nothing of the content: its configuration by a script, say.
@@ -183,29 +226,46 @@ impl Judge<'_> {
     /// Objects that are otherwise than at the first look, or than our layers left them.
     pub(crate) fn objects(&self, first: Option<&Objects>, now: &Objects, account_time: i64) -> Vec<Finding> {
         let mut all = self.services(now);
+        all.extend(self.packages(now));
+        all.extend(self.left_otherwise(now).map(|finding| self.explain_object(finding, account_time)));
         let told: BTreeSet<String> = all.iter().filter_map(|f| f.object.clone()).collect();
-        for (name, (words, _)) in &self.layers.packages {
-            let object = format!("package:{name}");
-            if !now.contains_key(&object) {
-                let mut finding = self.object(&object, Some("installed"), None);
-                (finding.declared, finding.cause) = (true, words.clone());
-                finding.at = self.removal(name);
-                all.push(finding);
-            }
-        }
         let Some(first) = first else { return all };
         let names: BTreeSet<&String> = first.keys().chain(now.keys()).collect();
         for name in names {
             let (was, is) = (first.get(name), now.get(name));
-            let declared =
-                name.strip_prefix("package:").is_some_and(|p| self.layers.packages.contains_key(p));
-            if was == is || told.contains(name) || (declared && is.is_none()) {
+            if was == is || told.contains(name) {
                 continue;
             }
             let finding = self.object(name, was.map(String::as_str), is.map(String::as_str));
             all.push(self.explain_object(finding, account_time));
         }
         all
+    }
+
+    /// Packages that a task of ours brought, and that are gone.
+    fn packages(&self, now: &Objects) -> Vec<Finding> {
+        let gone = |(name, _): &(&String, _)| !now.contains_key(&format!("package:{name}"));
+        let told = |(name, (words, _)): (&String, &(String, u64))| {
+            let removal = self.removal(name);
+            let version = removal.map_or("installed", |(_, version)| version);
+            let finding = self.object(&format!("package:{name}"), Some(version), None);
+            let at = removal.map(|(t, _)| t.end);
+            Finding { declared: true, cause: words.clone(), at, ..finding }
+        };
+        self.layers.packages.iter().filter(gone).map(told).collect()
+    }
+
+    /// Accounts, keys, cron entries, settings and mounts that are no longer as a layer left them.
+    fn left_otherwise(&self, now: &Objects) -> impl Iterator<Item = Finding> {
+        self.left.iter().filter_map(|(name, left)| {
+            let is = match name.split_once(':')? {
+                ("mount", at) => objects::mounted(at).map(|_| "mounted".to_owned()),
+                ("sysctl", key) => objects::setting(key),
+                _ => now.get(name).cloned(),
+            };
+            let finding = self.object(name, left.value.as_deref(), is.as_deref());
+            (is != left.value).then(|| Finding { declared: true, cause: left.cause.clone(), ..finding })
+        })
     }
 
     fn object(&self, name: &str, was: Option<&str>, is: Option<&str>) -> Finding {
@@ -225,13 +285,13 @@ impl Judge<'_> {
 
     /// Services that our layers started or stopped.
     fn services(&self, now: &Objects) -> Vec<Finding> {
-        if !crate::objects::services_are_known() {
+        if !objects::services_are_known() {
             return Vec::new();
         }
         let mut all = Vec::new();
         for (unit, (wanted, generation)) in &self.layers.services {
             let object = format!("service:{unit}");
-            let runs = now.contains_key(&object) || crate::objects::runs(unit);
+            let runs = now.contains_key(&object) || objects::runs(unit);
             if runs != *wanted {
                 let word = |runs: bool| runs.then_some("runs");
                 let mut finding = self.object(&object, word(*wanted), word(runs));
@@ -242,9 +302,12 @@ impl Judge<'_> {
         all
     }
 
-    fn removal(&self, package: &str) -> Option<i64> {
-        let is_it = |t: &&Transaction| t.acts.iter().any(|(verb, p, _)| p == package && verb != "install");
-        self.transactions.iter().rev().find(is_it).map(|t| t.end)
+    /// The transaction that removed a package, and the version that went.
+    fn removal(&self, package: &str) -> Option<(&Transaction, &str)> {
+        self.transactions.iter().rev().find_map(|t| {
+            let act = t.acts.iter().find(|act| act.package == package && act.new == "<none>")?;
+            Some((t, act.old.as_str()))
+        })
     }
 
     fn explain_object(&self, finding: Finding, account_time: i64) -> Finding {
@@ -252,21 +315,23 @@ impl Judge<'_> {
             return finding;
         };
         let (kind, rest) = name.split_once(':').unwrap_or((&name, ""));
-        let later = || self.transactions.iter().rev().filter(|t| t.end >= self.since);
-        let by_layer =
-            |path: &str| self.layers.paths.get(Path::new(path)).map(|declared| declared.cause.clone());
+        // Of a mount only that it is there is known.
+        let same = |left: &&Left| {
+            left.value == finding.is || (kind == "mount" && left.value.is_some() && finding.is.is_some())
+        };
+        if let Some(left) = self.left.get(&name).filter(same) {
+            return finding.explain("layer", left.cause.clone());
+        }
         let explained = match kind {
             "package" => match self.layers.packages.get(rest) {
                 Some((words, _)) => Some(("layer", words.clone())),
-                None => {
-                    later().find(|t| t.acts.iter().any(|(_, p, _)| p == rest)).map(|t| ("package", t.text()))
-                }
+                None => self.later().find(|t| t.touches(rest)).map(|t| ("package", t.text())),
             },
             "service" => {
                 let ours = self.layers.services.contains_key(rest);
                 let owner = unit_files(rest).into_iter().find_map(|file| {
                     let entry = self.records.package_of(file.as_bytes())?;
-                    later().find(|t| t.acts.iter().any(|(_, p, _)| p == entry)).map(Transaction::text)
+                    self.later().find(|t| t.touches(entry)).map(Transaction::text)
                 });
                 if ours {
                     Some(("layer", "a service that a layer manages".to_owned()))
@@ -277,55 +342,20 @@ impl Judge<'_> {
             "user" | "group" => {
                 let value = finding.is.as_deref().or(finding.was.as_deref()).unwrap_or_default();
                 let system = is_system_account(kind, value);
-                let by_package = later().find(|t| t.covers(account_time)).filter(|_| system);
-                by_package.map(|t| ("package", t.text())).or_else(|| self.account_by_layer(kind, by_layer))
+                let by_package = self.later().find(|t| t.covers(account_time)).filter(|_| system);
+                by_package.map(|t| ("package", t.text()))
             }
-            "cron" => finding
-                .is
-                .as_deref()
-                .or(finding.was.as_deref())
-                .and_then(by_layer)
-                .map(|words| ("layer", words)),
             "listen" => {
                 let value = finding.is.as_deref().or(finding.was.as_deref()).unwrap_or_default();
                 self.listener_by(value)
             }
-            "key" => {
-                let user = rest.split(' ').next().unwrap_or_default();
-                let home = if user == "root" { "/root".to_owned() } else { format!("/home/{user}") };
-                by_layer(&format!("{home}/.ssh/authorized_keys")).map(|words| ("layer", words))
-            }
-            "sysctl" => {
-                let ours = |path: &&PathBuf| {
-                    path.starts_with("/etc/sysctl.d") || path.as_os_str() == "/etc/sysctl.conf"
-                };
-                self.layers
-                    .paths
-                    .keys()
-                    .find(ours)
-                    .and_then(|p| by_layer(&p.to_string_lossy()))
-                    .filter(|_| self.sysctl_is_written(rest, finding.is.as_deref()))
-                    .map(|words| ("layer", words))
-            }
+            "sysctl" => self.written_setting(rest, finding.is.as_deref()).map(|words| ("layer", words)),
             _ => None,
         };
         match explained {
             Some((class, text)) => finding.explain(class, text),
             None => finding,
         }
-    }
-
-    /// Accounts changed by a layer leave their files as that layer left them: a difference there is said by the path.
-    fn account_by_layer(
-        &self,
-        kind: &str,
-        by_layer: impl Fn(&str) -> Option<String>,
-    ) -> Option<(&'static str, String)> {
-        let file = if kind == "user" { "/etc/passwd" } else { "/etc/group" };
-        let wanted = self.layers.paths.get(Path::new(file))?;
-        let now = layer::observe(Path::new(file)).ok().flatten();
-        let same = layer::differences(wanted.state.as_ref(), now.as_ref()).is_empty();
-        by_layer(file).filter(|_| same).map(|words| ("layer", words))
     }
 
     /// The program belongs to a package of ours, or to a service that a layer manages.
@@ -341,23 +371,19 @@ impl Judge<'_> {
         if let Some((words, _)) = self.layers.packages.get(name) {
             return Some(("layer", words.clone()));
         }
-        let later = self.transactions.iter().rev().filter(|t| t.end >= self.since);
-        later.filter(|t| t.acts.iter().any(|(_, p, _)| p == name)).map(|t| ("package", t.text())).next()
+        self.later().find(|t| t.touches(name)).map(|t| ("package", t.text()))
     }
 
-    fn sysctl_is_written(&self, key: &str, value: Option<&str>) -> bool {
-        let Some(value) = value else { return false };
-        let files = self
-            .layers
-            .paths
-            .keys()
-            .filter(|p| p.starts_with("/etc/sysctl.d") || p.as_os_str() == "/etc/sysctl.conf");
-        files.filter_map(|file| std::fs::read_to_string(file).ok()).any(|text| {
-            text.lines().filter_map(|line| line.split_once('=')).any(|(k, v)| {
-                k.trim().replace('/', ".") == key
-                    && v.split_whitespace().collect::<Vec<_>>().join(" ") == value
-            })
-        })
+    /// A file of ours has this setting: it is in force since a restart, say.
+    fn written_setting(&self, key: &str, value: Option<&str>) -> Option<String> {
+        let value = value?;
+        let files = self.layers.paths.iter().filter(|(path, _)| objects::is_settings(path));
+        let has = |path: &Path| {
+            let mut held = Objects::new();
+            objects::held_by(path, &std::fs::read_to_string(path).unwrap_or_default(), &mut held);
+            held.get(&format!("sysctl:{key}")).is_some_and(|written| written == value)
+        };
+        files.filter(|(path, _)| has(path)).map(|(_, declared)| declared.cause.clone()).next()
     }
 }
 
@@ -369,7 +395,7 @@ pub(crate) fn settle_listeners(all: &mut [Finding], layers: &Layers) {
         let Some(object) = finding.object.clone().filter(|object| object.starts_with("listen:")) else {
             continue;
         };
-        let unit = crate::objects::listener(&object).and_then(|(pid, _, _)| crate::objects::unit_of(&pid));
+        let unit = objects::listener(&object).and_then(|(pid, _, _)| objects::unit_of(&pid));
         if let Some((unit, at)) =
             unit.and_then(|unit| wanted.get_key_value(&unit).map(|(u, at)| ((*u).clone(), *at)))
         {

@@ -18,12 +18,15 @@ pub mod finding;
 pub mod fingerprint;
 mod journal;
 mod judge;
+mod left;
 pub mod look;
 pub mod manifest;
+mod map;
 pub mod objects;
 pub mod places;
 mod records;
 pub mod scan;
+mod shell;
 mod transactions;
 
 pub use finding::Finding;

@@ -31,6 +31,10 @@ pub struct Wish<'a> {
     pub only: Vec<PathBuf>,
     /// Bytes a second.
     pub limit: Option<u64>,
+    /// Percent of one processor.
+    pub cpu: Option<u64>,
+    /// People's shell histories may be read for evidence.
+    pub histories: bool,
     pub cancelled: &'a AtomicBool,
 }
 
@@ -82,20 +86,26 @@ pub fn look(wish: &Wish<'_>) -> Result<Seen, String> {
         first = begin(wish.state_dir, &folder, &manifest, &now, &records).map_err(shown)?;
     }
     let since = if first.at > 0 { first.at } else { manifest.started.0 };
-    let judge =
-        Judge { layers: &layers, records: &records, transactions: transactions::load(Path::new("/")), since };
+    let judge = Judge {
+        layers: &layers,
+        records: &records,
+        transactions: transactions::load(Path::new("/")),
+        left: layers.objects(wish.state_dir),
+        baseline: baseline.as_ref(),
+        since,
+    };
     let mut findings = Vec::new();
-    paths(wish, &judge, baseline.as_ref(), &manifest, &mut findings).map_err(shown)?;
+    paths(wish, &judge, &manifest, &mut findings);
     if wish.only.is_empty() {
         let remembered = (first.at > 0).then_some(&first.objects);
-        let accounts = manifest.entry(b"/etc/passwd").ok().flatten().map_or(0, |entry| entry.ctime.0);
+        let accounts = manifest.entry(b"/etc/passwd").map_or(0, |entry| entry.ctime.0);
         findings.extend(judge.objects(remembered, &now, accounts));
         judge::settle_listeners(&mut findings, &layers);
         judge::settle_accounts(&mut findings);
         fold_packages(&mut findings);
     }
     if findings.iter().any(Finding::alarms) {
-        let witnesses = Witnesses::load(Path::new("/"), since);
+        let witnesses = Witnesses::load(Path::new("/"), since, &judge.transactions, wish.histories);
         findings.iter_mut().filter(|f| f.alarms()).for_each(|finding| witnesses.tell(finding));
     }
     findings.sort_by_cached_key(|f| (!f.alarms(), f.from_before, f.object.is_none(), f.name().to_owned()));
@@ -142,6 +152,7 @@ fn scan_into(
         again,
         threads: scan::threads(),
         limit: wish.limit,
+        cpu: wish.cpu,
         cancelled: wish.cancelled,
     };
     let path = folder.join(if only.is_empty() { "manifest" } else { "partial" });
@@ -227,19 +238,13 @@ fn keep_contents(
                 secrets.insert(path, state);
             }
         }
-    })?;
+    });
     write_private(&folder.join("kept"), kept.as_bytes())?;
     Ok(secrets)
 }
 
 /// Every difference of the tree.
-fn paths(
-    wish: &Wish<'_>,
-    judge: &Judge<'_>,
-    baseline: Option<&Manifest>,
-    manifest: &Manifest,
-    findings: &mut Vec<Finding>,
-) -> io::Result<()> {
+fn paths(wish: &Wish<'_>, judge: &Judge<'_>, manifest: &Manifest, findings: &mut Vec<Finding>) {
     let only: Vec<&[u8]> = wish.only.iter().map(|path| path.as_os_str().as_bytes()).collect();
     let chosen = |path: &[u8]| only.is_empty() || only.iter().any(|top| below(path, top));
     let mut told: HashSet<Vec<u8>> = HashSet::new();
@@ -249,7 +254,7 @@ fn paths(
             continue;
         }
         told.insert(bytes.to_vec());
-        let entry = manifest.entry(bytes)?;
+        let entry = manifest.entry(bytes);
         let now = state_now(wish.state_dir, path, wanted, entry.as_ref());
         let what = compare::states(wanted.state.as_ref(), now.as_ref());
         if !what.is_empty() {
@@ -258,7 +263,7 @@ fn paths(
     }
     let mut by_layer = 0_u64;
     let mut changed: HashMap<Vec<u8>, ()> = HashMap::new();
-    if let Some(baseline) = baseline {
+    if let Some(baseline) = judge.baseline {
         compare::compare(baseline, manifest, &|dir| wanted_dir(dir, &only), |difference| {
             if !chosen(&difference.path) {
                 return;
@@ -269,14 +274,14 @@ fn paths(
             }
             changed.insert(difference.path.clone(), ());
             findings.push(judge.undeclared(difference));
-        })?;
+        });
     }
     let settled = |path: &[u8]| told.contains(path) || changed.contains_key(path);
     manifest.each(|path, entry| {
         if chosen(path) && !settled(path) {
             findings.extend(judge.older(path, &entry).map(|f| Finding { from_before: true, ..f }));
         }
-    })?;
+    });
     for (path, package) in judge.records.unseen() {
         let dir = manifest::split(&path).0;
         if chosen(&path) && !settled(&path) && wanted_dir(dir, &only) && places::is_entered(dir) {
@@ -290,7 +295,6 @@ fn paths(
                 .explain("layer", text),
         );
     }
-    Ok(())
 }
 
 /// The state of a path that a layer speaks of; its content is read only where the scan did not.
@@ -344,7 +348,8 @@ fn fold_packages(findings: &mut [Finding]) {
 pub fn declared_drift(state_dir: &Path) -> Result<Vec<Finding>, String> {
     let layers = declared::load(state_dir).map_err(|e| e.to_string())?;
     let records = Records::default();
-    let judge = Judge { layers: &layers, records: &records, transactions: Vec::new(), since: 0 };
+    let (transactions, left) = (Vec::new(), BTreeMap::new());
+    let judge = Judge { layers: &layers, records: &records, transactions, left, baseline: None, since: 0 };
     let mut all = Vec::new();
     for (path, wanted) in &layers.paths {
         let bytes = path.as_os_str().as_bytes();
@@ -375,18 +380,16 @@ pub fn prints(wish: &Wish<'_>) -> Result<crate::fingerprint::Prints, String> {
     let path = folder.join(if wish.only.is_empty() { "manifest" } else { "partial" });
     let manifest = Manifest::open(&path).map_err(shown)?.ok_or("the scan left no record")?;
     let mut prints = crate::fingerprint::Prints::new();
-    manifest
-        .each(|path, entry| {
-            // Files that are as their package says are said by the package's version.
-            let said = entry.has(manifest::OWNED)
-                && (entry.has(manifest::PRISTINE) || entry.kind != b'f')
-                && entry.mode & 0o6000 == 0;
-            let own = places::class(path) != Class::System || places::is_expected_to_differ(path);
-            if !own && !said && entry.name != b"." {
-                prints.insert(String::from_utf8_lossy(path).into_owned(), print_of(&entry));
-            }
-        })
-        .map_err(shown)?;
+    manifest.each(|path, entry| {
+        // Files that are as their package says are said by the package's version.
+        let said = entry.has(manifest::OWNED)
+            && (entry.has(manifest::PRISTINE) || entry.kind != b'f')
+            && entry.mode & 0o6000 == 0;
+        let own = places::class(path) != Class::System || places::is_expected_to_differ(path);
+        if !own && !said && entry.name != b"." {
+            prints.insert(String::from_utf8_lossy(path).into_owned(), print_of(&entry));
+        }
+    });
     prints.extend(
         objects::collect(&records.versions).into_iter().filter(|(name, _)| !name.starts_with("listen:udp")),
     );

@@ -1,13 +1,15 @@
-//! What a scan saw, on disk: a block of entries for each directory, and an index of the directories in order. Blocks
-//! are read one at a time, so a manifest needs little memory however long it is.
+//! What a scan saw, on disk: a block of entries for each directory, and an index of the directories in order. The file is
+//! mapped, so a manifest needs little memory however long it is.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use layer::{Digest, Kind, PathState, Time};
+
+use crate::map::Map;
 
 const MAGIC: &[u8; 8] = b"drift\0\0\x01";
 /// Bytes of an entry before its name.
@@ -56,12 +58,6 @@ impl Entry {
         self.has(READ).then_some(Digest(self.digest))
     }
 
-    /// The same inode, untouched since.
-    pub fn is_untouched(&self, other: &Self) -> bool {
-        (self.ino, self.dev, self.size, self.mtime, self.ctime, self.kind)
-            == (other.ino, other.dev, other.size, other.mtime, other.ctime, other.kind)
-    }
-
     /// What a layer would say of it.
     pub fn state(&self) -> PathState {
         let device = || self.extra.as_slice().try_into().map(u64::from_le_bytes).unwrap_or_default();
@@ -106,41 +102,95 @@ impl Entry {
         out.extend(&self.name);
         out.extend(&self.extra);
     }
+}
 
+/// An entry as it stands in a block: enough to see whether it still holds, without taking it apart.
+#[derive(Clone, Copy)]
+pub struct Raw<'a>(&'a [u8]);
+
+impl<'a> Raw<'a> {
     /// The entry at the beginning of these bytes, and what comes after it.
-    fn decode(bytes: &[u8]) -> Option<(Self, &[u8])> {
-        let (fixed, rest) = bytes.split_at_checked(FIXED)?;
-        let small = |at: usize| u32::from_le_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]);
-        let large = |at: usize| u64::from(small(at)) | (u64::from(small(at + 4)) << 32);
-        let (name, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([fixed[2], fixed[3]])))?;
-        let (extra, rest) = rest.split_at_checked(small(24) as usize)?;
-        let entry = Self {
-            name: name.to_vec(),
-            kind: fixed[0],
-            flags: fixed[1],
-            mode: small(4),
-            uid: small(8),
-            gid: small(12),
-            mtime: Time(large(36).cast_signed(), small(16)),
-            ctime: Time(large(44).cast_signed(), small(20)),
-            size: large(28),
-            dev: large(52),
-            ino: large(60),
-            digest: fixed[72..104].try_into().ok()?,
-            extra: extra.to_vec(),
-        };
-        Some((entry, rest))
+    fn split(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let fixed = Self(bytes.get(..FIXED)?);
+        let (entry, rest) = bytes.split_at_checked(FIXED + fixed.name_length() + fixed.small(24) as usize)?;
+        Some((Self(entry), rest))
+    }
+
+    fn small(self, at: usize) -> u32 {
+        u32::from_le_bytes([self.0[at], self.0[at + 1], self.0[at + 2], self.0[at + 3]])
+    }
+
+    fn large(self, at: usize) -> u64 {
+        u64::from(self.small(at)) | (u64::from(self.small(at + 4)) << 32)
+    }
+
+    fn name_length(self) -> usize {
+        usize::from(u16::from_le_bytes([self.0[2], self.0[3]]))
+    }
+
+    pub fn name(self) -> &'a [u8] {
+        &self.0[FIXED..FIXED + self.name_length()]
+    }
+
+    pub fn flags(self) -> u8 {
+        self.0[1]
+    }
+
+    fn mtime(self) -> Time {
+        Time(self.large(36).cast_signed(), self.small(16))
+    }
+
+    fn ctime(self) -> Time {
+        Time(self.large(44).cast_signed(), self.small(20))
+    }
+
+    /// The same inode, untouched since.
+    pub fn is_untouched(self, now: &Entry) -> bool {
+        (self.large(60), self.large(52), self.large(28), self.mtime(), self.ctime(), self.0[0])
+            == (now.ino, now.dev, now.size, now.mtime, now.ctime, now.kind)
+    }
+
+    /// Into another block, with these flags.
+    pub fn copy(self, flags: u8, out: &mut Vec<u8>) {
+        let at = out.len();
+        out.extend_from_slice(self.0);
+        out[at + 1] = flags;
+    }
+
+    fn entry(self) -> Entry {
+        let mut digest = [0; 32];
+        digest.copy_from_slice(&self.0[72..FIXED]);
+        Entry {
+            name: self.name().to_vec(),
+            kind: self.0[0],
+            flags: self.flags(),
+            mode: self.small(4),
+            uid: self.small(8),
+            gid: self.small(12),
+            mtime: self.mtime(),
+            ctime: self.ctime(),
+            size: self.large(28),
+            dev: self.large(52),
+            ino: self.large(60),
+            digest,
+            extra: self.0[FIXED + self.name_length()..].to_vec(),
+        }
     }
 }
 
 /// The entries of a block; ends early where it is damaged.
-pub fn entries(block: &[u8]) -> impl Iterator<Item = Entry> {
+pub fn raw_entries(block: &[u8]) -> impl Iterator<Item = Raw<'_>> {
     let mut rest = block;
     std::iter::from_fn(move || {
-        let (entry, after) = Entry::decode(rest)?;
+        let (entry, after) = Raw::split(rest)?;
         rest = after;
         Some(entry)
     })
+}
+
+/// As [`raw_entries`], taken apart.
+pub fn entries(block: &[u8]) -> impl Iterator<Item = Entry> {
+    raw_entries(block).map(Raw::entry)
 }
 
 /// Names and values (in hexadecimal, as layers have them), length by length.
@@ -230,7 +280,7 @@ impl Writer {
 
 /// A manifest that is read.
 pub struct Manifest {
-    file: File,
+    map: Map,
     index: Vec<Place>,
     /// When the scan began that wrote it.
     pub started: Time,
@@ -245,23 +295,18 @@ impl Manifest {
             other => other?,
         };
         let damaged = || io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged", path.display()));
-        let length = file.metadata()?.len();
-        let start = length.checked_sub(FOOTER as u64).ok_or_else(damaged)?;
-        let mut footer = [0; FOOTER];
-        file.read_exact_at(&mut footer, start)?;
+        let map = Map::of(&file)?;
+        let start = map.len().checked_sub(FOOTER).ok_or_else(damaged)?;
+        let footer = &map[start..];
         let number = |at: usize| footer[at..at + 8].try_into().map(u64::from_le_bytes).unwrap_or_default();
-        let index_at = number(0);
-        if footer[36..44] != MAGIC[..] || index_at > start {
+        let bytes = usize::try_from(number(0)).ok().and_then(|at| map.get(at..start)).ok_or_else(damaged)?;
+        if footer[36..44] != MAGIC[..] || Digest::of(bytes).0 != footer[44..] {
             return Err(damaged());
         }
-        let mut bytes = vec![0; (start - index_at) as usize];
-        file.read_exact_at(&mut bytes, index_at)?;
-        if Digest::of(&bytes).0 != footer[44..] {
-            return Err(damaged());
-        }
-        let index = read_index(&bytes, number(8)).ok_or_else(damaged)?;
+        let index = read_index(bytes, number(8)).ok_or_else(damaged)?;
         let nanos = u32::from_le_bytes([footer[32], footer[33], footer[34], footer[35]]);
-        Ok(Some(Self { file, index, started: Time(number(24).cast_signed(), nanos), rolled: number(16) }))
+        let (started, rolled) = (Time(number(24).cast_signed(), nanos), number(16));
+        Ok(Some(Self { map, index, started, rolled }))
     }
 
     pub fn dirs(&self) -> usize {
@@ -276,33 +321,29 @@ impl Manifest {
         self.index.binary_search_by(|place| (*place.dir).cmp(dir)).ok()
     }
 
-    /// The block of a directory, in a buffer that is used again.
-    pub fn block(&self, i: usize, buffer: &mut Vec<u8>) -> io::Result<()> {
+    /// The block of a directory; nothing where the file is damaged.
+    pub fn block(&self, i: usize) -> &[u8] {
         let place = &self.index[i];
-        buffer.resize(place.length as usize, 0);
-        self.file.read_exact_at(buffer, place.at)
+        let at = usize::try_from(place.at).unwrap_or(usize::MAX);
+        self.map.get(at..at.saturating_add(place.length as usize)).unwrap_or_default()
     }
 
     /// One path.
-    pub fn entry(&self, path: &[u8]) -> io::Result<Option<Entry>> {
+    pub fn entry(&self, path: &[u8]) -> Option<Entry> {
         let (dir, name) = split(path);
-        let Some(i) = self.find(dir) else { return Ok(None) };
-        let mut block = Vec::new();
-        self.block(i, &mut block)?;
-        Ok(entries(&block).find(|entry| entry.name == name))
+        let block = self.block(self.find(dir)?);
+        raw_entries(block).find(|entry| entry.name() == name).map(Raw::entry)
     }
 
     /// Every entry with its path, in order.
-    pub fn each(&self, mut act: impl FnMut(&[u8], Entry)) -> io::Result<()> {
-        let (mut block, mut path) = (Vec::new(), Vec::new());
+    pub fn each(&self, mut act: impl FnMut(&[u8], Entry)) {
+        let mut path = Vec::new();
         for i in 0..self.dirs() {
-            self.block(i, &mut block)?;
-            for entry in entries(&block) {
+            for entry in entries(self.block(i)) {
                 join(self.dir(i), &entry.name, &mut path);
                 act(&path, entry);
             }
         }
-        Ok(())
     }
 }
 
@@ -365,13 +406,13 @@ mod tests {
         let manifest = Manifest::open(&path).unwrap().unwrap();
         assert_eq!((manifest.started, manifest.rolled), (Time(100, 7), 3));
         let mut seen = Vec::new();
-        manifest.each(|path, entry| seen.push((path.to_vec(), entry))).unwrap();
+        manifest.each(|path, entry| seen.push((path.to_vec(), entry)));
         let names: Vec<_> = seen.iter().map(|(path, _)| String::from_utf8_lossy(path)).collect();
         assert_eq!(names, ["/usr", "/usr/a", "/usr/b"]);
         assert_eq!(seen[1].1, entry("a"));
         assert_eq!(seen[1].1.state().xattrs["user.a"], "00ff");
-        assert_eq!(manifest.entry(b"/usr/b").unwrap(), Some(entry("b")));
-        assert_eq!(manifest.entry(b"/usr/c").unwrap(), None);
+        assert_eq!(manifest.entry(b"/usr/b"), Some(entry("b")));
+        assert_eq!(manifest.entry(b"/usr/c"), None);
         // A damaged one says so.
         let mut bytes = std::fs::read(&path).unwrap();
         let at = bytes.len() - FOOTER - 3;

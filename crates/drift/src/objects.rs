@@ -245,13 +245,56 @@ pub fn unit_of(pid: &str) -> Option<String> {
 }
 
 fn accounts(all: &mut Objects) {
-    for line in text("/etc/passwd").lines() {
+    for file in ["/etc/passwd", "/etc/group"] {
+        held_by(Path::new(file), &text(file), all);
+    }
+}
+
+/// The objects that one file holds: accounts, keys, cron entries, settings.
+pub(crate) fn held_by(file: &Path, content: &str, all: &mut Objects) {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    match file.to_str().unwrap_or_default() {
+        "/etc/passwd" => users_in(content, all),
+        "/etc/group" => groups_in(content, all),
+        _ if is_settings(file) => {
+            let set = settings_in(content).filter(|(_, value)| !value.is_empty());
+            let lines =
+                set.map(|(key, value)| (format!("sysctl:{}", key.replace('/', ".")), one_line(value)));
+            all.extend(lines);
+        }
+        path if path.ends_with("/.ssh/authorized_keys") => {
+            let home = file.parent().and_then(Path::parent).unwrap_or(file);
+            let user = homes().into_iter().find(|(_, of)| Path::new(of) == home).map(|(user, _)| user);
+            let user =
+                user.unwrap_or_else(|| home.file_name().unwrap_or_default().to_string_lossy().into_owned());
+            keys_in(&user, content, all);
+        }
+        path => {
+            for line in content.lines().map(str::trim) {
+                if line.starts_with(|c: char| c.is_ascii_digit() || c == '*' || c == '@') {
+                    all.insert(format!("cron:{name} {line}"), path.to_owned());
+                }
+            }
+        }
+    }
+}
+
+/// A file with settings of the kernel in it.
+pub(crate) fn is_settings(file: &Path) -> bool {
+    file.starts_with("/etc/sysctl.d") || file == Path::new("/etc/sysctl.conf")
+}
+
+fn users_in(content: &str, all: &mut Objects) {
+    for line in content.lines() {
         if let [name, _, uid, gid, _, home, shell] = line.split(':').collect::<Vec<_>>()[..] {
             let value = format!("uid {uid}, gid {gid}, home {home}, shell {shell}");
             all.insert(format!("user:{name}"), value);
         }
     }
-    for line in text("/etc/group").lines() {
+}
+
+fn groups_in(content: &str, all: &mut Objects) {
+    for line in content.lines() {
         if let [name, _, gid, members] = line.split(':').collect::<Vec<_>>()[..] {
             let members = if members.is_empty() { String::new() } else { format!(", members {members}") };
             all.insert(format!("group:{name}"), format!("gid {gid}{members}"));
@@ -259,67 +302,88 @@ fn accounts(all: &mut Objects) {
     }
 }
 
+/// Users and their home directories, where they have one.
+fn homes() -> Vec<(String, String)> {
+    let home = |line: &str| {
+        let fields: Vec<&str> = line.split(':').collect();
+        let (user, home) = (fields.first()?, fields.get(5)?);
+        (home.len() > 1).then(|| ((*user).to_owned(), (*home).to_owned()))
+    };
+    text("/etc/passwd").lines().filter_map(home).collect()
+}
+
 /// Who may come in with a key: its comment and its end tell keys apart.
 fn keys(all: &mut Objects) {
-    for line in text("/etc/passwd").lines() {
-        let fields: Vec<&str> = line.split(':').collect();
-        let (Some(user), Some(home)) = (fields.first(), fields.get(5)) else { continue };
-        if home.len() < 2 {
-            continue;
+    for (user, home) in homes() {
+        keys_in(&user, &text(Path::new(&home).join(".ssh/authorized_keys")), all);
+    }
+}
+
+fn keys_in(user: &str, content: &str, all: &mut Objects) {
+    for key in content.lines() {
+        let words: Vec<&str> = key.split_whitespace().collect();
+        let begins = |word: &&str| ["ssh-", "ecdsa-", "sk-"].iter().any(|kind| word.starts_with(kind));
+        let Some(at) = words.iter().position(begins) else { continue };
+        let Some(body) = words.get(at + 1) else { continue };
+        let end: String = body.chars().rev().take(12).collect::<Vec<_>>().into_iter().rev().collect();
+        let comment = words[at + 2..].join(" ");
+        let mut value = words[at].to_owned();
+        if at > 0 {
+            value.push_str(&format!(", with {}", words[..at].join(" ")));
         }
-        for key in text(Path::new(home).join(".ssh/authorized_keys")).lines() {
-            let words: Vec<&str> = key.split_whitespace().collect();
-            let Some(at) = words
-                .iter()
-                .position(|w| w.starts_with("ssh-") || w.starts_with("ecdsa-") || w.starts_with("sk-"))
-            else {
-                continue;
-            };
-            let Some(body) = words.get(at + 1) else { continue };
-            let end: String = body.chars().rev().take(12).collect::<Vec<_>>().into_iter().rev().collect();
-            let comment = words[at + 2..].join(" ");
-            let mut value = words[at].to_owned();
-            if at > 0 {
-                value.push_str(&format!(", with {}", words[..at].join(" ")));
-            }
-            all.insert(format!("key:{user} …{end} {comment}").trim_end().to_owned(), value);
-        }
+        all.insert(format!("key:{user} …{end} {comment}").trim_end().to_owned(), value);
     }
 }
 
 fn cron(all: &mut Objects) {
-    let mut files: Vec<String> = vec!["/etc/crontab".to_owned()];
-    files.extend(names("/etc/cron.d").iter().map(|name| format!("/etc/cron.d/{name}")));
-    files.extend(
-        names("/var/spool/cron/crontabs").iter().map(|name| format!("/var/spool/cron/crontabs/{name}")),
-    );
-    for file in files {
-        for line in text(&file).lines().map(str::trim) {
-            let starts = line.chars().next();
-            if starts.is_some_and(|c| c.is_ascii_digit() || c == '*' || c == '@') {
-                let name = file.rsplit('/').next().unwrap_or_default();
-                all.insert(format!("cron:{name} {line}"), file.clone());
-            }
+    held_by(Path::new("/etc/crontab"), &text("/etc/crontab"), all);
+    for dir in ["/etc/cron.d", "/var/spool/cron/crontabs"] {
+        for name in names(dir) {
+            let file = Path::new(dir).join(name);
+            held_by(&file, &text(&file), all);
         }
     }
+}
+
+/// Where something is mounted, its type and what it is.
+fn mount_points() -> Vec<(String, String)> {
+    let point = |line: &str| {
+        let words: Vec<&str> = line.split(' ').collect();
+        let dash = words.iter().position(|word| *word == "-")?;
+        let (at, kind, source) = (words.get(4)?, words.get(dash + 1)?, words.get(dash + 2)?);
+        Some(((*at).to_owned(), format!("{source} ({kind})")))
+    };
+    text("/proc/self/mountinfo").lines().filter_map(point).collect()
 }
 
 fn mounts(all: &mut Objects) {
     const OWN: &[&str] =
         &["/proc", "/sys", "/dev", "/run", "/tmp", "/var/lib/docker", "/var/lib/kubelet", "/snap"];
-    for line in text("/proc/self/mountinfo").lines() {
-        let words: Vec<&str> = line.split(' ').collect();
-        let Some(dash) = words.iter().position(|word| *word == "-") else { continue };
-        let (Some(at), Some(kind), Some(source)) = (words.get(4), words.get(dash + 1), words.get(dash + 2))
-        else {
-            continue;
-        };
-        let own =
-            OWN.iter().any(|top| *at == *top || at.strip_prefix(top).is_some_and(|r| r.starts_with('/')));
-        if !own && *kind != "autofs" {
-            all.insert(format!("mount:{at}"), format!("{source} ({kind})"));
+    let own = |at: &str| OWN.iter().any(|top| Path::new(at).starts_with(top));
+    for (at, what) in mount_points() {
+        if !own(&at) && !what.ends_with(" (autofs)") {
+            all.insert(format!("mount:{at}"), what);
         }
     }
+}
+
+/// What is mounted there.
+pub(crate) fn mounted(at: &str) -> Option<String> {
+    mount_points().into_iter().rev().find(|(point, _)| point == at).map(|(_, what)| what)
+}
+
+/// `key = value` lines; a key alone, or one that is no assignment, has no value.
+fn settings_in(content: &str) -> impl Iterator<Item = (&str, &str)> {
+    let lines = content.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';']));
+    lines.filter_map(|line| {
+        let (key, value) = line.split_once('=')?;
+        Some((key.trim().trim_start_matches('-'), value.trim()))
+    })
+}
+
+/// The kernel separates the numbers of a setting by tabs, people by spaces.
+pub(crate) fn one_line(value: &str) -> String {
+    value.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn settings(all: &mut Objects) {
@@ -329,22 +393,20 @@ fn settings(all: &mut Objects) {
         files.extend(names(dir).iter().map(|name| format!("{dir}/{name}")));
     }
     for file in files {
-        for line in text(&file).lines().map(str::trim).filter(|line| !line.starts_with(['#', ';'])) {
-            if let Some((key, _)) = line.split_once('=') {
-                keys.push(key.trim().trim_start_matches('-').to_owned());
-            }
-        }
+        keys.extend(settings_in(&text(&file)).map(|(key, _)| key.to_owned()));
     }
     for key in keys.into_iter().filter(|key| !key.contains(['*', '?'])) {
-        let path = if key.contains('/') { key.clone() } else { key.replace('.', "/") };
-        let value = text(Path::new("/proc/sys").join(path));
-        if !value.is_empty() {
-            all.insert(
-                format!("sysctl:{}", key.replace('/', ".")),
-                value.split_whitespace().collect::<Vec<_>>().join(" "),
-            );
+        if let Some(value) = setting(&key) {
+            all.insert(format!("sysctl:{}", key.replace('/', ".")), value);
         }
     }
+}
+
+/// The value in the running kernel.
+pub(crate) fn setting(key: &str) -> Option<String> {
+    let path = if key.contains('/') { key.to_owned() } else { key.replace('.', "/") };
+    let value = text(Path::new("/proc/sys").join(path));
+    (!value.is_empty()).then(|| one_line(&value))
 }
 
 /// A container shows the modules of its machine, which are none of its business.

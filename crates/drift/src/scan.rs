@@ -1,22 +1,24 @@
 //! The scanner: looks at every entry of a tree, and reads only the contents that it must. Several threads take
 //! directories from one list; they are nice to everything else on the machine.
 
+mod directory;
+
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use layer::{Digest, Hasher, Time};
+use layer::{Digest, Hasher};
 use md5::{Digest as _, Md5};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags};
+use rustix::fs::{Mode, OFlags};
 
-use crate::manifest::{self, Entry, Manifest};
+use crate::manifest::{self, Entry, Manifest, Raw};
 use crate::records::{Owned, Records};
+use directory::{Listed, list, look, of_name, open_dir, xattrs};
 
 /// A content changed within this time before a scan could change again without its time telling.
 const YOUNG: i64 = 2;
@@ -44,6 +46,8 @@ pub struct Options<'a> {
     pub threads: usize,
     /// At most so many bytes a second.
     pub limit: Option<u64>,
+    /// At most so much of one processor, in percent.
+    pub cpu: Option<u64>,
     pub cancelled: &'a AtomicBool,
 }
 
@@ -72,6 +76,7 @@ pub fn scan(options: &Options<'_>, found: &mut Act) -> io::Result<Stats> {
         options,
         queue: Mutex::new(Queue { dirs: vec![b"/".to_vec()], busy: 0 }),
         changed: Condvar::new(),
+        idle: AtomicUsize::new(0),
         found: Mutex::new(Found { act: found, failed: None }),
         inodes: Mutex::default(),
         entries: AtomicU64::new(0),
@@ -79,6 +84,7 @@ pub fn scan(options: &Options<'_>, found: &mut Act) -> io::Result<Stats> {
         files: AtomicU64::new(0),
         bytes: AtomicU64::new(0),
         began,
+        cpu_before: cpu_used(),
     };
     std::thread::scope(|scope| {
         for _ in 0..options.threads.max(1) {
@@ -104,6 +110,7 @@ pub fn scan(options: &Options<'_>, found: &mut Act) -> io::Result<Stats> {
 
 struct Queue {
     dirs: Vec<Vec<u8>>,
+    /// Threads that have directories.
     busy: usize,
 }
 
@@ -116,6 +123,8 @@ struct Work<'a> {
     options: &'a Options<'a>,
     queue: Mutex<Queue>,
     changed: Condvar,
+    /// Threads that wait for a directory.
+    idle: AtomicUsize,
     found: Mutex<Found<'a>>,
     /// Inodes with several names that were read.
     inodes: Mutex<HashMap<(u64, u64), Content>>,
@@ -124,6 +133,8 @@ struct Work<'a> {
     files: AtomicU64,
     bytes: AtomicU64,
     began: Instant,
+    /// What this process had used of the processor until then.
+    cpu_before: Duration,
 }
 
 /// What reading gave.
@@ -136,11 +147,16 @@ struct Content {
 /// What a thread uses again and again.
 #[derive(Default)]
 struct Buffers {
-    old: Vec<u8>,
     block: Vec<u8>,
     path: Vec<u8>,
     content: Vec<u8>,
-    names: Vec<(u64, Vec<u8>)>,
+    /// The names of a directory, one after the other, each with a zero at its end.
+    names: Vec<u8>,
+    listed: Vec<Listed>,
+    /// What is known of each, where the name is not.
+    entries: Vec<Entry>,
+    /// In the order of the names.
+    order: Vec<usize>,
 }
 
 /// Every change under these locks is one assignment: a thread that panicked left them whole.
@@ -153,30 +169,44 @@ impl Work<'_> {
         // Of this thread alone; the kernel derives the priority of its reads from it.
         _ = rustix::process::nice(10);
         let mut buffers = Buffers { content: vec![0; 256 * 1024], ..Buffers::default() };
-        while let Some(dir) = self.next() {
-            let below = self.directory(&dir, &mut buffers);
-            let mut queue = lock(&self.queue);
-            queue.busy -= 1;
-            queue.dirs.extend(below);
-            drop(queue);
-            self.changed.notify_all();
+        let (mut mine, mut busy) = (Vec::new(), false);
+        while let Some(dir) = mine.pop().or_else(|| self.next(&mut busy)) {
+            mine.extend(self.directory(&dir, &mut buffers));
+            if self.options.cancelled.load(Ordering::Relaxed) {
+                mine.clear();
+            }
+            self.share(&mut mine);
+            self.rest();
         }
     }
 
-    fn next(&self) -> Option<Vec<u8>> {
+    /// A directory of the common list; `busy`: this thread had some of its own until now.
+    fn next(&self, busy: &mut bool) -> Option<Vec<u8>> {
         let mut queue = lock(&self.queue);
+        queue.busy -= usize::from(std::mem::take(busy));
         loop {
-            if self.options.cancelled.load(Ordering::Relaxed) {
+            let ended = queue.busy == 0 && queue.dirs.is_empty();
+            if ended || self.options.cancelled.load(Ordering::Relaxed) {
+                self.changed.notify_all();
                 return None;
             }
             if let Some(dir) = queue.dirs.pop() {
                 queue.busy += 1;
+                *busy = true;
                 return Some(dir);
             }
-            if queue.busy == 0 {
-                return None;
-            }
+            self.idle.fetch_add(1, Ordering::Relaxed);
             queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            self.idle.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Half of what a thread has found is for those that have nothing to do, from the top: there is most below it.
+    fn share(&self, mine: &mut Vec<Vec<u8>>) {
+        if mine.len() > 1 && self.idle.load(Ordering::Relaxed) > 0 {
+            let half = mine.len() / 2;
+            lock(&self.queue).dirs.extend(mine.drain(..half));
+            self.changed.notify_all();
         }
     }
 
@@ -184,36 +214,49 @@ impl Work<'_> {
     fn directory(&self, dir: &[u8], buffers: &mut Buffers) -> Vec<Vec<u8>> {
         let mut below = Vec::new();
         let Ok(fd) = open_dir(self.options.root, dir) else { return below };
-        let Buffers { old, block, path, content, names } = buffers;
+        let Buffers { block, path, content, names, listed, entries, order } = buffers;
         block.clear();
-        if list(&fd, names).is_err() {
+        if list(&fd, dir == b"/", names, listed).is_err() {
             return below;
         }
         // Inodes lie on a disk in the order of their numbers.
-        names.sort_unstable();
-        let mut entries: Vec<Entry> = Vec::with_capacity(names.len() + 1);
-        if dir == b"/" {
-            entries.extend(look(fd.as_fd(), b"."));
+        listed.sort_unstable_by_key(|listed| listed.ino);
+        if entries.len() < listed.len() {
+            entries.resize_with(listed.len(), Entry::default);
         }
-        entries.extend(names.drain(..).filter_map(|(_, name)| look(fd.as_fd(), &name)));
-        entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        let known =
-            self.options.known.filter(|known| known.find(dir).is_some_and(|i| known.block(i, old).is_ok()));
-        let mut known = known.map(|_| manifest::entries(old).peekable());
-        for entry in &mut entries {
-            manifest::join(dir, &entry.name, path);
-            let before = known.as_mut().and_then(|known| {
-                while known.next_if(|old| old.name < entry.name).is_some() {}
-                known.next_if(|old| old.name == entry.name)
-            });
-            self.complete(fd.as_fd(), path, entry, before, content);
-            let enter = entry.kind == b'd' && entry.name != b"." && (self.options.enter)(path);
+        let mut there = 0;
+        listed.retain(|listed| {
+            let seen = look(fd.as_fd(), listed.for_kernel(names), &mut entries[there]);
+            there += usize::from(seen);
+            seen
+        });
+        order.clear();
+        order.extend(0..there);
+        order.sort_unstable_by_key(|i| listed[*i].name(names));
+        let known = self.options.known.and_then(|known| Some(known.block(known.find(dir)?)));
+        let mut old = manifest::raw_entries(known.unwrap_or_default()).peekable();
+        for &i in &*order {
+            let (name, entry) = (listed[i].name(names), &mut entries[i]);
+            manifest::join(dir, name, path);
+            let before = of_name(&mut old, name);
+            let owned = self.options.records.and_then(|records| records.seen(path));
+            if let Some(owned) = owned {
+                entry.flags |= manifest::OWNED | if owned.conffile { manifest::CONFFILE } else { 0 };
+            }
+            if let Some(before) = before.filter(|before| self.still_holds(*before, entry)) {
+                let kept = manifest::READ | manifest::PRISTINE | manifest::DIFFERS;
+                before.copy(entry.flags | (before.flags() & kept), block);
+            } else {
+                name.clone_into(&mut entry.name);
+                self.complete((fd.as_fd(), path), entry, owned, before.is_none(), content);
+                entry.encode(block);
+            }
+            let enter = entry.kind == b'd' && name != b"." && (self.options.enter)(path);
             if enter && self.options.devices.contains(&entry.dev) {
                 below.push(path.clone());
             }
-            entry.encode(block);
         }
-        self.entries.fetch_add(entries.len() as u64, Ordering::Relaxed);
+        self.entries.fetch_add(there as u64, Ordering::Relaxed);
         self.directories.fetch_add(1, Ordering::Relaxed);
         let mut found = lock(&self.found);
         if found.failed.is_none()
@@ -225,26 +268,15 @@ impl Work<'_> {
         below
     }
 
-    /// Content, attributes and owner: as they were known, or looked up.
+    /// Content and attributes, looked up.
     fn complete(
         &self,
-        dir: BorrowedFd<'_>,
-        path: &[u8],
+        (dir, path): (BorrowedFd<'_>, &[u8]),
         entry: &mut Entry,
-        known: Option<Entry>,
+        owned: Option<&Owned>,
+        fresh: bool,
         buffer: &mut [u8],
     ) {
-        let owned = self.options.records.and_then(|records| records.seen(path));
-        if let Some(owned) = owned {
-            entry.flags |= manifest::OWNED | if owned.conffile { manifest::CONFFILE } else { 0 };
-        }
-        let fresh = known.is_none();
-        if let Some(known) = known.filter(|known| self.still_holds(known, entry)) {
-            let kept = manifest::READ | manifest::PRISTINE | manifest::DIFFERS;
-            entry.flags |= known.flags & kept;
-            (entry.digest, entry.extra) = (known.digest, known.extra);
-            return;
-        }
         match entry.kind {
             b'f' => {
                 self.read((dir, path), entry, owned, fresh, buffer);
@@ -259,7 +291,7 @@ impl Work<'_> {
         }
     }
 
-    fn still_holds(&self, known: &Entry, now: &Entry) -> bool {
+    fn still_holds(&self, known: Raw<'_>, now: &Entry) -> bool {
         let Some(last) = self.options.known.map(|known| known.started) else { return false };
         let settled = now.ctime.0 < last.0 - YOUNG;
         let again = self.options.full || self.options.again.contains(&(now.ino % PARTS));
@@ -329,6 +361,7 @@ impl Work<'_> {
                 md5.update(&buffer[..count]);
             }
             self.pace(count as u64);
+            self.rest();
             if self.options.cancelled.load(Ordering::Relaxed) {
                 return Err(io::ErrorKind::Interrupted.into());
             }
@@ -341,93 +374,27 @@ impl Work<'_> {
     fn pace(&self, count: u64) {
         let read = self.bytes.fetch_add(count, Ordering::Relaxed) + count;
         let Some(limit) = self.options.limit.filter(|limit| *limit > 0) else { return };
-        let due = Duration::from_secs_f64(read as f64 / limit as f64);
+        self.wait_until(Duration::from_secs_f64(read as f64 / limit as f64));
+    }
+
+    /// Waits where more was computed than may be.
+    fn rest(&self) {
+        let Some(percent) = self.options.cpu.filter(|percent| *percent > 0) else { return };
+        let used = cpu_used().saturating_sub(self.cpu_before);
+        self.wait_until(used.mul_f64(100.0 / percent as f64));
+    }
+
+    /// `due`: since the scan began.
+    fn wait_until(&self, due: Duration) {
         if let Some(early) = due.checked_sub(self.began.elapsed()) {
             std::thread::sleep(early.min(Duration::from_secs(1)));
         }
     }
 }
 
-fn open_dir(root: &Path, dir: &[u8]) -> rustix::io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let open = |flags| rustix::fs::open(below(root, dir), flags, Mode::empty());
-    open(flags | OFlags::NOATIME).or_else(|_| open(flags))
-}
-
-fn below(root: &Path, path: &[u8]) -> std::path::PathBuf {
-    let relative = path.strip_prefix(b"/").unwrap_or(path);
-    root.join(std::ffi::OsStr::from_bytes(relative))
-}
-
-fn list(dir: &OwnedFd, names: &mut Vec<(u64, Vec<u8>)>) -> rustix::io::Result<()> {
-    names.clear();
-    let mut buffer = [const { std::mem::MaybeUninit::uninit() }; 32 * 1024];
-    let mut entries = rustix::fs::RawDir::new(dir, &mut buffer);
-    while let Some(entry) = entries.next() {
-        let entry = entry?;
-        let name = entry.file_name().to_bytes();
-        if name != b"." && name != b".." {
-            names.push((entry.ino(), name.to_vec()));
-        }
-    }
-    Ok(())
-}
-
-/// Metadata only; nothing where it is gone meanwhile.
-fn look(dir: BorrowedFd<'_>, name: &[u8]) -> Option<Entry> {
-    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
-    let stat = rustix::fs::statx(dir, name, flags, StatxFlags::BASIC_STATS).ok()?;
-    let kind = match FileType::from_raw_mode(stat.stx_mode.into()) {
-        FileType::RegularFile => b'f',
-        FileType::Directory => b'd',
-        FileType::Symlink => b'l',
-        FileType::Fifo => b'p',
-        FileType::CharacterDevice => b'c',
-        FileType::BlockDevice => b'b',
-        _ => b's',
-    };
-    let device = rustix::fs::makedev(stat.stx_rdev_major, stat.stx_rdev_minor);
-    Some(Entry {
-        name: name.to_vec(),
-        kind,
-        flags: if stat.stx_nlink > 1 && kind != b'd' { manifest::LINKED } else { 0 },
-        mode: u32::from(stat.stx_mode) & 0o7777,
-        uid: stat.stx_uid,
-        gid: stat.stx_gid,
-        size: stat.stx_size,
-        mtime: Time(stat.stx_mtime.tv_sec, stat.stx_mtime.tv_nsec),
-        ctime: Time(stat.stx_ctime.tv_sec, stat.stx_ctime.tv_nsec),
-        dev: rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor),
-        ino: stat.stx_ino,
-        digest: [0; 32],
-        extra: if matches!(kind, b'c' | b'b') { device.to_le_bytes().to_vec() } else { Vec::new() },
-    })
-}
-
-/// Packed; empty where there are none, as nearly everywhere.
-fn xattrs(root: &Path, path: &[u8]) -> Vec<u8> {
-    use std::fmt::Write;
-    let path = below(root, path);
-    let mut names = [0_u8; 4096];
-    let length = match rustix::fs::llistxattr(&path, &mut names) {
-        Ok(length) if length > 0 => length,
-        _ => return Vec::new(),
-    };
-    let mut value = vec![0; 64 * 1024];
-    let names = names[..length].split(|b| *b == 0).filter_map(|name| std::str::from_utf8(name).ok());
-    let mut all: Vec<(String, String)> = names
-        .filter(|name| !name.is_empty())
-        .filter_map(|name| {
-            let length = rustix::fs::lgetxattr(&path, name, value.as_mut_slice()).ok()?;
-            let hex = value[..length].iter().fold(String::new(), |mut text, byte| {
-                _ = write!(text, "{byte:02x}");
-                text
-            });
-            Some((name.to_owned(), hex))
-        })
-        .collect();
-    all.sort();
-    manifest::pack_xattrs(&all)
+fn cpu_used() -> Duration {
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(used).unwrap_or_default()
 }
 
 /// The devices of the root, and of local file systems that hold a part of the system.

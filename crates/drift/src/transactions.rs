@@ -17,21 +17,46 @@ const BEFORE: i64 = 120;
 pub(crate) struct Transaction {
     pub(crate) begin: i64,
     pub(crate) end: i64,
-    /// `upgrade`, `install`, `remove`, `purge`; package without architecture; what it became.
-    pub(crate) acts: Vec<(String, String, String)>,
+    pub(crate) acts: Vec<Act>,
     /// The command, and who asked for it.
     pub(crate) command: Option<String>,
     pub(crate) person: Option<String>,
 }
 
+/// What became of one package.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Act {
+    /// `upgrade`, `install`, `remove`, `purge`
+    pub(crate) verb: String,
+    /// Without its architecture.
+    pub(crate) package: String,
+    /// Versions, or `<none>`.
+    pub(crate) old: String,
+    pub(crate) new: String,
+}
+
 impl Transaction {
+    pub(crate) fn touches(&self, package: &str) -> bool {
+        self.acts.iter().any(|act| act.package == package)
+    }
+
+    /// Who asked for it, and by which command.
+    pub(crate) fn asked(&self) -> Option<String> {
+        let command = self.command.as_ref().map(|command| format!("`{command}`"));
+        match (command, &self.person) {
+            (Some(command), Some(person)) => Some(format!("{command} asked for by {person}")),
+            (command, None) => command,
+            (None, Some(person)) => Some(format!("asked for by {person}")),
+        }
+    }
+
     pub(crate) fn covers(&self, time: i64) -> bool {
         (self.begin - SLACK..=self.end + SLACK).contains(&time)
     }
 
     pub(crate) fn text(&self) -> String {
         let shown: Vec<String> =
-            self.acts.iter().take(2).map(|(verb, package, _)| format!("{verb} {package}")).collect();
+            self.acts.iter().take(2).map(|act| format!("{} {}", act.verb, act.package)).collect();
         let more = self.acts.len().saturating_sub(2);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let what = if shown.is_empty() { "dpkg".to_owned() } else { shown.join(", ") };
@@ -61,9 +86,10 @@ fn parse(text: &str) -> Vec<Transaction> {
         let Some(last) = all.last_mut() else { continue };
         last.end = last.end.max(time);
         let words: Vec<&str> = rest.split_whitespace().collect();
-        if let [verb @ ("install" | "upgrade" | "remove" | "purge"), package, _, new] = words.as_slice() {
+        if let [verb @ ("install" | "upgrade" | "remove" | "purge"), package, old, new] = words.as_slice() {
             let package = package.split(':').next().unwrap_or(package);
-            last.acts.push(((*verb).to_owned(), package.to_owned(), (*new).to_owned()));
+            let [verb, package, old, new] = [*verb, package, *old, *new].map(str::to_owned);
+            last.acts.push(Act { verb, package, old, new });
         }
     }
     all
@@ -109,9 +135,13 @@ mod tests {
             "\nStart-Date: 2026-11-21  09:00:00\nCommandline: apt remove other\nRequested-By: ann (1000)\n",
         );
         assert_eq!(all.len(), 2);
-        assert_eq!(all[0].acts, [("upgrade".to_owned(), "tool".to_owned(), "2".to_owned())]);
+        let [act] = &all[0].acts[..] else { panic!("{all:?}") };
+        assert_eq!(
+            [&act.verb, &act.package, &act.old, &act.new].map(String::as_str),
+            ["upgrade", "tool", "1", "2"]
+        );
         assert!(all[0].covers(all[0].begin + 9) && !all[0].covers(all[1].begin));
-        assert_eq!(all[1].person.as_deref(), Some("ann (1000)"));
-        assert_eq!(all[0].person, None);
+        assert_eq!(all[1].asked().as_deref(), Some("`apt remove other` asked for by ann (1000)"));
+        assert_eq!(all[0].asked(), None);
     }
 }

@@ -165,7 +165,7 @@ impl Wanted {
         if let Some(state) = self.first.secrets.get(path) {
             return Some(state.clone());
         }
-        let entry = self.baseline.as_ref()?.entry(path.as_os_str().as_bytes()).ok().flatten()?;
+        let entry = self.baseline.as_ref()?.entry(path.as_os_str().as_bytes())?;
         Some(entry.state())
     }
 

@@ -22,6 +22,8 @@ pub(crate) static MODULE: Module = Module {
             Arg::list("only"),
             Arg::str("reason"),
             Arg::int("limit"),
+            Arg::int("cpu"),
+            Arg::bool("histories").default("false"),
             Arg::str("check"),
             Arg::int("good"),
         ],
@@ -42,11 +44,14 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
         let found = clone::bisect(task, &args.string("check"), good)?;
         return Ok(Outcome { values: found, ..Outcome::changed(false) });
     }
+    let number = |name: &str| args.int(name).and_then(|n| u64::try_from(n).ok());
     let wish = Wish {
         state_dir: &state_dir,
         full: args.bool("full"),
         only,
-        limit: args.int("limit").and_then(|n| u64::try_from(n).ok()),
+        limit: number("limit"),
+        cpu: number("cpu"),
+        histories: args.bool("histories"),
         cancelled: task.cancelled,
     };
     if args.string("ask") == "prints" {

@@ -1,9 +1,20 @@
 //! The scanner on small trees.
 
+use layer::Time;
+
 use super::*;
 use std::fs;
 
 fn run(root: &Path, known: Option<&Manifest>, full: bool) -> (Stats, HashMap<String, Entry>) {
+    run_with(root, known, full, HashSet::new())
+}
+
+fn run_with(
+    root: &Path,
+    known: Option<&Manifest>,
+    full: bool,
+    again: HashSet<u64>,
+) -> (Stats, HashMap<String, Entry>) {
     let cancelled = AtomicBool::new(false);
     let options = Options {
         root,
@@ -13,9 +24,10 @@ fn run(root: &Path, known: Option<&Manifest>, full: bool) -> (Stats, HashMap<Str
         known,
         records: None,
         full,
-        again: HashSet::new(),
+        again,
         threads: 4,
         limit: None,
+        cpu: None,
         cancelled: &cancelled,
     };
     let mut all = HashMap::new();
@@ -73,4 +85,24 @@ fn only_what_may_have_changed_is_read_again() {
     let (stats, all) = run(&root, Some(&known), false);
     assert_eq!((stats.files_read, all["/etc/deep/b"].digest()), (1, Some(Digest::of(b"too"))));
     assert_eq!(run(&root, Some(&known), true).0.files_read, 2);
+}
+
+/// A forged time hides a change only until its part is read again.
+#[test]
+fn contents_are_read_again_part_by_part() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root");
+    fs::create_dir_all(root.join("etc")).unwrap();
+    fs::write(root.join("etc/a"), "one").unwrap();
+    let (_, mut all) = run(&root, None, false);
+    // The inode tells nothing new, and the content is another one than was known.
+    let entry = all.get_mut("/etc/a").unwrap();
+    entry.digest = Digest::of(b"old").0;
+    let part = entry.ino % PARTS;
+    let known = write(&all, &folder.path().join("manifest"), Time(Time::now().0 + 100, 0));
+    let digest = |again: &[u64]| {
+        run_with(&root, Some(&known), false, again.iter().copied().collect()).1["/etc/a"].digest()
+    };
+    assert_eq!(digest(&[(part + 1) % PARTS]), Some(Digest::of(b"old")));
+    assert_eq!(digest(&[part]), Some(Digest::of(b"one")));
 }
