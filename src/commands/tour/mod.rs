@@ -4,7 +4,6 @@ mod again;
 mod change;
 mod deploy;
 mod drift;
-mod fleet;
 mod history;
 mod image;
 mod project;
@@ -34,7 +33,6 @@ const CHAPTERS: &[Chapter] = &[
     drift::CHAPTER,
     history::CHAPTER,
     image::CHAPTER,
-    fleet::CHAPTER,
 ];
 
 /// The exit code of whatever Ctrl-C ended.
