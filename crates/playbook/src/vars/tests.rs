@@ -317,7 +317,7 @@ b,\"x,y\",\"q\"\"t\"
         ("q('csvfile', 'b file=x.csv delimiter=, col=2')", "['q\"t']"),
         ("q('fileglob', '*.csv') | map('basename')", "['x.csv']"),
         ("q('first_found', ['nope', 'x.csv']) | map('basename')", "['x.csv']"),
-        ("q('first_found', ['x.csv'], skip=true)", "[]"),
+        ("q('first_found', ['nope.csv'], skip=true)", "[]"),
         ("q('password', '/dev/null', length=12, seed='s')", "['96RaapZT_wr0']"),
         ("q('password', '/dev/null length=8 chars=digits,, seed=z')", "[',1,79790']"),
     ] {
