@@ -43,6 +43,9 @@ impl From<String> for Stop {
     }
 }
 
+/// An intent's number, and what came of it.
+type Done = (u64, Outcome);
+
 pub struct Controller {
     pub fleet: Fleet,
     driver: Arc<dyn Driver>,
@@ -52,7 +55,7 @@ pub struct Controller {
     read: u64,
     epoch: u64,
     renewed: Millis,
-    done: (Sender<(u64, Outcome)>, Receiver<(u64, Outcome)>),
+    done: (Sender<Done>, Receiver<Done>),
     found: BTreeMap<MemberId, Found>,
     servers: BTreeMap<MemberId, Server>,
     asked: BTreeMap<String, (Millis, Cohorts)>,

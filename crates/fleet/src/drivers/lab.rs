@@ -17,6 +17,9 @@ const LABEL: &str = "/run/theseus-member";
 const ENDED: &str = "/run/theseus-ended";
 const LOG: &str = "/run/theseus-log";
 
+/// Tells where a generation's root is.
+pub type Finder = Box<dyn Fn(&Generation) -> Result<PathBuf, String> + Send + Sync>;
+
 /// Where members' roots come from.
 pub enum Roots {
     /// All have the machine's own.
@@ -24,7 +27,7 @@ pub enum Roots {
     /// `{generation}` is replaced by the generation's name.
     Folders(String),
     /// Somebody else knows, by the generation's name.
-    Baked(Box<dyn Fn(&Generation) -> Result<PathBuf, String> + Send + Sync>),
+    Baked(Finder),
 }
 
 pub struct LabDriver {
