@@ -71,11 +71,11 @@ fn text(asked: &Inventory, base: &mut Base) -> Result<String, Problem> {
     list(&files, asked.export)
 }
 
-/// The hosts of a pattern, with what the inventory says of each in words.
-pub(crate) fn labels(
-    sources: &[String],
-    pattern: &str,
-) -> Result<Vec<(String, BTreeMap<String, String>)>, Problem> {
+/// A host's name, and what the inventory says of it in words.
+type Labelled = (String, BTreeMap<String, String>);
+
+/// The hosts of a pattern.
+pub(crate) fn labels(sources: &[String], pattern: &str) -> Result<Vec<Labelled>, Problem> {
     let mut base = Base::new(&arguments::Given::default())?;
     let hosts = arguments::Hosts { inventory: sources.to_vec(), limit: None };
     let inventory = base.inventory(&hosts)?;
