@@ -89,6 +89,12 @@ impl Step<'_> {
         let stays = matches!(self.act, Act::Nothing | Act::Dress | Act::InPlace) && !now.is_dir();
         stays.then_some(*ident)
     }
+
+    /// It came here by a rename: even with the same content, it would make two files of different times one.
+    fn has_inode_of_another(&self, claimed: &HashSet<Inode>) -> bool {
+        let id = self.now.as_ref().map(|(_, ident)| ident.id());
+        id.is_some_and(|id| claimed.contains(&id) && self.target.inode != Some(id))
+    }
 }
 
 struct Work<'a> {
@@ -186,6 +192,7 @@ fn lead(steps: &mut [Step<'_>], store: &Store) -> Result<HashMap<(u64, u64), Pat
     let taken: HashSet<(u64, u64)> = leaders.values().filter_map(|leader| inode(leader)).collect();
     let targets: HashSet<&Path> = steps.iter().map(|s| s.target.path.as_path()).collect();
     let mut owned: HashSet<(u64, u64)> = HashSet::new();
+    let claimed = claimed(steps);
     let mut fill = Vec::new();
     for (i, step) in steps.iter().enumerate() {
         let (Some(want), Some(ident)) = (&step.target.want, step.stays()) else { continue };
@@ -196,7 +203,11 @@ fn lead(steps: &mut [Step<'_>], store: &Store) -> Result<HashMap<(u64, u64), Pat
                 let stranger = ident.links > 1 && others.filter_map(|p| inode(p)).any(|i| i == ident.inode());
                 // It had an inode of its own; where its content is known, it gets one again.
                 let shared = ident.links > 1 && want.digest().is_some();
-                !shared && !stranger && !taken.contains(&ident.inode()) && owned.insert(ident.inode())
+                !shared
+                    && !stranger
+                    && !step.has_inode_of_another(&claimed)
+                    && !taken.contains(&ident.inode())
+                    && owned.insert(ident.inode())
             }
         };
         if !good {
@@ -209,6 +220,12 @@ fn lead(steps: &mut [Step<'_>], store: &Store) -> Result<HashMap<(u64, u64), Pat
     Ok(leaders)
 }
 
+/// The inodes that the targets had.
+fn claimed(steps: &[Step<'_>]) -> HashSet<Inode> {
+    let known = steps.iter().filter_map(|step| step.target.inode);
+    known.filter(|inode| (inode.2, inode.3) != (0, 0)).collect()
+}
+
 /// A name of each group that is on its inode, or can be taken for it.
 fn leaders(steps: &[Step<'_>], store: &Store) -> Result<HashMap<(u64, u64), PathBuf>> {
     let targets: HashSet<&Path> = steps.iter().map(|s| s.target.path.as_path()).collect();
@@ -218,6 +235,7 @@ fn leaders(steps: &[Step<'_>], store: &Store) -> Result<HashMap<(u64, u64), Path
             groups.entry(group).or_default().push(step);
         }
     }
+    let claimed = claimed(steps);
     let mut leaders = HashMap::new();
     let mut here: HashMap<(u64, u64), u32> = HashMap::new();
     for (_, ident) in steps.iter().filter_map(|step| step.now.as_ref()) {
@@ -242,7 +260,8 @@ fn leaders(steps: &[Step<'_>], store: &Store) -> Result<HashMap<(u64, u64), Path
         };
         // None is on it any more: one that shares its inode with nobody else will do.
         let leader = leader.or_else(|| {
-            let mut stay = names.iter().filter_map(|step| Some((step, step.stays()?)));
+            let own = names.iter().filter(|step| !step.has_inode_of_another(&claimed));
+            let mut stay = own.filter_map(|step| Some((step, step.stays()?)));
             let (step, _) = stay.find(|(_, ident)| {
                 here.get(&ident.inode()).is_some_and(|names| *names >= ident.links)
                     && taken.insert(ident.inode())
