@@ -215,7 +215,9 @@ fn lead(steps: &mut [Step<'_>], store: &Store) -> Result<HashMap<(u64, u64), Pat
         }
     }
     for i in fill {
-        steps[i].act = Act::Fill;
+        // Only a file has a content to be filled with.
+        let file = steps[i].target.want.as_ref().is_some_and(PathState::is_file);
+        steps[i].act = if file { Act::Fill } else { Act::Exchange };
     }
     Ok(leaders)
 }
