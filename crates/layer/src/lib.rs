@@ -16,6 +16,7 @@
 //! layer under the head, or a journal by which it puts everything back.
 
 mod content;
+mod devices;
 mod differ;
 mod digest;
 mod durable;

@@ -213,6 +213,7 @@ fn put_back(state_dir: &Path, left: &mut Left) -> Result<Interrupted> {
         std::mem::take(&mut undone.paths).into_values().partition(|(_, target)| taken.contains(&target.path));
     interrupted.left = others.into_iter().map(|(_, target)| target.path).collect();
     let (causes, mut targets): (Vec<usize>, Vec<Target>) = own.into_iter().unzip();
+    crate::devices::renumber(&mut targets, &store)?;
     restore::agree(&mut targets);
     remove_temporaries(&undone.temporaries)?;
     remove_temporaries_beside(&targets, &begin.id)?;

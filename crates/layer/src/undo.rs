@@ -399,6 +399,7 @@ impl Net {
         // One that is another name of an inode that is as we left it was changed by us, through that name.
         let by_others = |inode: &Option<(u64, u64)>| inode.is_none_or(|inode| !as_left.contains(&inode));
         plan.conflicts.extend(suspects.into_iter().filter(|(_, inode)| by_others(inode)).map(|(c, _)| c));
+        crate::devices::renumber(&mut plan.targets, &store)?;
         restore::agree(&mut plan.targets);
         for target in plan.targets.iter().filter(|target| blind.contains(&target.path)) {
             let Some(want) = target.want.as_ref().filter(|want| want.digest().is_some()) else { continue };

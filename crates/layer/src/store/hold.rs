@@ -1,8 +1,8 @@
 //! Inodes that have names which we do not know: a link of our own keeps the way to them, so that a name that is
 //! taken away can become a name of the same inode again. `holds/DEVICE-INODE`.
 
-use std::collections::HashSet;
-use std::path::PathBuf;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD};
 
@@ -43,12 +43,30 @@ impl Store {
         }
     }
 
-    /// Let go of what no layer speaks of.
+    /// These devices have other numbers now.
+    pub(crate) fn renumber_holds(&self, now: &HashMap<u64, u64>) -> Result<()> {
+        for path in list(&self.holds())? {
+            let Some((device, number)) = named(&path) else { continue };
+            if let Some(device) = now.get(&device) {
+                std::fs::rename(&path, self.held((*device, number))).at("rename", &path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Let go of what no layer speaks of, whatever number its device had then.
     pub(crate) fn release_all_but(&self, needed: &HashSet<(u64, u64)>) -> Result<()> {
-        let needed: HashSet<PathBuf> = needed.iter().map(|inode| self.held(*inode)).collect();
-        for path in list(&self.holds())?.into_iter().filter(|path| !needed.contains(path)) {
+        let needed: HashSet<u64> = needed.iter().map(|(_, number)| *number).collect();
+        let is_needed = |path: &PathBuf| named(path).is_some_and(|(_, number)| needed.contains(&number));
+        for path in list(&self.holds())?.into_iter().filter(|path| !is_needed(path)) {
             std::fs::remove_file(&path).at("remove", &path)?;
         }
         Ok(())
     }
+}
+
+/// Device and number of a held inode.
+fn named(path: &Path) -> Option<(u64, u64)> {
+    let (device, number) = path.file_name()?.to_str()?.split_once('-')?;
+    Some((u64::from_str_radix(device, 16).ok()?, u64::from_str_radix(number, 16).ok()?))
 }
