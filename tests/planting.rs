@@ -1,4 +1,4 @@
-//! The planting tool: changes of twenty kinds at random places of a host, and where they are.
+//! The planting tool: changes of more than twenty kinds at random places of a host, and where they are.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -14,47 +14,83 @@ pub(crate) struct Field {
 /// Where something was planted; what else follows from it (what was in a directory that went) is below it.
 pub(crate) struct Planted(pub(crate) BTreeSet<String>);
 
-const KINDS: usize = 20;
+const KINDS: usize = 22;
+
+const PREPARE: &str = r#"set -e
+mkdir -p /etc/plank.d /opt/plank /usr/local/share/plank /var/cache/plank
+i=0; while [ $i -lt $count ]; do
+  for top in /etc/plank.d /opt/plank /usr/local/share/plank; do echo "plank $i of $top" >$top/f$i; done
+  mkdir -p /opt/plank/d$i/deep; echo inside >/opt/plank/d$i/deep/file; ln -s f$i /opt/plank/l$i
+  i=$((i+1))
+done
+make() { # name version
+  d=/tmp/$1; rm -rf $d; mkdir -p $d/DEBIAN $d/usr/share/$1 $d/etc/$1 $d/lib/systemd/system
+  printf 'Package: %s\nVersion: %s\nArchitecture: all\nMaintainer: Nobody <nobody@example.org>\nDescription: test\n' $1 $2 >$d/DEBIAN/control
+  i=0; while [ $i -lt $count ]; do
+    echo "$1 $2 $i" >$d/usr/share/$1/p$i; echo "option $i" >$d/etc/$1/c$i; echo /etc/$1/c$i >>$d/DEBIAN/conffiles
+    i=$((i+1))
+  done
+  if [ $1 = hull ]; then
+    echo "of version $2" >$d/usr/share/hull/only$2; echo "new $2" >$d/etc/hull/c0
+    cp /bin/true $d/usr/share/hull/helper; chmod 4755 $d/usr/share/hull/helper
+    printf '[Service]\nExecStart=/bin/sh -c "while :; do date >>/var/log/hull.log; date >/var/lib/hull/state; logger hull; sleep 1; done"\n[Install]\nWantedBy=multi-user.target\n' >$d/lib/systemd/system/hull.service
+    cat >$d/DEBIAN/postinst <<END
+#!/bin/sh
+set -e
+mkdir -p /var/lib/hull; echo made by $2 >/etc/hull/made
+getent passwd hull$2 >/dev/null || useradd --system --no-create-home --shell /usr/sbin/nologin hull$2
+update-alternatives --install /usr/bin/hullctl hullctl /usr/share/hull/p$2 10
+if [ -d /run/systemd/system ]; then systemctl daemon-reload; systemctl enable hull; systemctl restart hull; fi
+ldconfig
+END
+    chmod 755 $d/DEBIAN/postinst
+  fi
+  (cd $d && find usr lib -type f -exec md5sum {} + >DEBIAN/md5sums)
+  dpkg-deb -Znone -b $d /var/cache/plank/$1_$2_all.deb >/dev/null; rm -rf $d
+}
+make mast 1; make hull 1; make hull 2
+dpkg -i /var/cache/plank/mast_1_all.deb /var/cache/plank/hull_1_all.deb >/dev/null
+echo 'deb [trusted=yes] file:/var/cache/plank ./' >/etc/apt/sources.list.d/plank.list
+"#;
+
+const WEATHER: &str = r#"set -e
+export DEBIAN_FRONTEND=noninteractive
+cd /var/cache/plank
+for deb in *%*.deb; do test ! -e $deb || mv $deb $(echo $deb | tr % _); done
+for deb in *.deb; do
+  dpkg-deb -f $deb
+  printf 'Filename: ./%s\nSize: %s\nSHA256: %s\n\n' $deb $(stat -c %s $deb) $(sha256sum <$deb | cut -d' ' -f1)
+done >Packages
+only='-o Dir::Etc::sourcelist=/etc/apt/sources.list.d/plank.list -o Dir::Etc::sourceparts=-'
+apt-get -q update $only -o APT::Get::List-Cleanup=0 >/dev/null
+apt-get -q -y $only -o Dpkg::Options::=--force-confold -o Dpkg::Options::=--force-confdef upgrade >/tmp/upgrade.log 2>&1 || { tail -n 30 /tmp/upgrade.log >&2; exit 1; }
+grep -h '^[0-9]* upgraded' /tmp/upgrade.log
+dpkg-query -W -f '${Version}\n' hull | grep -qx 2
+for i in 1 2 3; do echo line >>/var/log/daemon.log; logger -s hello 2>/dev/null || true; done
+mkdir -p /var/cache/some /var/lib/some; date >/var/cache/some/x; date >/var/lib/some/state; ldconfig
+if command -v logrotate >/dev/null; then logrotate -f /etc/logrotate.conf >/dev/null 2>&1 || true; fi
+if [ -d /run/systemd/system ]; then
+  systemctl start systemd-tmpfiles-clean.service dpkg-db-backup.service man-db.service 2>/dev/null || true
+  test "$(systemctl is-active hull)" = active
+fi
+"#;
 
 impl Field {
     pub(crate) fn new(changes: usize, seed: u64) -> Self {
         Self { changes, seed }
     }
 
-    /// Files of ours, known at the first look: each change has one of its own. Two packages that list some.
+    /// Files of ours, known at the first look: each change has one of its own. Packages that list some, a service that
+    /// writes all the time, and an archive with a newer version of one package.
     pub(crate) fn prepare(&self, host: &LabHost) {
-        let count = self.changes;
-        let script = format!(
-            r#"set -e
-mkdir -p /etc/plank.d /opt/plank /usr/local/share/plank /var/cache/apt/archives
-i=0; while [ $i -lt {count} ]; do
-  for top in /etc/plank.d /opt/plank /usr/local/share/plank; do echo "plank $i of $top" >$top/f$i; done
-  mkdir -p /opt/plank/d$i/deep; echo inside >/opt/plank/d$i/deep/file; ln -s f$i /opt/plank/l$i
-  i=$((i+1))
-done
-make() {{ # name version
-  rm -rf /tmp/$1; mkdir -p /tmp/$1/DEBIAN /tmp/$1/usr/share/$1 /tmp/$1/etc/$1
-  printf 'Package: %s\nVersion: %s\nArchitecture: all\nMaintainer: Nobody <nobody@example.org>\nDescription: test\n' $1 $2 >/tmp/$1/DEBIAN/control
-  i=0; while [ $i -lt {count} ]; do
-    echo "$1 $2 $i" >/tmp/$1/usr/share/$1/p$i; echo "option $i" >/tmp/$1/etc/$1/c$i; echo /etc/$1/c$i >>/tmp/$1/DEBIAN/conffiles
-    i=$((i+1))
-  done
-  (cd /tmp/$1 && find usr -type f -exec md5sum {{}} + >DEBIAN/md5sums)
-  dpkg-deb -Znone -b /tmp/$1 /var/cache/apt/archives/$1_$2_all.deb >/dev/null; rm -rf /tmp/$1
-}}
-make mast 1; make hull 1; make hull 2
-dpkg -i /var/cache/apt/archives/mast_1_all.deb /var/cache/apt/archives/hull_1_all.deb >/dev/null
-"#
-        );
+        let script = format!("count={}\n{PREPARE}", self.changes);
         host.run("sh", &["-c", &script]).unwrap();
     }
 
-    /// As `apt-get upgrade` and a day of logs would leave the host.
+    /// A day in the life of a host: an upgrade of its packages by all that is in the archive, and what services and
+    /// timers write.
     pub(crate) fn weather(&self, host: &LabHost) {
-        let script = "dpkg -i /var/cache/apt/archives/hull_2_all.deb >/dev/null; \
-                      for i in 1 2 3; do echo line >>/var/log/daemon.log; logger -s hello 2>/dev/null || true; done; \
-                      mkdir -p /var/cache/some /var/lib/some; date >/var/cache/some/x; date >/var/lib/some/state; ldconfig";
-        host.run("sh", &["-c", script]).unwrap();
+        println!("{}: {}", host.name, host.run("sh", &["-c", WEATHER]).unwrap().trim());
     }
 
     pub(crate) fn plant(&self, host: &LabHost) -> Planted {
@@ -107,9 +143,17 @@ fn change(kind: usize, i: usize, top: &str) -> (String, String) {
             file,
         ),
         18 => other(format!("ln {file} {top}/twin{i}"), format!("{top}/twin{i}")),
-        _ => other(
+        19 => other(
             format!("echo '* * * * * root true' >/etc/cron.d/rogue{i}"),
             format!("/etc/cron.d/rogue{i}"),
+        ),
+        20 => other(format!("useradd -M rogue{i}"), format!("user:rogue{i}")),
+        _ => other(
+            format!(
+                "printf '[Service]\\nExecStart=/bin/sleep 9999\\n' >/etc/systemd/system/rogue{i}.service; \
+                 if [ -d /run/systemd/system ]; then systemctl daemon-reload; systemctl start rogue{i}; fi"
+            ),
+            format!("/etc/systemd/system/rogue{i}.service"),
         ),
     }
 }

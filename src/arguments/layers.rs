@@ -18,7 +18,7 @@ pub(crate) enum OnFailure {
 pub(crate) enum OnDrift {
     /// Nothing is done on any host
     Stop,
-    /// That host is left as it is; the others are done
+    /// Those paths stay as they are now; everything else is done
     Keep,
     /// It is said, and the run goes on; what is overwritten is kept in its layer
     Overwrite,

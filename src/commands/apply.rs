@@ -51,17 +51,9 @@ pub(crate) fn go(
     command: &str,
     base: &mut Base,
 ) -> Result<u8, Problem> {
-    let kept;
-    let playing = match own.on_drift.filter(|wish| *wish != OnDrift::Overwrite) {
-        None => playing,
-        Some(wish) => match ahead::look(playing, wish, base, command)? {
-            Some(rest) => {
-                kept = rest;
-                &kept
-            }
-            None => return Ok(1),
-        },
-    };
+    if own.on_drift == Some(OnDrift::Stop) && ahead::has_drifted(playing, base, command)? {
+        return Ok(1);
+    }
     let mut settings = setup::settings(playing, base, command)?;
     settings.undo_on_failure = match own.on_failure {
         Some(wish) => wish == OnFailure::Rollback,
@@ -80,7 +72,7 @@ pub(crate) fn go(
     }
     let stage = Stage::set(playing, settings, base, |base| {
         let mut project = base.project(&playing.playbooks)?;
-        add_health(&mut project, base, &checks)?;
+        add_health(&mut project, base, &checks, Health::AroundChange)?;
         refuse_unknown(&project)?;
         Ok(project)
     })?;
@@ -108,6 +100,7 @@ fn run_info(settings: &Settings, own: &Own, base: &Base) -> RunInfo {
     RunInfo {
         unwatched: own.no_witness,
         undo_when_lost: settings.undo_on_failure,
+        keep_drifted: own.on_drift == Some(OnDrift::Keep),
         guard_seconds: own.guard.or(base.definition.guard_seconds).unwrap_or(GUARD),
         keep: base.definition.keep,
         ..stage::run_info(settings, base)
@@ -121,26 +114,55 @@ fn say_cost(performed: &Performed) {
     performed.sink.lock().event(&Event::Notice(text));
 }
 
-/// The health checks of `theseus.yml` and of flags: a first play and a last one for every host of the others.
-pub(crate) fn add_health(project: &mut Project, base: &Base, checks: &[Check]) -> Result<(), Problem> {
+/// Which health checks are added to the plays of a project.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Health {
+    /// A first play and a last one: what failed before the change already is told apart.
+    AroundChange,
+    /// A last play: all of them hold.
+    AtTheEnd,
+}
+
+/// The health checks of `theseus.yml` and of flags, for every host of the plays.
+pub(crate) fn add_health(
+    project: &mut Project,
+    base: &Base,
+    checks: &[Check],
+    which: Health,
+) -> Result<(), Problem> {
     let patterns: Vec<String> = project.plays.iter().map(|play| pattern(play)).collect();
-    let play = |name: &str| bare_play(name, &patterns.join(":"), &base.cwd);
     let name = std::path::Path::new("the health checks");
-    if !checks.is_empty() {
+    let (mut first, mut last) = (None, None);
+    if !checks.is_empty() && which == Health::AroundChange {
         let (before, after) = health::tasks(checks);
-        for (text, title, first) in [(before, "health before", true), (after, "health", false)] {
-            let mut play = play(title);
-            play.tasks = project.task(&text, name, &Arc::new(play.clone()))?.nodes;
-            let at = if first { 0 } else { project.plays.len() };
-            project.plays.insert(at, Arc::new(play));
-        }
+        (first, last) = (Some(before), Some(after));
+    } else if !checks.is_empty() {
+        last = Some(health::holding(checks));
     }
-    let Some(tasks) = &base.definition.health else { return Ok(()) };
-    let mut play = play("health");
-    let loaded = project.tasks(tasks, &Arc::new(play.clone()))?;
-    play.tasks = loaded.nodes;
-    project.unknown_modules.extend(loaded.unknown_modules);
-    project.plays.push(Arc::new(play));
+    let (before, after) = match (&base.definition.health, which) {
+        (Some(tasks), Health::AroundChange) => {
+            let (before, after) = health::around(tasks);
+            (Some(before), Some(after))
+        }
+        (tasks, _) => (None, tasks.clone()),
+    };
+    for (text, tasks, title) in [(first, before, "health before"), (last, after, "health")] {
+        if text.is_none() && tasks.is_none() {
+            continue;
+        }
+        let mut play = bare_play(title, &patterns.join(":"), &base.cwd);
+        let around = Arc::new(play.clone());
+        if let Some(text) = text {
+            play.tasks.extend(project.task(&text, name, &around)?.nodes);
+        }
+        if let Some(tasks) = tasks {
+            let loaded = project.tasks(&tasks, &around)?;
+            play.tasks.extend(loaded.nodes);
+            project.unknown_modules.extend(loaded.unknown_modules);
+        }
+        let at = if title == "health" { project.plays.len() } else { 0 };
+        project.plays.insert(at, Arc::new(play));
+    }
     Ok(())
 }
 

@@ -151,9 +151,11 @@ struct Watched {
 impl Sink for Watched {
     fn event(&mut self, event: &Event) {
         if let Event::Ended(ended) = event {
-            // Said by the host with its first result of the run.
-            if let Some(text) = ended.result.get("drifted_before").and_then(Json::as_str) {
-                self.shown.event(&Event::Warning(format!("{}: {text}", ended.host)));
+            // Said by the host with its first result of the run, and with those of tasks whose work was taken back.
+            for key in ["drifted_before", "kept_drift"] {
+                if let Some(text) = ended.result.get(key).and_then(Json::as_str) {
+                    self.shown.event(&Event::Warning(format!("{}: {text}", ended.host)));
+                }
             }
             note(self.notes.lock().hosts.entry(ended.host.to_string()).or_default(), ended);
         }

@@ -41,7 +41,8 @@ cargo xtask COMMAND
                                 `--keep` takes what it found worth keeping over into fuzz/corpus
   images [PART]                 roles, kills [N], living, engines, disk: images baked, killed, run by Docker, booted in QEMU; THESEUS: built already
   lint                          format, clippy, rooms, file lengths, documents, licences, advisories
-  plant [N]                     N (1000) changes by hand planted on a lab host: all found, all put back
+  plant [N]                     N (1000) changes by hand planted on a lab host before an upgrade: all found, all put back;
+                                the odd one of 20 hosts, the bad one of 30 generations
   bench [NAME…]                 what is in bench/
   demo                          theseus tour
 ";
@@ -87,13 +88,13 @@ fn run(command: &str, arguments: &[String]) -> Result<ExitCode> {
     }
 }
 
-/// The drift test with as many changes as wished, and the odd one of twenty hosts.
+/// The drift test with as many changes as wished, the odd one of twenty hosts, the bad one of thirty generations.
 fn plant(arguments: &[String]) -> Result<ExitCode> {
     let number = arguments.first().map_or("1000", String::as_str);
     let mut command = shell::cargo();
     command.args(["test", "--package", "theseus", "--test", "suite", "--", "--nocapture"]);
     command
-        .args(["all_that_was_planted", "the_odd_host"])
+        .args(["all_that_was_planted", "the_odd_host", "the_generation_that_broke"])
         .env("THESEUS_PLANT", number)
         .env("THESEUS_HOSTS", "20");
     let status = shell::status(&mut command)?;

@@ -119,6 +119,9 @@ pub struct RunInfo {
     /// Say before the first change which files of earlier runs somebody has changed since.
     #[serde(default)]
     pub tell_drift: bool,
+    /// What somebody has changed since stays as it is now, whatever tasks do to it.
+    #[serde(default)]
+    pub keep_drifted: bool,
     /// How much of the host's history is kept after this run; nothing said: all.
     #[serde(default)]
     pub keep: Keep,

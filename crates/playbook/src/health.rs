@@ -1,9 +1,11 @@
 //! Checks of health in short words: what must be so before and after every change. Each becomes two tasks.
 
+use std::sync::Arc;
+
 use serde_json::{Value as Json, json};
 
 use crate::diagnostic::Result;
-use crate::yaml::Node;
+use crate::yaml::{Kind, Node};
 
 /// One check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -172,6 +174,68 @@ pub fn tasks(checks: &[Check]) -> (String, String) {
     (Json::Array(before).to_string(), Json::Array(after).to_string())
 }
 
+/// The tasks for checks that must hold, whatever was before.
+pub fn holding(checks: &[Check]) -> String {
+    let task = |(i, check): (usize, &Check)| {
+        let register = format!("theseus_health_{i}");
+        let mut task = check.task(&register);
+        task["name"] = json!(check.name());
+        task["until"] = json!(format!("{register} is succeeded"));
+        task["register"] = json!(register);
+        (task["retries"], task["delay"]) = (json!(TIMES), json!(1));
+        task
+    };
+    Json::Array(checks.iter().enumerate().map(task).collect()).to_string()
+}
+
+/// Tasks of a playbook as checks: what is done before a change, which fails nothing and waits for nothing, and what must
+/// succeed after it, where those that failed before already say so.
+pub fn around(tasks: &Node) -> (Node, Node) {
+    let (mut before, mut after) = (Vec::new(), Vec::new());
+    for (i, task) in tasks.as_seq().unwrap_or_default().iter().enumerate() {
+        let failed = format!("theseus_health_task_{i}_failed");
+        let yes = Node { kind: Kind::Bool(true), origin: task.origin.clone() };
+        let note = map(task, [("set_fact", map(task, [(failed.as_str(), yes)]))]);
+        let once = renamed(task, "before: ", "", &["notify", "retries", "delay", "until"]);
+        before.push(map(task, [("block", list(task, [once])), ("rescue", list(task, [note]))]));
+        let told = renamed(task, "", " (failed before the change already)", &[]);
+        for (task, condition) in [
+            (task.clone(), format!("not ({failed} | default(false))")),
+            (told, format!("{failed} | default(false)")),
+        ] {
+            let (when, block) = (word(&task, &condition), list(&task, [task.clone()]));
+            after.push(map(&task, [("when", when), ("block", block)]));
+        }
+    }
+    (list(tasks, before), list(tasks, after))
+}
+
+fn word(at: &Node, text: &str) -> Node {
+    Node { kind: Kind::Str { text: text.into(), plain: true }, origin: at.origin.clone() }
+}
+
+fn list(at: &Node, all: impl IntoIterator<Item = Node>) -> Node {
+    Node { kind: Kind::Seq(all.into_iter().collect::<Arc<[Node]>>()), origin: at.origin.clone() }
+}
+
+fn map<'a>(at: &Node, all: impl IntoIterator<Item = (&'a str, Node)>) -> Node {
+    let pairs: Arc<[(Node, Node)]> = all.into_iter().map(|(key, value)| (word(at, key), value)).collect();
+    Node { kind: Kind::Map(pairs), origin: at.origin.clone() }
+}
+
+/// A task with something before and after its name, without some keys. What is no mapping is left for the reader of
+/// tasks to complain of.
+fn renamed(task: &Node, before: &str, after: &str, without: &[&str]) -> Node {
+    let Some(pairs) = task.as_map() else { return task.clone() };
+    let is = |(key, _): &&(Node, Node), names: &[&str]| key.as_str().is_some_and(|key| names.contains(&key));
+    let name = pairs.iter().find(|pair| is(pair, &["name"])).and_then(|(_, name)| name.as_str());
+    let name = format!("{before}{}{after}", name.unwrap_or("health"));
+    let rest = pairs.iter().filter(|pair| !is(pair, &["name"]) && !is(pair, without)).cloned();
+    let all: Arc<[(Node, Node)]> =
+        [(word(task, "name"), word(task, &name))].into_iter().chain(rest).collect();
+    Node { kind: Kind::Map(all), origin: task.origin.clone() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,5 +258,28 @@ mod tests {
         let (before, after) = tasks(&[Check::Unit("ship".into()), Check::Port(80)]);
         let count = |text: &str| serde_json::from_str::<Vec<Json>>(text).map(|all| all.len()).ok();
         assert_eq!((count(&before), count(&after)), (Some(2), Some(4)));
+        assert_eq!(count(&holding(&[Check::Port(80)])), Some(1));
+    }
+
+    #[test]
+    fn tasks_are_done_before_and_after() {
+        let text =
+            "- name: it answers\n  uri: {url: http://localhost/}\n  retries: 30\n  until: true\n- ping:\n";
+        let tasks = crate::yaml::load_str(text, std::path::Path::new("theseus.yml")).unwrap().node.unwrap();
+        let (before, after) = around(&tasks);
+        let task = |list: &Node, i: usize| {
+            let block =
+                list.as_seq().unwrap()[i].as_map().unwrap().iter().find(|(k, _)| k.as_str() == Some("block"));
+            block.unwrap().1.as_seq().unwrap()[0].clone()
+        };
+        let keys = |node: &Node| -> Vec<String> {
+            node.as_map().unwrap().iter().map(|(k, _)| k.as_str().unwrap().to_owned()).collect()
+        };
+        let name = |node: &Node| node.as_map().unwrap()[0].1.as_str().unwrap().to_owned();
+        assert_eq!((before.as_seq().unwrap().len(), after.as_seq().unwrap().len()), (2, 4));
+        assert_eq!(keys(&task(&before, 0)), ["name", "uri"]);
+        assert_eq!(name(&task(&before, 1)), "before: health");
+        assert_eq!(keys(&task(&after, 0)), ["name", "uri", "retries", "until"]);
+        assert_eq!(name(&task(&after, 1)), "it answers (failed before the change already)");
     }
 }

@@ -6,7 +6,7 @@ use lab::{Archives, HostOptions, Lab};
 use serde_json::json;
 
 use crate::arguments::{Given, Hosts};
-use crate::commands::apply::{add_health, refuse_unknown};
+use crate::commands::apply::{Health, add_health, refuse_unknown};
 use crate::commands::bake::{Membership, add_variables, defined, failed, playing};
 use crate::commands::stage::{self, Stage};
 use crate::report::{self, Output, Style};
@@ -75,7 +75,7 @@ pub(super) fn test(
     let settings = setup::settings(&playing, &base, command)?;
     let stage = Stage::set(&playing, settings, &mut base, |base| {
         let mut project = base.project(&playing.playbooks)?;
-        add_health(&mut project, base, &base.definition.checks)?;
+        add_health(&mut project, base, &base.definition.checks, Health::AtTheEnd)?;
         refuse_unknown(&project)?;
         Ok(project)
     })?;

@@ -1,6 +1,7 @@
 //! What is done around the tasks of a run: which services ran before, what daemons wrote on request, the guard; and
 //! at the end the layer, or its undoing.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use catalog::Map;
@@ -23,6 +24,9 @@ pub(super) struct Around {
     begun: bool,
     bystanders: Option<Bystanders>,
     tell_drift: bool,
+    keep_drifted: bool,
+    /// Paths that somebody has changed since, and that stay so.
+    kept: BTreeSet<PathBuf>,
     /// To be said with the first result.
     drifted: Option<String>,
     services: Running,
@@ -40,6 +44,8 @@ impl Around {
             begun: false,
             bystanders: None,
             tell_drift: run.tell_drift && !run.check,
+            keep_drifted: run.keep_drifted && !run.check,
+            kept: BTreeSet::new(),
             drifted: None,
             services: Running::default(),
         }
@@ -49,8 +55,13 @@ impl Around {
     pub(super) fn begin(&mut self) {
         if !self.begun {
             self.begun = true;
-            if self.tell_drift {
-                self.drifted = drifted(&self.state_dir);
+            if self.tell_drift || self.keep_drifted {
+                let found = drift::look::declared_drift(&self.state_dir).unwrap_or_default();
+                self.drifted =
+                    drifted(&self.state_dir, &found, self.keep_drifted).filter(|_| self.tell_drift);
+                if self.keep_drifted {
+                    self.kept = found.into_iter().map(|finding| finding.real_path).collect();
+                }
             }
             self.bystanders = Bystanders::look();
             self.services = Running::look();
@@ -69,6 +80,7 @@ impl Around {
             result.insert("drifted_before".to_owned(), json!(text));
         }
         let recorded = recorder.touched_since(mark);
+        self.keep(recorder, &recorded, result);
         if let Some(bystanders) = &mut self.bystanders
             && let Err(error) = bystanders.settle(recorder, &recorded)
         {
@@ -81,6 +93,36 @@ impl Around {
                 Ok(guard) => shared.guard_with(guard),
                 Err(error) => warn(result, format!("the guard could not be started: {error}")),
             }
+        }
+    }
+
+    /// What a task did to paths that shall stay is taken back. Did it nothing else, then it changed nothing.
+    fn keep(&self, recorder: &mut Recorder, recorded: &[PathBuf], result: &mut Map) {
+        let touched: Vec<&PathBuf> = recorded.iter().filter(|path| self.kept.contains(*path)).collect();
+        if touched.is_empty() {
+            return;
+        }
+        let before = |path: &&PathBuf| {
+            let step = recorder.steps().iter().rev().find(|step| step.path == **path)?;
+            Some((step.path.clone(), step.before.clone()))
+        };
+        let states = touched.iter().filter_map(before).collect();
+        let names: Vec<String> = touched.iter().map(|path| path.display().to_string()).collect();
+        let names = names.join(", ");
+        match recorder.bring(states, &[]) {
+            Ok(_) => {
+                let text = format!("{names}: left as somebody changed it (--on-drift keep)");
+                result.insert("kept_drift".to_owned(), json!(text));
+            }
+            Err(error) => {
+                result.insert("failed".to_owned(), json!(true));
+                result
+                    .insert("msg".to_owned(), json!(format!("{names} could not be kept as it was: {error}")));
+            }
+        }
+        let only = recorded.iter().all(|path| touched.iter().any(|kept| kept.starts_with(path)));
+        if only && result.contains_key("changed") {
+            result.insert("changed".to_owned(), json!(false));
         }
     }
 
@@ -127,18 +169,16 @@ impl Around {
 }
 
 /// Which files of earlier runs somebody has changed since, in one sentence.
-fn drifted(state_dir: &std::path::Path) -> Option<String> {
+fn drifted(state_dir: &std::path::Path, found: &[drift::Finding], kept: bool) -> Option<String> {
     const SHOWN: usize = 5;
-    let found = drift::look::declared_drift(state_dir).ok()?;
     let names: Vec<&str> = found.iter().map(drift::Finding::name).collect();
     let (first, more) = (names.first()?, names.len().saturating_sub(SHOWN));
     let generation = history::head(state_dir).unwrap_or_default();
     let named = names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let what = if names.len() == 1 { format!("{first} was") } else { format!("{named}{more} were") };
-    Some(format!(
-        "{what} changed by somebody else since generation {generation}; what this run overwrites is kept in its layer"
-    ))
+    let then = if kept { "this run leaves that so" } else { "what this run overwrites is kept in its layer" };
+    Some(format!("{what} changed by somebody else since generation {generation}; {then}"))
 }
 
 fn warn(result: &mut Map, text: String) {

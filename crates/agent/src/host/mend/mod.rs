@@ -8,11 +8,13 @@ use drift::look::{self, First, Seen};
 use drift::manifest::Manifest;
 use drift::{Finding, declared, places};
 use layer::store::Store;
-use layer::{Cause, Kind, PathState, ServiceChange, Time};
+use layer::{Cause, Kind, PathState, Time};
 use serde_json::json;
 
-use super::{debs, services};
+use super::debs;
 use crate::module::{Failure, Task};
+
+mod objects;
 
 /// What of the drift is meant; nothing named: all that alarms.
 pub(crate) struct Chosen<'a> {
@@ -83,9 +85,12 @@ pub(crate) fn fix(task: &mut Task<'_>, seen: &Seen, chosen: &Chosen<'_>) -> Resu
     wanted.take_from_packages(task, &mut done.failed)?;
     if task.check {
         done.paths = wanted.states.keys().map(|path| path.to_string_lossy().into_owned()).collect();
+        done.objects = findings.iter().filter_map(|f| f.object.clone()).collect();
         return Ok(done);
     }
     task.recorder.begin(Cause { task: "drift put back".to_owned(), ..Cause::default() });
+    // A package brings files; those that were otherwise by right are put back after it.
+    objects::packages(task, &findings, &mut done)?;
     let dirs = wanted.dirs();
     let (states, secret): (Vec<_>, Vec<_>) =
         wanted.states.into_iter().partition(|(_, state)| !is_secret(state));
@@ -97,7 +102,7 @@ pub(crate) fn fix(task: &mut Task<'_>, seen: &Seen, chosen: &Chosen<'_>) -> Resu
         restored.extend(brought?);
     }
     task.recorder.bring(Vec::new(), &dirs)?;
-    fix_objects(task, &findings, &restored, &mut done)?;
+    objects::put_back(task, &findings, &restored, &mut done)?;
     done.paths = restored.iter().map(|path| path.to_string_lossy().into_owned()).collect();
     Ok(done)
 }
@@ -236,59 +241,6 @@ impl Wanted {
 
 fn unchanged(path: &Path, digest: layer::Digest) -> bool {
     layer::observe(path).ok().flatten().and_then(|state| state.digest()) == Some(digest)
-}
-
-/// Services that run and should not, and the other way round; settings of the kernel.
-fn fix_objects(
-    task: &mut Task<'_>,
-    findings: &[&Finding],
-    restored: &[PathBuf],
-    done: &mut Done,
-) -> Result<(), Failure> {
-    let mut changes = Vec::new();
-    for finding in findings {
-        let Some(object) = finding.object.as_deref() else { continue };
-        match object.split_once(':') {
-            Some(("service", unit)) => {
-                let (before, after) = (finding.was.is_some(), finding.is.is_some());
-                changes.push(ServiceChange { unit: unit.to_owned(), before, after });
-            }
-            Some(("sysctl", key)) => fix_setting(task, key, finding, done)?,
-            // They are in files, which were put back.
-            Some(("user" | "group" | "key" | "cron", _)) => done.objects.push(object.to_owned()),
-            Some(("listen", _)) if finding.kind == "added" => {}
-            _ => done.failed.push(format!("{object}: this is not put back by itself; a playbook can")),
-        }
-    }
-    if !changes.is_empty() || !restored.is_empty() {
-        task.recorder.acts_on_services()?;
-        let (acted, mut failed) = services::put_back(&changes, restored);
-        done.objects.extend(acted);
-        done.failed.append(&mut failed);
-    }
-    for finding in findings.iter().filter(|f| f.kind == "added") {
-        let Some(object) = finding.object.as_deref().filter(|object| object.starts_with("listen:")) else {
-            continue;
-        };
-        match drift::objects::listener(object) {
-            None => done.objects.push(format!("{object} listens no longer")),
-            Some((pid, _, command)) => done.failed.push(format!(
-                "{object}: process {pid} ({command}) belongs to no service; a person should end it"
-            )),
-        }
-    }
-    Ok(())
-}
-
-fn fix_setting(task: &mut Task<'_>, key: &str, finding: &Finding, done: &mut Done) -> Result<(), Failure> {
-    let Some(was) = &finding.was else { return Ok(()) };
-    let path = Path::new("/proc/sys").join(key.replace('.', "/"));
-    let said = format!("set {key} to {was}, was {}", finding.is.as_deref().unwrap_or_default());
-    match task.recorder.set_in_kernel(&path, was, &said)? {
-        Ok(()) => done.objects.push(format!("sysctl:{key}")),
-        Err(error) => done.failed.push(format!("{key}: {error}")),
-    }
-    Ok(())
 }
 
 /// Give drift a cause and a person: it is as it shall be from now on.
