@@ -243,7 +243,7 @@ impl Reading<'_> {
             )),
             Does::Truncate(at) => self.touch_at(at, true, Touch::Content),
             Does::TruncateFd(fd) => self.descriptor(self.fd(fd), Touch::Content),
-            Does::Remove(at) => self.remove(at),
+            Does::Remove(at) => self.touch_at(at, false, Touch::NameGoes),
             Does::Rename(from, to, flags) => {
                 let exchange = flags.is_some_and(|flags| self.number(flags) & RENAME_EXCHANGE != 0);
                 Ok(Deed::Rename(self.spot(from, false)?, self.spot(to, false)?, exchange))
@@ -300,15 +300,6 @@ impl Reading<'_> {
 
     fn touch_at(&mut self, at: At, follow: bool, touch: Touch) -> Result<Deed, Trouble> {
         Ok(Deed::Touch(self.spot(at, follow)?, touch))
-    }
-
-    /// Programs remove on suspicion (dpkg does so three times for each file): where nothing is, nothing goes.
-    fn remove(&mut self, at: At) -> Result<Deed, Trouble> {
-        let spot = self.spot(at, false)?;
-        match rustix::fs::statat(CWD, &spot.path, AtFlags::SYMLINK_NOFOLLOW) {
-            Err(rustix::io::Errno::NOENT) if spot.ground == Ground::Usual => Ok(Deed::Nothing),
-            _ => Ok(Deed::Touch(spot, Touch::NameGoes)),
-        }
     }
 
     fn open(&mut self, at: At, flags: u32, in_root: bool) -> Result<Deed, Trouble> {
