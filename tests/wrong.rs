@@ -95,7 +95,6 @@ fn wrong_arguments_are_refused_before_anything_is_done() {
             "uri: {url: 'http://localhost', client_cert: a, url_pasword: b}",
             &["site.yml:6:", "url_pasword", "url_password"],
         ),
-        ("systemd: {name: a}", &["site.yml:6:", "state", "enabled"]),
         ("ini_file: {path: /x, option: a, value: b, values: [c]}", &["site.yml:6:", "value", "values"]),
         (
             "alternatives: {name: a, path: /x, subcommands: [{nam: b, path: /y, link: /z}]}",
@@ -103,7 +102,7 @@ fn wrong_arguments_are_refused_before_anything_is_done() {
         ),
         ("firewalld: {port: 80/tcp, state: on}", &["site.yml:6:", "state", "enabled"]),
         ("dnf: {name: a, list: b}", &["site.yml:6:", "name", "list"]),
-        ("fil: {path: /x}", &["site.yml:6:", "fil", "file"]),
+        ("filee: {path: /x}", &["site.yml:6:", "filee", "file"]),
     ];
     for (text, words) in wrong {
         let project = tasks(&format!(

@@ -9,7 +9,7 @@ use crate::spec::{Arg, Kind, ModuleSpec};
 /// What is wrong with a task's arguments. Each says which argument and what was expected.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum ArgumentError {
-    #[error("`{module}` has no argument `{name}`{}", suggestion.as_ref().map(|s| format!("; did you mean `{s}`?")).unwrap_or_default())]
+    #[error("`{module}` has no argument `{name}`{}", did_you_mean(suggestion))]
     Unknown { module: String, name: String, suggestion: Option<String> },
     #[error("`{module}` needs the argument `{name}`")]
     Missing { module: String, name: String },
@@ -17,6 +17,10 @@ pub enum ArgumentError {
     Wrong { module: String, name: String, problem: String },
     #[error("`{module}`: {problem}")]
     Rule { module: String, problem: String },
+}
+
+fn did_you_mean(suggestion: &Option<String>) -> String {
+    suggestion.as_ref().map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
 }
 
 impl ArgumentError {
@@ -33,8 +37,8 @@ impl ArgumentError {
         match self {
             Self::Missing { name, .. } => format!("missing required arguments: {name}"),
             Self::Rule { problem, .. } => problem.clone(),
-            Self::Unknown { module, name, .. } => {
-                format!("Unsupported parameters for ({module}) module: {name}")
+            Self::Unknown { module, name, suggestion } => {
+                format!("Unsupported parameters for ({module}) module: {name}{}", did_you_mean(suggestion))
             }
             Self::Wrong { .. } => self.to_string(),
         }

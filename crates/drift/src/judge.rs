@@ -18,9 +18,6 @@ use crate::transactions::Transaction;
 
 /// Set-user-id and set-group-id.
 const SETUID: u32 = 0o6000;
-/// Account files and the objects that say more exactly what happened in them.
-const ACCOUNTS: &[&str] =
-    &["/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow", "/etc/subuid", "/etc/subgid"];
 
 pub(crate) struct Judge<'a> {
     pub(crate) layers: &'a Layers,
@@ -411,7 +408,7 @@ pub(crate) fn settle_accounts(all: &mut [Finding]) {
     });
     if open {
         for finding in all.iter_mut().filter(|f| f.class == "package") {
-            if finding.path.as_deref().is_some_and(|path| ACCOUNTS.contains(&path)) {
+            if finding.path.as_deref().is_some_and(|path| places::ACCOUNTS.contains(&path)) {
                 (finding.explained, finding.class) = (None, String::new());
             }
         }

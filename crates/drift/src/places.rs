@@ -229,6 +229,10 @@ pub fn is_packages_own(path: &[u8]) -> bool {
     OWN.iter().any(|top| path.starts_with(top))
 }
 
+/// Files of accounts: objects say more exactly what happened in them.
+pub const ACCOUNTS: &[&str] =
+    &["/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow", "/etc/subuid", "/etc/subgid"];
+
 /// Its whole content is a secret.
 pub fn is_private(path: &[u8]) -> bool {
     let path = text(path);

@@ -14,6 +14,7 @@ use serde_json::json;
 use super::debs;
 use crate::module::{Failure, Task};
 
+mod accounts;
 mod objects;
 
 /// What of the drift is meant; nothing named: all that alarms.
@@ -92,6 +93,7 @@ pub(crate) fn fix(task: &mut Task<'_>, seen: &Seen, chosen: &Chosen<'_>) -> Resu
     // A package brings files; those that were otherwise by right are put back after it.
     objects::packages(task, &findings, &mut done)?;
     let dirs = wanted.dirs();
+    let kept = accounts::kept(seen, wanted.states.keys())?;
     let (states, secret): (Vec<_>, Vec<_>) =
         wanted.states.into_iter().partition(|(_, state)| !is_secret(state));
     let mut restored = task.recorder.bring(states, &[])?;
@@ -101,6 +103,7 @@ pub(crate) fn fix(task: &mut Task<'_>, seen: &Seen, chosen: &Chosen<'_>) -> Resu
         task.recorder.secret(false);
         restored.extend(brought?);
     }
+    accounts::add(task, seen, &kept)?;
     task.recorder.bring(Vec::new(), &dirs)?;
     objects::put_back(task, &findings, &restored, &mut done)?;
     done.paths = restored.iter().map(|path| path.to_string_lossy().into_owned()).collect();
