@@ -263,10 +263,11 @@ impl Deciding<'_> {
         leaving.extend(self.first_to_go(|m| goal.is_new(m) && serving(m), new_surplus));
         let mut left = spare;
         for (member, counts) in leaving {
-            if counts && left == 0 {
+            // When all go, nobody is missed.
+            if counts && left == 0 && self.state.desired > 0 {
                 continue;
             }
-            left -= u32::from(counts);
+            left = left.saturating_sub(u32::from(counts));
             self.emit(Record::Moved { member: member.id, phase: Phase::Draining });
         }
     }
@@ -341,7 +342,8 @@ impl Deciding<'_> {
 
     /// Everybody's share of the traffic, as one act.
     fn weigh(&mut self, goal: &Goal) {
-        if self.state.pending.values().any(|pending| matches!(pending.act, Act::Weigh { .. })) {
+        let pending = self.state.pending.values().any(|pending| matches!(pending.act, Act::Weigh { .. }));
+        if pending || self.seen.traffic_lost.is_some() {
             return;
         }
         let serving = |new: bool| self.number(|m| m.phase == Phase::Serving && goal.is_new(m) == new);
