@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use indexmap::{Equivalent, IndexMap};
+use indexmap::{Equivalent, IndexMap, IndexSet};
 use parking_lot::RwLock;
 
 use crate::ast::{Expr, Template};
@@ -15,7 +15,7 @@ use crate::eval::{Env, Output, Run, Scope, globals, inside};
 use crate::lexer::SyntaxError;
 use crate::origin::Origin;
 use crate::value::{Str, Value};
-use crate::{header, mentions, parser};
+use crate::{header, outline, parser};
 
 /// How a template file is read: the options of the `template` module and its `#jinja2:` header.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -321,14 +321,13 @@ impl Engine {
         if !source.is_template() {
             return Vec::new();
         }
-        let names = self.string(source).map(|template| mentions::of_body(&template.body)).unwrap_or_default();
-        names.into_iter().filter(|name| !globals::is_global(name)).collect()
+        let template = self.string(source);
+        mentioned(template.map(|template| outline::names_of_body(&template.body)).unwrap_or_default())
     }
 
     pub fn mentions_expression(&self, source: &Str) -> Vec<String> {
-        let names =
-            self.expression(source).map(|compiled| mentions::of_expr(&compiled.expr)).unwrap_or_default();
-        names.into_iter().filter(|name| !globals::is_global(name)).collect()
+        let compiled = self.expression(source);
+        mentioned(compiled.map(|compiled| outline::names_of_expr(&compiled.expr)).unwrap_or_default())
     }
 
     pub(crate) fn string(&self, source: &Str) -> Result<Arc<Template>, Error> {
@@ -412,4 +411,8 @@ fn syntax(found: SyntaxError, origin: Option<&Origin>) -> Error {
         Some(origin) => error.at(&inside(origin, pos)),
         None => error.at(&Origin::new(Path::new("<string>"), pos.line, pos.column)),
     }
+}
+
+fn mentioned(names: IndexSet<Arc<str>>) -> Vec<String> {
+    names.iter().filter(|name| !globals::is_global(name)).map(ToString::to_string).collect()
 }

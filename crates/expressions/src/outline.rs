@@ -60,145 +60,6 @@ impl Engine {
     }
 }
 
-/// Filters and tests that people use most, to suggest the one that was meant.
-const FILTERS: &[&str] = &[
-    "abs",
-    "attr",
-    "b64decode",
-    "b64encode",
-    "basename",
-    "bool",
-    "capitalize",
-    "combine",
-    "default",
-    "dict2items",
-    "difference",
-    "dirname",
-    "expanduser",
-    "extract",
-    "fileglob",
-    "first",
-    "flatten",
-    "float",
-    "format",
-    "from_json",
-    "from_yaml",
-    "groupby",
-    "hash",
-    "indent",
-    "int",
-    "intersect",
-    "items",
-    "items2dict",
-    "join",
-    "json_query",
-    "last",
-    "length",
-    "list",
-    "lower",
-    "mandatory",
-    "map",
-    "max",
-    "min",
-    "password_hash",
-    "product",
-    "quote",
-    "random",
-    "realpath",
-    "regex_escape",
-    "regex_findall",
-    "regex_replace",
-    "regex_search",
-    "reject",
-    "rejectattr",
-    "replace",
-    "reverse",
-    "round",
-    "select",
-    "selectattr",
-    "shuffle",
-    "sort",
-    "split",
-    "splitext",
-    "string",
-    "subelements",
-    "sum",
-    "symmetric_difference",
-    "ternary",
-    "title",
-    "to_json",
-    "to_nice_json",
-    "to_nice_yaml",
-    "to_yaml",
-    "trim",
-    "truncate",
-    "type_debug",
-    "union",
-    "unique",
-    "upper",
-    "urlsplit",
-    "zip",
-    "zip_longest",
-];
-const TESTS: &[&str] = &[
-    "changed",
-    "defined",
-    "undefined",
-    "failed",
-    "succeeded",
-    "skipped",
-    "match",
-    "search",
-    "regex",
-    "version",
-    "subset",
-    "superset",
-    "contains",
-    "directory",
-    "file",
-    "exists",
-    "link",
-    "even",
-    "odd",
-    "string",
-    "number",
-    "mapping",
-    "iterable",
-    "sequence",
-    "none",
-    "boolean",
-    "integer",
-    "float",
-    "lower",
-    "upper",
-    "truthy",
-    "falsy",
-];
-
-impl Engine {
-    /// The filter or test that this misspelt name was meant to be.
-    pub fn nearest_name(&self, filter: bool, name: &str) -> Option<String> {
-        let known = if filter { FILTERS } else { TESTS };
-        let near = known.iter().map(|known| (swaps(name, known), *known)).min()?;
-        (near.0 <= name.chars().count().div_ceil(4)).then(|| near.1.to_owned())
-    }
-}
-
-/// Edits from one word to the other.
-fn swaps(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut corner = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let cost = corner + usize::from(x != *y);
-            corner = row[j + 1];
-            row[j + 1] = cost.min(corner + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
-
 fn outline(origin: Option<&Origin>, walked: impl FnOnce(&mut Walk<'_>)) -> Outline {
     let fallback = Origin::new(Path::new("<string>"), 1, 1);
     let mut walk = Walk {
@@ -210,8 +71,20 @@ fn outline(origin: Option<&Origin>, walked: impl FnOnce(&mut Walk<'_>)) -> Outli
     };
     walked(&mut walk);
     let mut found = walk.found;
-    found.needed.retain(|(name, _)| !globals::is_global(name));
+    found.needed.retain(|(name, _)| !globals::is_global(name) && !MACROS_OWN.contains(&&**name));
     found
+}
+
+/// What every macro has without a parameter of that name.
+const MACROS_OWN: &[&str] = &["varargs", "kwargs", "caller"];
+
+/// Free names, in order of first use.
+pub(crate) fn names_of_body(body: &[Node]) -> IndexSet<Arc<str>> {
+    outline(None, |walk| walk.body(body)).used
+}
+
+pub(crate) fn names_of_expr(expr: &Expr) -> IndexSet<Arc<str>> {
+    outline(None, |walk| walk.expr(expr)).used
 }
 
 struct Walk<'a> {
@@ -260,7 +133,9 @@ impl Walk<'_> {
         match target {
             Target::Name(name) => self.bound.push(Arc::clone(name)),
             Target::Tuple(all) => all.iter().for_each(|target| self.bind(target)),
-            Target::Attr(..) => {}
+            // A namespace, which is not a new name.
+            Target::Attr(name, _) if self.bound.contains(name) => {}
+            Target::Attr(name, _) => _ = self.found.used.insert(Arc::clone(name)),
         }
     }
 
@@ -330,19 +205,19 @@ impl Walk<'_> {
     }
 
     fn branches(&mut self, branches: &[(Expr, Vec<Node>)], otherwise: &[Node]) {
-        for (index, (condition, _)) in branches.iter().enumerate() {
-            if index == 0 { self.expr(condition) } else { self.perhaps(|walk| walk.expr(condition)) }
+        // What a branch sets is known after it: a branch is no scope. Only the first condition is evaluated in any case.
+        let sure = self.sure;
+        for (condition, body) in branches {
+            self.expr(condition);
+            self.sure = false;
+            self.body(body);
         }
-        // What a branch sets is known after it: a branch is no scope.
-        let sure = std::mem::replace(&mut self.sure, false);
-        branches.iter().for_each(|(_, body)| self.body(body));
         self.body(otherwise);
         self.sure = sure;
     }
 
     fn definition(&mut self, definition: &Macro) {
         self.perhaps(|walk| {
-            walk.bound.extend(["varargs", "kwargs", "caller"].map(Arc::from));
             for (name, default) in &definition.params {
                 default.iter().for_each(|default| walk.expr(default));
                 walk.bound.push(Arc::clone(name));

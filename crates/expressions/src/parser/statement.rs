@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Parser, describe};
 use crate::ast::{Block, Body, Expr, FilterCall, For, Kind, Macro, Node, Target};
 use crate::lexer::{Lexed, Tok};
-use crate::mentions;
+use crate::outline;
 
 impl Parser<'_> {
     /// Nodes up to one of these tags (its name is not yet read) or the end of the text.
@@ -223,9 +223,9 @@ impl Parser<'_> {
         let body = self.body(&[end])?;
         self.loops = loops;
         self.at += 1;
-        let [takes_varargs, takes_kwargs, takes_caller] = ["varargs", "kwargs", "caller"].map(|special| {
-            mentions::in_body(&body, special) || params.iter().any(|(name, _)| **name == *special)
-        });
+        let used = outline::names_of_body(&body);
+        let [takes_varargs, takes_kwargs, takes_caller] = ["varargs", "kwargs", "caller"]
+            .map(|special| used.contains(special) || params.iter().any(|(name, _)| **name == *special));
         Ok(Arc::new(Macro { name: Arc::from(name), params, body, takes_varargs, takes_kwargs, takes_caller }))
     }
 

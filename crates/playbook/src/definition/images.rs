@@ -147,27 +147,7 @@ fn image(name: &Node, node: &Node) -> Result<ImageDefinition> {
 }
 
 fn empty(name: &Node) -> ImageDefinition {
-    ImageDefinition {
-        origin: name.origin.clone(),
-        playbooks: Vec::new(),
-        base: String::new(),
-        groups: Vec::new(),
-        vars: None,
-        tags: Vec::new(),
-        skip_tags: Vec::new(),
-        network: true,
-        labels: BTreeMap::new(),
-        env: BTreeMap::new(),
-        cmd: Vec::new(),
-        entrypoint: Vec::new(),
-        ports: Vec::new(),
-        user: None,
-        workdir: None,
-        epoch: None,
-        keep: Vec::new(),
-        allow_secrets: Vec::new(),
-        health: None,
-    }
+    ImageDefinition { origin: name.origin.clone(), ..ImageDefinition::bare() }
 }
 
 fn text(node: &Node) -> Result<String> {
