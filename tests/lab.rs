@@ -94,9 +94,13 @@ fn the_tour() {
         "Sisters: web2 web3",
         "we have seen every plank go",
         "made generation 1",
+        "because 1 members of generation ship@",
+        "and 0 requests have failed",
         "That was the tour",
     ] {
         assert!(out.contains(words), "{words}: {out}");
     }
+    let picture = project.read("theseus-tour.svg");
+    assert!(picture.contains("0 failed") && picture.contains("in place"), "{picture}");
     assert!(!names().contains(&"web1".to_owned()), "{:?}", names());
 }

@@ -4,6 +4,7 @@ mod again;
 mod change;
 mod deploy;
 mod drift;
+mod fleet;
 mod history;
 mod image;
 mod project;
@@ -33,6 +34,7 @@ const CHAPTERS: &[Chapter] = &[
     drift::CHAPTER,
     history::CHAPTER,
     image::CHAPTER,
+    fleet::CHAPTER,
 ];
 
 /// The exit code of whatever Ctrl-C ended.

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::{Duration, Instant};
@@ -96,24 +96,21 @@ impl Stage {
 
     /// Runs this program in the project's folder, just as a person would; a failure ends the tour.
     pub(super) fn theseus(&self, arguments: &[&str]) -> Result<(), Problem> {
+        self.theseus_ends(arguments, 0)
+    }
+
+    /// The same, where this exit code is what shall come.
+    pub(super) fn theseus_ends(&self, arguments: &[&str], expected: u8) -> Result<(), Problem> {
         self.say(&self.style.paint.dim(&format!("$ theseus {}", arguments.join(" "))));
-        let program =
-            std::env::current_exe().map_err(|error| format!("this program cannot find itself: {error}"))?;
-        let mut command = Command::new(program);
-        command.arg0("theseus").args(arguments).args(self.shown());
-        for (name, _) in
-            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ANSIBLE_"))
-        {
-            command.env_remove(name);
-        }
-        command.current_dir(&self.folder).env("THESEUS_STATE", self.state());
+        let mut command = self.command(arguments)?;
+        command.args(self.shown());
         let mut child =
             command.spawn().map_err(|error| format!("this program cannot start itself: {error}"))?;
         self.child.store(i32::try_from(child.id()).unwrap_or_default(), Ordering::SeqCst);
         let status = child.wait().map_err(|error| error.to_string());
         self.child.store(0, Ordering::SeqCst);
         match status?.code() {
-            Some(0) => Ok(()),
+            Some(code) if code == i32::from(expected) => Ok(()),
             Some(code) if code == i32::from(INTERRUPTED) => {
                 self.stop.store(true, Ordering::SeqCst);
                 Err("interrupted".to_owned().into())
@@ -122,6 +119,32 @@ impl Stage {
                 Err(format!("`theseus {}` did not end well; the tour stops here", arguments.join(" ")).into())
             }
         }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Result<Command, Problem> {
+        let program =
+            std::env::current_exe().map_err(|error| format!("this program cannot find itself: {error}"))?;
+        let mut command = Command::new(program);
+        command.arg0("theseus").args(arguments);
+        for (name, _) in
+            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ANSIBLE_"))
+        {
+            command.env_remove(name);
+        }
+        command.current_dir(&self.folder).env("THESEUS_STATE", self.state());
+        Ok(command)
+    }
+
+    /// Runs this program beside the story, unseen.
+    pub(super) fn beside(&self, arguments: &[&str]) -> Result<Child, Problem> {
+        let mut command = self.command(arguments)?;
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().map_err(|error| format!("this program cannot start itself: {error}").into())
+    }
+
+    /// Where each server's page is.
+    pub(super) fn addresses(&self) -> Vec<(String, SocketAddr)> {
+        self.hosts.iter().map(|host| (host.name.clone(), (host.address, PORT).into())).collect()
     }
 
     /// How the person wants to see it, where that is not what the program would choose by itself.
@@ -213,7 +236,7 @@ impl Stage {
         Ok(())
     }
 
-    fn state(&self) -> PathBuf {
+    pub(super) fn state(&self) -> PathBuf {
         self.folder.join(".state")
     }
 
