@@ -63,13 +63,12 @@ impl Bake {
     pub fn give_up(&self) {
         let state = self.state.lock();
         state.chain.failed.iter().for_each(|key| self.store.forget(key));
-        let _ = self.store.write_json(&self.store.path("greetings.json"), &state.greetings);
+        drop(state);
+        let _ = self.keep_greetings();
     }
 
-    pub(crate) fn settle(&self) -> Result<()> {
-        let state = self.state.lock();
-        self.store.settle(&state.chain)?;
-        self.store.write_json(&self.store.path("greetings.json"), &state.greetings)
+    pub(crate) fn keep_greetings(&self) -> Result<()> {
+        self.store.note_json(&self.store.path("greetings.json"), &self.state.lock().greetings)
     }
 }
 

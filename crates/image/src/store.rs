@@ -222,11 +222,23 @@ impl Store {
         self.path("blobs/sha256").join(digest.trim_start_matches("sha256:"))
     }
 
+    /// Whether a layer's content is there; a loss of power may have left less of it.
+    pub(crate) fn has_layer(&self, layer: &LayerRecord) -> bool {
+        fs::metadata(self.blob(&layer.digest)).is_ok_and(|found| found.len() == layer.size)
+    }
+
     pub(crate) fn put_blob(&self, bytes: &[u8]) -> Result<String> {
+        let digest = self.note_blob(bytes)?;
+        secure(&[self.blob(&digest)])?;
+        Ok(digest)
+    }
+
+    /// Not for long, until it is secured.
+    pub(crate) fn note_blob(&self, bytes: &[u8]) -> Result<String> {
         let digest = digest::of(bytes);
         let place = self.blob(&digest);
-        if !place.exists() {
-            self.write(&place, bytes)?;
+        if !fs::metadata(&place).is_ok_and(|found| found.len() == bytes.len() as u64) {
+            self.note(&place, bytes)?;
         }
         Ok(digest)
     }
@@ -251,6 +263,17 @@ impl Store {
             fs::create_dir_all(parent).at(parent)?;
         }
         fs::rename(&beside, place).at(place)
+    }
+
+    /// The same for what is worth no waiting: after a loss of power it may be damaged or gone.
+    pub(crate) fn note(&self, place: &Path, bytes: &[u8]) -> Result<()> {
+        let (beside, mut file) = self.scratch(&place.file_name().unwrap_or_default().to_string_lossy())?;
+        file.write_all(bytes).at(&beside)?;
+        fs::rename(&beside, place).at(place)
+    }
+
+    pub(crate) fn note_json(&self, place: &Path, value: &impl Serialize) -> Result<()> {
+        self.note(place, &serde_json::to_vec(value).map_err(|e| Error::wrong(e.to_string()))?)
     }
 
     pub(crate) fn write_json(&self, place: &Path, value: &impl Serialize) -> Result<()> {
@@ -390,6 +413,21 @@ fn missing(text: &str, all: &[Image]) -> String {
         _ => format!("there is no image `{text}`; there are: {} (`theseus image list`)", names.join(", ")),
     }
 }
+
+/// Brings these to the disk, at once, so that they share its turns.
+pub(crate) fn secure(files: &[PathBuf]) -> Result<()> {
+    let one = |file: &PathBuf| File::open(file).and_then(|file| file.sync_all()).at(file);
+    std::thread::scope(|scope| {
+        let share = files.len().div_ceil(AT_ONCE).max(1);
+        let waiting: Vec<_> =
+            files.chunks(share).map(|files| scope.spawn(move || files.iter().try_for_each(one))).collect();
+        waiting.into_iter().try_for_each(|one| {
+            one.join().map_err(|_| Error::wrong("bringing contents to the disk failed"))?
+        })
+    })
+}
+
+const AT_ONCE: usize = 8;
 
 pub(crate) fn remove_dir(place: &Path) -> Result<()> {
     fs::remove_dir_all(place).at(place)
