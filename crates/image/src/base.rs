@@ -115,7 +115,7 @@ impl Base {
         let here = fs::File::open(beside).at(beside)?;
         rustix::fs::syncfs(&here).at(beside)?;
         if place.exists() {
-            fs::remove_dir_all(&place).at(&place)?;
+            store.discard(&place)?;
         }
         fs::rename(beside, &place).at(&place)?;
         self.rootfs = place.join("rootfs");

@@ -148,6 +148,16 @@ impl Store {
         self.path("layers").join(key)
     }
 
+    /// Gives what a step changed in its sandbox its place, that of an older one, too.
+    pub(crate) fn put_layer(&self, key: &str, room: &Path) -> Result<()> {
+        let place = self.layer(key);
+        if place.exists() {
+            self.discard(&place)?;
+        }
+        fs::rename(room.join("upper"), &place).at(&place)?;
+        fs::remove_dir_all(room).at(room)
+    }
+
     /// Which of the layers that were ever made of a step it is: another one when the step was done again.
     pub(crate) fn mark(&self, layer: &Path) -> String {
         let meta = fs::metadata(layer);

@@ -432,13 +432,7 @@ impl Conversation<'_> {
         if self.room_is_dirty()
             && let Some((_, room)) = self.room.take()
         {
-            let dir = room.end();
-            let place = store.layer(key);
-            if place.exists() {
-                crate::store::remove_dir(&place)?;
-            }
-            crate::store::rename(&dir.join("upper"), &place)?;
-            crate::store::remove_dir(&dir)?;
+            store.put_layer(key, &room.end())?;
             entry.layer = true;
         }
         if entry.layer {
@@ -457,12 +451,7 @@ impl Conversation<'_> {
         let dir = room.end();
         let mut state = self.bake.state.lock();
         let key = chain::key(&[&state.chain.key, "rest"]);
-        let place = self.bake.store.layer(&key);
-        if place.exists() {
-            crate::store::remove_dir(&place)?;
-        }
-        crate::store::rename(&dir.join("upper"), &place)?;
-        crate::store::remove_dir(&dir)?;
+        self.bake.store.put_layer(&key, &dir)?;
         state.chain.links.push(chain::Link { key: key.clone(), group: "steps in the background".to_owned() });
         state.chain.key = key;
         Ok(())

@@ -286,6 +286,14 @@ impl Store {
         serde_json::from_slice(&fs::read(place).ok()?).ok()
     }
 
+    /// Takes a directory away: from now on none of it is found, wherever this is interrupted.
+    pub(crate) fn discard(&self, place: &Path) -> Result<()> {
+        let name = place.file_name().unwrap_or_default().to_string_lossy();
+        let beside = self.path("work").join(format!("{name}.{}.gone", std::process::id()));
+        fs::rename(place, &beside).at(place)?;
+        fs::remove_dir_all(&beside).at(&beside)
+    }
+
     // Images.
 
     pub(crate) fn image_file(&self, name: &str, digest: &str) -> PathBuf {
@@ -428,11 +436,3 @@ pub(crate) fn secure(files: &[PathBuf]) -> Result<()> {
 }
 
 const AT_ONCE: usize = 8;
-
-pub(crate) fn remove_dir(place: &Path) -> Result<()> {
-    fs::remove_dir_all(place).at(place)
-}
-
-pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
-    fs::rename(from, to).at(to)
-}
