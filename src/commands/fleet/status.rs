@@ -71,7 +71,11 @@ fn sentence(state: &State, seen: &Observation) -> String {
             let _ = write!(text, "{}/{} ({}) ", rollout.step + 1, rollout.steps.len(), step.name);
         }
     }
-    let _ = write!(text, "{} of {} healthy, {} members", capacity.available, state.desired, capacity.total);
+    // Who has not been looked at is not unhealthy.
+    if !seen.members.is_empty() || state.members.is_empty() {
+        let _ = write!(text, "{} of {} healthy, ", capacity.available, state.desired);
+    }
+    let _ = write!(text, "{} members", capacity.total);
     if !cohorts.is_empty() {
         let _ = write!(text, ": {}", cohorts.join(", "));
     }
