@@ -71,11 +71,7 @@ fn sentence(state: &State, seen: &Observation) -> String {
             let _ = write!(text, "{}/{} ({}) ", rollout.step + 1, rollout.steps.len(), step.name);
         }
     }
-    // Who has not been looked at is not unhealthy.
-    if !seen.members.is_empty() || state.members.is_empty() {
-        let _ = write!(text, "{} of {} healthy, ", capacity.available, state.desired);
-    }
-    let _ = write!(text, "{} members", capacity.total);
+    let _ = write!(text, "{} of {} healthy, {} members", capacity.available, state.desired, capacity.total);
     if !cohorts.is_empty() {
         let _ = write!(text, ": {}", cohorts.join(", "));
     }

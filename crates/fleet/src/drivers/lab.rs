@@ -157,9 +157,11 @@ fn write_label(host: &LabHost, label: &Label) -> Result<(), String> {
 /// Ends the command with all that it started in its group: politely first, then for good.
 fn end(host: &LabHost) -> Result<(), String> {
     let script = format!(
-        "read -r group <{SERVICE} || exit 0; kill -TERM -- \"-$group\"; \
-         for turn in $(seq 100); do kill -0 -- \"-$group\" || break; sleep 0.05; done; \
-         kill -KILL -- \"-$group\"; rm -f {ENDED} {SERVICE}"
+        "read -r group <{SERVICE} || exit 0; kill -TERM \"-$group\" 2>/dev/null; \
+         for turn in $(seq 200); do kill -0 \"-$group\" 2>/dev/null || break; \
+         [ \"$turn\" -lt 100 ] || kill -KILL \"-$group\"; sleep 0.05; done; \
+         if kill -0 \"-$group\" 2>/dev/null; then echo \"process group $group does not end\" >&2; exit 1; fi; \
+         rm -f {ENDED} {SERVICE}"
     );
     let ended = host.command("/bin/sh").args(["-c", &script]).stdin(Stdio::null()).output();
     let ended = ended.map_err(|error| format!("ending the service of {}: {error}", host.name))?;

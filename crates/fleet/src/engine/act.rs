@@ -153,7 +153,7 @@ impl Deciding<'_> {
     }
 
     /// The last member of the generation that a way back would lead to.
-    fn is_last_good(&self, member: &Member) -> bool {
+    pub(crate) fn is_last_good(&self, member: &Member) -> bool {
         let Some(rollout) = self.state.active().filter(|rollout| rollout.stage.forward()) else {
             return false;
         };
