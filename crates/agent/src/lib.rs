@@ -16,6 +16,7 @@ pub mod cache;
 pub mod children;
 pub mod command;
 pub mod crontab;
+mod docker;
 mod entry;
 mod escalate;
 pub mod facts;
