@@ -7,7 +7,6 @@
 )]
 
 mod becoming;
-mod docker;
 mod files;
 mod foreign;
 mod halfway;

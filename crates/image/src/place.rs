@@ -63,12 +63,13 @@ impl Bake {
     pub fn give_up(&self) {
         let state = self.state.lock();
         state.chain.failed.iter().for_each(|key| self.store.forget(key));
-        drop(state);
-        let _ = self.keep_greetings();
+        let _ = self.store.write_json(&self.store.path("greetings.json"), &state.greetings);
     }
 
-    pub(crate) fn keep_greetings(&self) -> Result<()> {
-        self.store.note_json(&self.store.path("greetings.json"), &self.state.lock().greetings)
+    pub(crate) fn settle(&self) -> Result<()> {
+        let state = self.state.lock();
+        self.store.settle(&state.chain)?;
+        self.store.write_json(&self.store.path("greetings.json"), &state.greetings)
     }
 }
 
@@ -432,7 +433,13 @@ impl Conversation<'_> {
         if self.room_is_dirty()
             && let Some((_, room)) = self.room.take()
         {
-            store.put_layer(key, &room.end())?;
+            let dir = room.end();
+            let place = store.layer(key);
+            if place.exists() {
+                crate::store::remove_dir(&place)?;
+            }
+            crate::store::rename(&dir.join("upper"), &place)?;
+            crate::store::remove_dir(&dir)?;
             entry.layer = true;
         }
         if entry.layer {
@@ -451,7 +458,12 @@ impl Conversation<'_> {
         let dir = room.end();
         let mut state = self.bake.state.lock();
         let key = chain::key(&[&state.chain.key, "rest"]);
-        self.bake.store.put_layer(&key, &dir)?;
+        let place = self.bake.store.layer(&key);
+        if place.exists() {
+            crate::store::remove_dir(&place)?;
+        }
+        crate::store::rename(&dir.join("upper"), &place)?;
+        crate::store::remove_dir(&dir)?;
         state.chain.links.push(chain::Link { key: key.clone(), group: "steps in the background".to_owned() });
         state.chain.key = key;
         Ok(())

@@ -21,10 +21,10 @@ use observer::Observer;
 const STRATEGIES: &[&str] = &["rolling", "canary", "blue-green"];
 /// What each image does, and what the rollout says of it.
 const BAD: &[(&str, &str)] = &[
-    ("crash", "it ended by itself"),
+    ("crash", "have failed"),
     ("errors-20", "gate traffic fails"),
     ("slow", "gate traffic fails"),
-    ("wrong", "it runs another"),
+    ("wrong", "have failed"),
     ("missing", ""),
 ];
 

@@ -252,8 +252,7 @@ impl State {
                 if let Some(member) = member.as_ref().and_then(|id| self.members.get_mut(id)) {
                     member.failed = Some((*fault, why.clone()));
                 }
-                let who = member.as_ref().map(|id| format!("{id}: ")).unwrap_or_default();
-                self.fault(at, generation, *ours, format!("{who}{why}"));
+                self.fault(at, generation, *ours);
             }
             _ => {}
         }
@@ -425,7 +424,7 @@ impl State {
         }
     }
 
-    fn fault(&mut self, at: Millis, generation: &Generation, ours: bool, why: String) {
+    fn fault(&mut self, at: Millis, generation: &Generation, ours: bool) {
         match &mut self.rollout {
             Some(rollout) if !rollout.stage.ended() => {
                 let at_stake = if rollout.stage == Stage::RollingBack {
@@ -435,7 +434,6 @@ impl State {
                 };
                 if ours && at_stake == Some(generation) {
                     rollout.failures += 1;
-                    rollout.last_failure = Some(why);
                 } else if !ours {
                     self.storm = at;
                 }
