@@ -102,6 +102,28 @@ fn a_failed_bake_goes_on_where_it_failed_and_secrets_stay_out() {
 }
 
 #[test]
+fn a_bake_without_a_network_reaches_nothing() {
+    if !lab_is_possible("a_bake_without_a_network_reaches_nothing") {
+        return;
+    }
+    let project = project();
+    let here = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = here.local_addr().unwrap().port();
+    let step = format!(
+        "    - name: Reach\n      wait_for: {{host: 127.0.0.1, port: {port}, timeout: 2, sleep: 1}}\n"
+    );
+    project.write("site.yml", &format!("{PLAYBOOK}{step}"));
+    let none = project.run(&["bake", "small"]);
+    assert!(none.code == 2 && none.out.contains("Reach"), "{}", none.shown());
+    project.write("theseus.yml", &DEFINITION.replace("network: none", "network: host"));
+    assert_eq!(bake(&project, &[])["run"], 4);
+    project.write("theseus.yml", &DEFINITION.replace("network: none", "network: some"));
+    let wrong = project.run(&["bake", "small"]);
+    assert!(wrong.code == 1 && wrong.err.contains("network is `host`"), "{}", wrong.shown());
+    assert!(wrong.err.contains("theseus.yml:6:14"), "{}", wrong.shown());
+}
+
+#[test]
 fn mistakes_in_the_definition_have_places() {
     let project = Project::new(&[("theseus.yml", "images:\n  web:\n    playbok: site.yml\n")]);
     let wrong = project.run(&["bake", "web"]);

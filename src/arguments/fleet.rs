@@ -50,6 +50,9 @@ pub(crate) struct RolloutStart {
     /// Also if the fleet is not healthy to begin with
     #[arg(long)]
     pub(crate) from_unhealthy: bool,
+    /// in-place or replace, or one for each step (`replace,in-place`) [default: as theseus.yml says]
+    #[arg(long, value_name = "WAY", value_delimiter = ',')]
+    pub(crate) strategy: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]

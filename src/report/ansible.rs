@@ -7,7 +7,6 @@ use anstyle::AnsiColor;
 use catalog::{Json, Map};
 use run::event::{Ended, Event, Recap, Sink, Status, Step, StepKind};
 
-use super::warned::Warned;
 use super::{Style, python_json, words};
 
 pub(crate) struct Ansible {
@@ -16,12 +15,11 @@ pub(crate) struct Ansible {
     header: Option<Arc<Step>>,
     /// Includes of one step, shown together.
     included: BTreeMap<String, Vec<String>>,
-    warned: Warned,
 }
 
 impl Ansible {
     pub(crate) fn new(style: Style) -> Self {
-        Self { style, header: None, included: BTreeMap::new(), warned: Warned::default() }
+        Self { style, header: None, included: BTreeMap::new() }
     }
 
     fn banner(&self, text: &str) {
@@ -69,7 +67,6 @@ impl Ansible {
             return self.header();
         }
         self.header();
-        self.warned.of(ended, self.style.paint);
         if self.style.diff && !ended.step.no_log {
             for diff in words::diffs(&ended.result) {
                 out!("{}", words::paint_diff(self.style.paint, &diff));
@@ -129,7 +126,7 @@ impl Ansible {
             .iter()
             .filter(|(k, _)| {
                 !k.starts_with("_ansible")
-                    && !matches!(k.as_str(), "diff" | "failed" | "exception" | "warnings")
+                    && !matches!(k.as_str(), "diff" | "failed" | "exception")
                     && (k.as_str() != "invocation" || self.style.verbosity > 2)
             })
             .map(|(k, v)| (k.clone(), v.clone()))

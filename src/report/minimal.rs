@@ -4,7 +4,6 @@ use anstyle::AnsiColor;
 use catalog::{Json, Map};
 use run::event::{Ended, Event, Sink, Status};
 
-use super::warned::Warned;
 use super::{Style, python_json, words};
 
 /// Modules whose result is what a command printed.
@@ -13,16 +12,14 @@ const COMMANDS: &[&str] = &["command", "shell", "raw"];
 pub(crate) struct Minimal {
     style: Style,
     one_line: bool,
-    warned: Warned,
 }
 
 impl Minimal {
     pub(crate) fn new(style: Style, one_line: bool) -> Self {
-        Self { style, one_line, warned: Warned::default() }
+        Self { style, one_line }
     }
 
-    fn ended(&mut self, ended: &Ended) {
-        self.warned.of(ended, self.style.paint);
+    fn ended(&self, ended: &Ended) {
         if ended.looped && ended.item.is_some() {
             return;
         }
@@ -94,9 +91,7 @@ fn shown(ended: &Ended) -> Map {
     let mut shown: Map = ended
         .result
         .iter()
-        .filter(|(name, _)| {
-            !name.starts_with("_ansible") && !matches!(name.as_str(), "diff" | "invocation" | "warnings")
-        })
+        .filter(|(name, _)| !name.starts_with("_ansible") && !matches!(name.as_str(), "diff" | "invocation"))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
     if debug {

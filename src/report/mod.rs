@@ -23,7 +23,6 @@ mod plain;
 mod pretty;
 mod python_json;
 mod timing;
-mod warned;
 mod words;
 
 use std::io::IsTerminal;

@@ -89,6 +89,7 @@ fn the_lab_keeps_what_drivers_promise() {
         roots: Roots::Folders(project.root.join("{generation}").display().to_string()),
         start: format!("exec /usr/bin/python3 {}", project.root.join("app.py").display()),
         port: 8000,
+        in_place: None,
     };
     of_replacing(&driver, &name);
 }

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 use fleet::drivers::Driver;
+use fleet::drivers::change::Change;
 use fleet::drivers::docker::{Containers, DockerDriver};
 use fleet::drivers::ssh::{Host, SshDriver};
 use fleet::engine::{Fault, Generation, MemberId, Outcome};
@@ -161,9 +162,11 @@ fn servers_in_place_keep_what_drivers_promise() {
         (MemberId::from(name.as_str()), host)
     };
     let driver = SshDriver {
-        program: PathBuf::from(env!("CARGO_BIN_EXE_theseus")),
-        project: servers.project.root.clone(),
-        playbook: "site.yml".to_owned(),
+        change: Change {
+            program: PathBuf::from(env!("CARGO_BIN_EXE_theseus")),
+            project: servers.project.root.clone(),
+            playbook: "site.yml".to_owned(),
+        },
         inventory: vec!["hosts".to_owned()],
         hosts: servers.addresses.iter().map(host).collect::<BTreeMap<_, _>>(),
         applied: servers.project.root.join("applied.json"),
@@ -211,7 +214,7 @@ fn servers_are_changed_in_place_by_the_same_machine() {
     let there = run(&["rollout", "start", "sea", "--to", "v2"]);
     assert_eq!(there.code, 0, "{}", there.shown());
     let bad = run(&["rollout", "start", "sea", "--to", "bad"]);
-    assert!(bad.code == 2 && bad.out.contains("have failed"), "{}", bad.shown());
+    assert!(bad.code == 2 && bad.out.contains("failed ("), "{}", bad.shown());
     let (fine, failed) = load.end();
     assert!(failed == 0 && fine > 100, "{failed} of {} requests failed", fine + failed);
     let status = run(&["fleet", "status", "sea", "--output", "json"]).fine();

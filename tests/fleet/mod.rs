@@ -138,7 +138,8 @@ fn bad_images_go_back_by_themselves() {
     let name = fleet.name.as_str();
     fleet.run(&["fleet", "up", name]).fine();
     let load = Load::on(fleet.port);
-    for (image, why) in [("crash", "have failed"), ("wrong", "have failed"), ("errors", "gate errors fails")]
+    for (image, why) in
+        [("crash", "it ended by itself"), ("wrong", "it runs another"), ("errors", "gate errors fails")]
     {
         let ended = fleet.run(&["rollout", "start", name, "--to", image]);
         assert_eq!(ended.code, 2, "{image}: {}", ended.shown());
@@ -147,6 +148,63 @@ fn bad_images_go_back_by_themselves() {
         assert!(again.code == 1 && again.err.contains("known to be bad"), "{image}: {}", again.shown());
     }
     load.end();
+}
+
+#[test]
+fn one_rollout_replaces_some_and_changes_the_others_in_place() {
+    let test = "one_rollout_replaces_some_and_changes_the_others_in_place";
+    if !lab_is_possible(test) || !python(test) {
+        return;
+    }
+    let port = free_port();
+    let places = |project: &Project| {
+        let app = project.root.join("app.py");
+        format!(
+            "    lab: {{start: \"exec /usr/bin/python3 {}\", playbook: site.yml, hosts: web}}\n    budget: {{surge: 1, unavailable: 1}}\n    strategy: [replace, in-place]\n    rollout: {{strategy: canary, percents: [30, 100], bake: 300ms, failures: 0}}\n",
+            app.display()
+        )
+    };
+    let fleet = Fleet::of("mixed", port, places, &format!("{{proxy: \"127.0.0.1:{port}\"}}"));
+    fleet.project.write(
+        "site.yml",
+        "- hosts: web\n  gather_facts: false\n  tasks:\n    - copy: {dest: /etc/generation, content: \"{{ theseus_generation }}\"}\n    - command: \"false\"\n      when: theseus_generation == 'v3'\n",
+    );
+    let name = fleet.name.as_str();
+    fleet.run(&["fleet", "up", name]).fine();
+    let plan = fleet.run(&["rollout", "plan", name]).fine();
+    assert!(plan.matches("changed in place").count() == 1, "{plan}");
+    let members = || {
+        let status = fleet.run(&["fleet", "status", name, "--output", "json"]).fine();
+        let status: serde_json::Value = serde_json::from_str(status.lines().next().unwrap()).unwrap();
+        let all = status["members"].as_array().unwrap().clone();
+        let serving = all.iter().filter(|member| member["phase"] == "serving");
+        serving
+            .map(|member| {
+                (
+                    member["member"].as_str().unwrap().to_owned(),
+                    member["generation"].as_str().unwrap().to_owned(),
+                )
+            })
+            .collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let before = members();
+    let load = Load::on(fleet.port);
+    let there = fleet.run(&["rollout", "start", name, "--to", "v2"]);
+    assert_eq!(there.code, 0, "{}", there.shown());
+    let after = members();
+    assert!(after.len() == 3 && after.values().all(|generation| generation == "v2"), "{after:?}");
+    // One was replaced, two are who they were.
+    assert_eq!(after.keys().filter(|id| before.contains_key(*id)).count(), 2, "{before:?} {after:?}");
+
+    // All in place, and the playbook fails: back to what was good.
+    let bad = fleet.run(&["rollout", "start", name, "--to", "v3", "--strategy", "in-place"]);
+    assert!(bad.code == 2 && bad.out.contains("failed ("), "{}", bad.shown());
+    let (fine, failed) = load.end();
+    assert!(failed == 0 && fine > 100, "{failed} of {} requests failed", fine + failed);
+    let back = members();
+    assert!(back.len() == 3 && back.values().all(|generation| generation == "v2"), "{back:?}");
+    let wrong = fleet.run(&["rollout", "start", name, "--to", "v4", "--strategy", "sideways"]);
+    assert!(wrong.code != 0 && wrong.err.contains("in-place"), "{}", wrong.shown());
 }
 
 #[test]

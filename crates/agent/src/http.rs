@@ -282,6 +282,18 @@ fn escaped(url: &str) -> String {
     })
 }
 
+/// As Python's `quote_plus`.
+pub fn encode(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut out, b| {
+        match b {
+            b' ' => out.push('+'),
+            b if b.is_ascii_alphanumeric() || b"_.-~".contains(&b) => out.push(char::from(b)),
+            b => out.push_str(&format!("%{b:02X}")),
+        }
+        out
+    })
+}
+
 /// `%40` and the like.
 pub fn decode(text: &str) -> String {
     let bytes = text.as_bytes();

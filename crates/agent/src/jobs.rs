@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use catalog::protocol::{Call, RunInfo};
@@ -17,6 +17,9 @@ use serde_json::json;
 use crate::module::{Blobs, plain};
 use crate::serve::{Tools, layer_run, perform, watch_mode};
 use crate::spawn::{Start, prepare};
+
+/// How long a job that has ended waits to seal its layer: the run that started it, and those after it, may take long.
+const SEAL_WAIT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What the detached process is told, on its standard input.
 #[derive(Serialize, Deserialize)]
@@ -102,10 +105,8 @@ pub(crate) fn work() -> io::Result<()> {
     let note = note(&id).ok_or_else(|| io::Error::other("no job id"))?;
     let limit = call.async_seconds;
     call.timeout_seconds = if call.timeout_seconds == 0 { limit } else { call.timeout_seconds.min(limit) };
-    watch(&state_dir, &note, &id, Duration::from_secs(limit.saturating_add(10)))?;
-    let mut recorder = Recorder::new(state_dir.clone(), layer_run(&run))
-        .lock_wait(Duration::from_secs(limit.max(60)))
-        .detached();
+    let ended = watch(&state_dir, &note, &id, Duration::from_secs(limit.saturating_add(10)))?;
+    let mut recorder = Recorder::new(state_dir.clone(), layer_run(&run)).lock_wait(SEAL_WAIT).detached();
     let cancelled = AtomicBool::new(false);
     let tools = Tools {
         recorder: &mut recorder,
@@ -115,34 +116,44 @@ pub(crate) fn work() -> io::Result<()> {
         cancelled: &cancelled,
     };
     let mut result = perform(&call, tools);
+    ended.store(true, Ordering::Release);
     let failed = result.get("failed").is_some_and(|f| f == true);
     result.insert("ansible_job_id".to_owned(), json!(id));
     result.insert("started".to_owned(), json!(true));
     result.insert("finished".to_owned(), json!(true));
+    // Before the layer: the run that waits for this result may hold the lock until its own end.
+    write_result(&state_dir, &note, &Json::Object(result.clone()))?;
     let sealed = recorder.seal(failed);
-    if let Err(error) = &sealed {
+    if let Err(error) = &sealed
+        && state_dir.join(&note).exists()
+    {
         result.insert(
             "warnings".to_owned(),
             json!([format!("the record of this job could not be completed: {error}")]),
         );
+        write_result(&state_dir, &note, &Json::Object(result))?;
     }
-    write_result(&state_dir, &note, &Json::Object(result))?;
     sealed.map(drop).map_err(io::Error::other)
 }
 
-/// A job that does not end in time, whatever it does, is ended.
-fn watch(state_dir: &Path, note: &str, id: &str, limit: Duration) -> io::Result<()> {
+/// A job that does not end in time, whatever it does, is ended; not so one that has set the flag returned.
+fn watch(state_dir: &Path, note: &str, id: &str, limit: Duration) -> io::Result<Arc<AtomicBool>> {
     let (state_dir, note, id) = (state_dir.to_owned(), note.to_owned(), id.to_owned());
+    let ended = Arc::new(AtomicBool::new(false));
+    let seen = ended.clone();
     let watcher = std::thread::Builder::new().name("limit".to_owned());
     watcher
         .spawn(move || {
             std::thread::sleep(limit);
+            if seen.load(Ordering::Acquire) {
+                return;
+            }
             let message = "the task was ended because its time (`async`) is over";
             let result = json!({"ansible_job_id": id, "started": true, "finished": true, "failed": true, "changed": false, "msg": message});
             _ = write_result(&state_dir, &note, &result);
             _ = rustix::process::kill_current_process_group(rustix::process::Signal::KILL);
         })
-        .map(drop)
+        .map(|_| ended)
 }
 
 /// Whole or not at all; for its owner only.

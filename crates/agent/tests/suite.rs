@@ -7,6 +7,7 @@
 )]
 
 mod becoming;
+mod docker;
 mod files;
 mod foreign;
 mod halfway;

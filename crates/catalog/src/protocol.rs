@@ -66,8 +66,6 @@ pub enum FromAgent {
         agent: AgentId,
         reason: String,
         password: bool,
-        #[serde(default)]
-        timed_out: bool,
     },
     /// Send this content.
     Need {
@@ -189,7 +187,7 @@ pub struct Hello {
 }
 
 /// How to become another user on the host.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub struct Escalate {
     /// `sudo`, `su`, `doas`.
     pub method: String,
@@ -203,12 +201,6 @@ pub struct Escalate {
     /// Flags in place of the method's usual ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flags: Option<String>,
-    /// Where the method's program is started, and the other user's tasks are done.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub chdir: Option<String>,
-    /// What `su` asks for a password with, where that is not one of the usual ways.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub prompts: Vec<String>,
     pub timeout_seconds: u32,
 }
 

@@ -193,16 +193,15 @@ impl Engine {
 
     /// `when`, `changed_when`, …: an expression without braces, to a value (see [`Engine::condition`] for a bool).
     pub fn evaluate(&self, source: &Str, context: &dyn Context) -> Result<Value, Error> {
-        self.evaluate_raw(source, context, false)?
+        self.evaluate_raw(source, context)?
             .finalize()
             .map_err(|error| placed(error, source.origin().map(|o| &**o)))
     }
 
-    fn evaluate_raw(&self, source: &Str, context: &dyn Context, embedded: bool) -> Result<Value, Error> {
+    fn evaluate_raw(&self, source: &Str, context: &dyn Context) -> Result<Value, Error> {
         let origin = source.origin().map(|origin| &**origin);
         let compiled = self.expression(source)?;
         let run = Run::new(self, context, &self.options, origin, compiled.mutates);
-        let run = if embedded { run.with_embedded() } else { run };
         let result = run.eval(&compiled.expr, &self.bare);
         result.map_err(|error| placed(error, origin))
     }
@@ -236,7 +235,7 @@ impl Engine {
             context.warn(format!("conditionals should not be wrapped in template delimiters: {trimmed}"));
             self.render(text, context)?
         } else {
-            self.evaluate_raw(text, context, true)?
+            self.evaluate_raw(text, context)?
         };
         if let Value::Undefined(missing) = &result {
             return Err(placed(missing.error(), origin));

@@ -150,8 +150,8 @@ impl Picture<'_> {
         let bottom = top + HIGH;
         let mut lower = vec![0; self.moments.len()];
         let mut x = LEFT;
-        self.words(x, top - 8.0, "start", "members in service:");
-        x += 130.0;
+        self.words(x, top - 8.0, "start", &format!("members in service (at most {most:.0}):"));
+        x += 190.0;
         for (index, name) in names.iter().enumerate() {
             let colour = COLOURS[index % COLOURS.len()];
             let height = |members: u32| bottom - HIGH * 0.9 * f64::from(members) / most;
@@ -172,11 +172,13 @@ impl Picture<'_> {
     fn events(&mut self, events: &[Event]) {
         for (number, event) in events.iter().enumerate() {
             let x = self.x(event.at);
-            let bottom = TOPS[1] + HIGH;
-            self.put(format_args!(
-                r##"<line x1="{x:.1}" y1="{}" x2="{x:.1}" y2="{bottom}" stroke="#333" stroke-dasharray="4 4"/>"##,
-                TOPS[0]
-            ));
+            // Not through the words between the plots.
+            for top in TOPS {
+                let bottom = top + HIGH;
+                self.put(format_args!(
+                    r##"<line x1="{x:.1}" y1="{top}" x2="{x:.1}" y2="{bottom}" stroke="#333" stroke-dasharray="4 4"/>"##
+                ));
+            }
             // Neighbours are not written over each other.
             let y = TOPS[0] + HIGH + 14.0 + 13.0 * (number % 3) as f64;
             let (x, anchor) = if x > WIDTH * 0.7 { (x - 4.0, "end") } else { (x + 4.0, "start") };

@@ -12,7 +12,7 @@ use catalog::protocol::{Call, Cause, Hello};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Doing, Result};
-use crate::store::Store;
+use crate::store::{Store, secure};
 
 /// A step as it is remembered with an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,7 +92,7 @@ impl Chain {
     pub(crate) fn advance(&mut self, key: String, entry: &Entry, call: &Call) {
         let cause = &call.cause;
         if entry.layer {
-            self.links.push(Link { key: key.clone(), group: group(cause) });
+            self.links.push(Link { key: key.clone(), group: group(&call.module, cause) });
         }
         self.key = key;
         self.steps.push(Step {
@@ -112,9 +112,14 @@ impl Chain {
     }
 }
 
-/// In words: the role, else the play.
-fn group(cause: &Cause) -> String {
-    if cause.role.is_empty() { format!("play {}", cause.play) } else { format!("role {}", cause.role) }
+/// Steps that bring much which others made: a changed line beside them is not to pack and push it again.
+const MUCH: &[&str] = &["apt", "get_url", "git", "package", "pip", "unarchive"];
+
+/// In words: the role, else the play; what it brings from elsewhere is a group of its own.
+fn group(module: &str, cause: &Cause) -> String {
+    let whose =
+        if cause.role.is_empty() { format!("play {}", cause.play) } else { format!("role {}", cause.role) };
+    if MUCH.contains(&module) { format!("{whose}: {module}") } else { whose }
 }
 
 pub(crate) fn key(parts: &[&str]) -> String {
@@ -143,6 +148,16 @@ impl Store {
         self.path("layers").join(key)
     }
 
+    /// Gives what a step changed in its sandbox its place, that of an older one, too.
+    pub(crate) fn put_layer(&self, key: &str, room: &Path) -> Result<()> {
+        let place = self.layer(key);
+        if place.exists() {
+            self.discard(&place)?;
+        }
+        fs::rename(room.join("upper"), &place).at(&place)?;
+        fs::remove_dir_all(room).at(room)
+    }
+
     /// Which of the layers that were ever made of a step it is: another one when the step was done again.
     pub(crate) fn mark(&self, layer: &Path) -> String {
         let meta = fs::metadata(layer);
@@ -160,10 +175,7 @@ impl Store {
     pub(crate) fn remember(&self, key: &str, entry: &Entry) -> Result<()> {
         // The result may be what nobody else is to read; the store is its owner's alone.
         let place = self.step_file(key);
-        let bytes = serde_json::to_vec(entry).unwrap_or_default();
-        let beside = self.path("work").join(format!("{key}.{}", std::process::id()));
-        fs::write(&beside, bytes).at(&beside)?;
-        fs::rename(&beside, &place).at(&place)
+        self.note(&place, &serde_json::to_vec(entry).unwrap_or_default())
     }
 
     pub(crate) fn forget(&self, key: &str) {
@@ -189,9 +201,7 @@ impl Store {
             let here = fs::File::open(self.root()).at(self.root())?;
             rustix::fs::syncfs(&here).at(self.root())?;
         } else {
-            for file in &files {
-                fs::File::open(file).and_then(|file| file.sync_all()).at(file)?;
-            }
+            secure(&files)?;
         }
         for (key, entry) in unsettled {
             self.remember(key, &Entry { boot: String::new(), ..entry })?;

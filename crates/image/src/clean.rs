@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::firstboot;
-use crate::tree::{Kind, Node, Tree};
+use crate::tree::{Kind, Node};
 
 /// What becomes of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,24 +204,20 @@ const GIVEN: &[&str] = &[
     firstboot::WANTED,
 ];
 
-/// The tree as it goes into an image.
-pub(crate) fn clean(tree: &Tree, keep: &[String], epoch: i64) -> Result<Tree> {
-    let mut cleaned = Tree::default();
-    for (path, node) in &tree.0 {
-        let mut node = match fate(path, node, keep) {
-            Fate::Drop => continue,
-            Fate::Empty if node.kind == Kind::File => {
-                Node { size: 0, inode: None, content: Some(Arc::from(&b""[..])), ..node.clone() }
-            }
-            Fate::Empty | Fate::Keep => node.clone(),
-        };
-        node.mtime = node.mtime.min(epoch);
-        if matches!(path.as_slice(), b"etc/shadow") && !keep.iter().any(|kept| kept == "/etc/shadow") {
-            clamp_password_dates(path, &mut node, epoch)?;
+/// What of a path goes into an image.
+pub(crate) fn cleaned(path: &[u8], node: &Node, keep: &[String], epoch: i64) -> Result<Option<Node>> {
+    let mut node = match fate(path, node, keep) {
+        Fate::Drop => return Ok(None),
+        Fate::Empty if node.kind == Kind::File => {
+            Node { size: 0, inode: None, content: Some(Arc::from(&b""[..])), ..node.clone() }
         }
-        cleaned.0.insert(path.clone(), node);
+        Fate::Empty | Fate::Keep => node.clone(),
+    };
+    node.mtime = node.mtime.min(epoch);
+    if path == b"etc/shadow" && !keep.iter().any(|kept| kept == "/etc/shadow") {
+        clamp_password_dates(path, &mut node, epoch)?;
     }
-    Ok(cleaned)
+    Ok(Some(node))
 }
 
 /// The day of the last change of a password, in `/etc/shadow`, is the day of the build: not later than anything else.

@@ -48,20 +48,20 @@ impl Store {
                         .map(|layer| layer.digest.trim_start_matches("sha256:").to_owned()),
                 );
             } else if self.is_old(&self.path("bases").join(&base), keep_cache) {
-                collected.roots += remove(&self.path("bases").join(&base), &mut collected.bytes)?;
+                collected.roots += self.take(&self.path("bases").join(&base), &mut collected.bytes)?;
             }
         }
         for root in names(&self.path("rootfs"))?.into_iter().filter(|root| !roots.contains(root)) {
-            collected.roots += remove(&self.path("rootfs").join(root), &mut collected.bytes)?;
+            collected.roots += self.take(&self.path("rootfs").join(root), &mut collected.bytes)?;
         }
         for blob in names(&self.path("blobs/sha256"))?.into_iter().filter(|blob| !blobs.contains(blob)) {
-            collected.blobs += remove(&self.path("blobs/sha256").join(blob), &mut collected.bytes)?;
+            collected.blobs += self.take(&self.path("blobs/sha256").join(blob), &mut collected.bytes)?;
         }
         for layer in names(&self.path("layers"))?.into_iter().filter(|layer| !layers.contains(layer)) {
             let place = self.path("layers").join(&layer);
             if self.is_old(&place, keep_cache) {
                 self.forget(&layer);
-                collected.layers += remove(&place, &mut collected.bytes)?;
+                collected.layers += self.take(&place, &mut collected.bytes)?;
             }
         }
         for note in names(&self.path("scans"))? {
@@ -78,6 +78,17 @@ impl Store {
         Ok(collected)
     }
 
+    fn take(&self, place: &Path, bytes: &mut u64) -> Result<usize> {
+        *bytes += size(place);
+        let is_dir = fs::symlink_metadata(place).is_ok_and(|meta| meta.is_dir());
+        if is_dir {
+            self.discard(place)?
+        } else {
+            fs::remove_file(place).at(place)?
+        }
+        Ok(1)
+    }
+
     fn is_old(&self, place: &Path, keep: Duration) -> bool {
         let made = fs::symlink_metadata(place).and_then(|meta| meta.modified());
         made.is_ok_and(|made| SystemTime::now().duration_since(made).unwrap_or_default() >= keep)
@@ -90,13 +101,6 @@ fn names(dir: &Path) -> Result<Vec<String>> {
         .flatten()
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect())
-}
-
-fn remove(place: &Path, bytes: &mut u64) -> Result<usize> {
-    *bytes += size(place);
-    let is_dir = fs::symlink_metadata(place).is_ok_and(|meta| meta.is_dir());
-    if is_dir { fs::remove_dir_all(place) } else { fs::remove_file(place) }.at(place)?;
-    Ok(1)
 }
 
 fn size(place: &Path) -> u64 {

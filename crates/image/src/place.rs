@@ -63,13 +63,12 @@ impl Bake {
     pub fn give_up(&self) {
         let state = self.state.lock();
         state.chain.failed.iter().for_each(|key| self.store.forget(key));
-        let _ = self.store.write_json(&self.store.path("greetings.json"), &state.greetings);
+        drop(state);
+        let _ = self.keep_greetings();
     }
 
-    pub(crate) fn settle(&self) -> Result<()> {
-        let state = self.state.lock();
-        self.store.settle(&state.chain)?;
-        self.store.write_json(&self.store.path("greetings.json"), &state.greetings)
+    pub(crate) fn keep_greetings(&self) -> Result<()> {
+        self.store.note_json(&self.store.path("greetings.json"), &self.state.lock().greetings)
     }
 }
 
@@ -433,13 +432,7 @@ impl Conversation<'_> {
         if self.room_is_dirty()
             && let Some((_, room)) = self.room.take()
         {
-            let dir = room.end();
-            let place = store.layer(key);
-            if place.exists() {
-                crate::store::remove_dir(&place)?;
-            }
-            crate::store::rename(&dir.join("upper"), &place)?;
-            crate::store::remove_dir(&dir)?;
+            store.put_layer(key, &room.end())?;
             entry.layer = true;
         }
         if entry.layer {
@@ -458,12 +451,7 @@ impl Conversation<'_> {
         let dir = room.end();
         let mut state = self.bake.state.lock();
         let key = chain::key(&[&state.chain.key, "rest"]);
-        let place = self.bake.store.layer(&key);
-        if place.exists() {
-            crate::store::remove_dir(&place)?;
-        }
-        crate::store::rename(&dir.join("upper"), &place)?;
-        crate::store::remove_dir(&dir)?;
+        self.bake.store.put_layer(&key, &dir)?;
         state.chain.links.push(chain::Link { key: key.clone(), group: "steps in the background".to_owned() });
         state.chain.key = key;
         Ok(())

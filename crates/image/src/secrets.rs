@@ -88,7 +88,7 @@ pub(crate) const VERSION: u32 = 1;
 
 /// Looks through all files of a tree but those that packages own as they are, and those of directories in `seen`.
 pub(crate) fn scan(tree: &Tree, allowed: &[String], seen: &[Arc<Path>]) -> Result<Vec<Found>> {
-    let is_new = |node: &Node| node.content.is_some() || !seen.contains(&node.dir);
+    let is_new = |node: &Node| node.content.is_some() || !seen.iter().any(|dir| Arc::ptr_eq(dir, &node.dir));
     let new: Vec<_> = tree.0.iter().filter(|(_, node)| is_new(node)).collect();
     // To know what packages own takes longer than to look through a few files of theirs.
     if new.len() < FEW {

@@ -222,11 +222,23 @@ impl Store {
         self.path("blobs/sha256").join(digest.trim_start_matches("sha256:"))
     }
 
+    /// Whether a layer's content is there; a loss of power may have left less of it.
+    pub(crate) fn has_layer(&self, layer: &LayerRecord) -> bool {
+        fs::metadata(self.blob(&layer.digest)).is_ok_and(|found| found.len() == layer.size)
+    }
+
     pub(crate) fn put_blob(&self, bytes: &[u8]) -> Result<String> {
+        let digest = self.note_blob(bytes)?;
+        secure(&[self.blob(&digest)])?;
+        Ok(digest)
+    }
+
+    /// Not for long, until it is secured.
+    pub(crate) fn note_blob(&self, bytes: &[u8]) -> Result<String> {
         let digest = digest::of(bytes);
         let place = self.blob(&digest);
-        if !place.exists() {
-            self.write(&place, bytes)?;
+        if !fs::metadata(&place).is_ok_and(|found| found.len() == bytes.len() as u64) {
+            self.note(&place, bytes)?;
         }
         Ok(digest)
     }
@@ -253,6 +265,17 @@ impl Store {
         fs::rename(&beside, place).at(place)
     }
 
+    /// The same for what is worth no waiting: after a loss of power it may be damaged or gone.
+    pub(crate) fn note(&self, place: &Path, bytes: &[u8]) -> Result<()> {
+        let (beside, mut file) = self.scratch(&place.file_name().unwrap_or_default().to_string_lossy())?;
+        file.write_all(bytes).at(&beside)?;
+        fs::rename(&beside, place).at(place)
+    }
+
+    pub(crate) fn note_json(&self, place: &Path, value: &impl Serialize) -> Result<()> {
+        self.note(place, &serde_json::to_vec(value).map_err(|e| Error::wrong(e.to_string()))?)
+    }
+
     pub(crate) fn write_json(&self, place: &Path, value: &impl Serialize) -> Result<()> {
         let bytes = serde_json::to_vec_pretty(value).map_err(|e| Error::wrong(e.to_string()))?;
         self.write(place, &bytes)
@@ -261,6 +284,14 @@ impl Store {
     /// What is damaged is as if it were not there.
     pub(crate) fn read_json<T: DeserializeOwned>(&self, place: &Path) -> Option<T> {
         serde_json::from_slice(&fs::read(place).ok()?).ok()
+    }
+
+    /// Takes a directory away: from now on none of it is found, wherever this is interrupted.
+    pub(crate) fn discard(&self, place: &Path) -> Result<()> {
+        let name = place.file_name().unwrap_or_default().to_string_lossy();
+        let beside = self.path("work").join(format!("{name}.{}.gone", std::process::id()));
+        fs::rename(place, &beside).at(place)?;
+        fs::remove_dir_all(&beside).at(&beside)
     }
 
     // Images.
@@ -391,10 +422,17 @@ fn missing(text: &str, all: &[Image]) -> String {
     }
 }
 
-pub(crate) fn remove_dir(place: &Path) -> Result<()> {
-    fs::remove_dir_all(place).at(place)
+/// Brings these to the disk, at once, so that they share its turns.
+pub(crate) fn secure(files: &[PathBuf]) -> Result<()> {
+    let one = |file: &PathBuf| File::open(file).and_then(|file| file.sync_all()).at(file);
+    std::thread::scope(|scope| {
+        let share = files.len().div_ceil(AT_ONCE).max(1);
+        let waiting: Vec<_> =
+            files.chunks(share).map(|files| scope.spawn(move || files.iter().try_for_each(one))).collect();
+        waiting.into_iter().try_for_each(|one| {
+            one.join().map_err(|_| Error::wrong("bringing contents to the disk failed"))?
+        })
+    })
 }
 
-pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
-    fs::rename(from, to).at(to)
-}
+const AT_ONCE: usize = 8;

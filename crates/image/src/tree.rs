@@ -44,7 +44,8 @@ pub(crate) struct Node {
 impl Node {
     /// The same thing, as far as an archive can tell, without reading contents.
     pub(crate) fn is(&self, other: &Self) -> bool {
-        let same_place = || self.dir == other.dir && self.content == other.content;
+        let same_dir = || Arc::ptr_eq(&self.dir, &other.dir) || self.dir == other.dir;
+        let same_place = || same_dir() && self.content == other.content;
         self.kind == other.kind
             && (self.mode, self.uid, self.gid, self.mtime, self.rdev)
                 == (other.mode, other.uid, other.gid, other.mtime, other.rdev)
@@ -114,9 +115,10 @@ impl Tree {
         Ok(node(dir, &place, &meta)?.0)
     }
 
-    /// Lays an overlay's upper directory over it.
-    pub(crate) fn apply(&mut self, upper: &Path) -> Result<()> {
+    /// Lays an overlay's upper directory over it. Which paths were put there or taken away.
+    pub(crate) fn apply(&mut self, upper: &Path) -> Result<Vec<Vec<u8>>> {
         let dir: Arc<Path> = Arc::from(upper);
+        let mut touched = Vec::new();
         let mut waiting = vec![(Vec::new(), upper.to_owned())];
         while let Some((path, place)) = waiting.pop() {
             for entry in fs::read_dir(&place).at(&place)? {
@@ -125,29 +127,30 @@ impl Tree {
                 let place = entry.path();
                 let meta = fs::symlink_metadata(&place).at(&place)?;
                 if is_whiteout(&meta) {
-                    self.remove(&name);
+                    touched.extend(self.remove(&name));
                     continue;
                 }
                 let (node, opaque) = node(&dir, &place, &meta)?;
                 let was_dir = self.0.get(&name).is_some_and(|old| old.kind == Kind::Dir);
                 if opaque || node.kind != Kind::Dir || !was_dir {
-                    self.remove(&name);
+                    touched.extend(self.remove(&name));
                 }
                 if node.kind == Kind::Dir {
                     waiting.push((name.clone(), place));
                 }
+                touched.push(name.clone());
                 self.0.insert(name, node);
             }
         }
-        Ok(())
+        Ok(touched)
     }
 
-    /// A path and everything below it.
-    pub(crate) fn remove(&mut self, path: &[u8]) {
-        self.0.remove(path);
-        for below in self.below(path) {
-            self.0.remove(&below);
-        }
+    /// A path and everything below it: what it took away.
+    pub(crate) fn remove(&mut self, path: &[u8]) -> Vec<Vec<u8>> {
+        let mut removed = self.below(path);
+        removed.push(path.to_vec());
+        removed.retain(|path| self.0.remove(path).is_some());
+        removed
     }
 
     pub(crate) fn below(&self, path: &[u8]) -> Vec<Vec<u8>> {
@@ -203,7 +206,7 @@ fn resolve(path: &str, target: &str) -> String {
     parts.join("/")
 }
 
-fn join(path: &[u8], name: &[u8]) -> Vec<u8> {
+pub(crate) fn join(path: &[u8], name: &[u8]) -> Vec<u8> {
     if path.is_empty() { name.to_vec() } else { [path, b"/", name].concat() }
 }
 

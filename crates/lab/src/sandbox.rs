@@ -83,12 +83,7 @@ impl Sandbox {
         rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
         let place = &self.dir.join("root");
         rustix::process::chdir(self.dir.join("layers"))?;
-        let data = format!(
-            "lowerdir={},upperdir=../upper,workdir=../work,index=off,redirect_dir=off,metacopy=off,xino=auto",
-            self.lowers.join(":")
-        );
-        let data = std::ffi::CString::new(data)?;
-        rustix::mount::mount("theseus-bake", place, "overlay", MountFlags::empty(), data.as_c_str())?;
+        self.overlay(place)?;
         mounts::mount_few(place)?;
         let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
         let mut seen = Vec::new();
@@ -102,6 +97,26 @@ impl Sandbox {
             bind(&tree, is_dir, to)?;
         }
         Ok(())
+    }
+
+    /// Without `volatile` the kernel brings everything that the whole machine has not yet written to the disk when a
+    /// sandbox ends, and whenever a program in it asks for its files: whoever keeps the changes does so once.
+    fn overlay(&self, place: &Path) -> io::Result<()> {
+        let data = format!(
+            "lowerdir={},upperdir=../upper,workdir=../work,index=off,redirect_dir=off,metacopy=off,xino=auto",
+            self.lowers.join(":")
+        );
+        let mount = |data: &str| -> io::Result<()> {
+            let data = std::ffi::CString::new(data)?;
+            Ok(rustix::mount::mount("theseus-bake", place, "overlay", MountFlags::empty(), data.as_c_str())?)
+        };
+        match mount(&format!("{data},volatile")) {
+            // Before Linux 5.10.
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => {
+                mount(&data)
+            }
+            done => done,
+        }
     }
 }
 

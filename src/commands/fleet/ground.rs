@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use fleet::controller::{Controller, Stop, Store};
 use fleet::definition::{DriverSpec, Fleet, TrafficSpec};
 use fleet::drivers::Driver;
+use fleet::drivers::change::Change;
 use fleet::drivers::docker::DockerDriver;
-use fleet::drivers::lab::{LabDriver, Roots};
+use fleet::drivers::lab::{InPlace, LabDriver, Roots};
 use fleet::drivers::ssh::{Host, SshDriver};
 use fleet::engine::{Command, Generation, MemberId, Slot, Stage, State};
 use fleet::traffic::Traffic;
@@ -139,24 +140,35 @@ impl Ground {
         Ok(self.store.ask(&self.fleet.spec.name, &person, seen, command)?)
     }
 
+    fn change(&self, playbook: &str) -> std::io::Result<Change> {
+        let program = std::env::current_exe()?;
+        Ok(Change { program, project: self.project.clone(), playbook: playbook.to_owned() })
+    }
+
     fn driver(&self) -> std::io::Result<Arc<dyn Driver>> {
         let (fleet, port) = (self.fleet.spec.name.clone(), self.fleet.port);
         Ok(match &self.fleet.driver {
-            DriverSpec::Lab { root, images, start } => {
+            DriverSpec::Lab { root, images, start, playbook } => {
                 let roots = match root {
                     _ if *images => baked_roots(),
                     Some(root) => Roots::Folders(root.clone()),
                     None => Roots::Machine,
                 };
-                Arc::new(LabDriver { fleet, roots, start: start.clone(), port })
+                let in_place = match playbook {
+                    Some((playbook, group)) => Some(InPlace {
+                        change: self.change(playbook)?,
+                        group: group.clone(),
+                        folder: self.folder.clone(),
+                    }),
+                    None => None,
+                };
+                Arc::new(LabDriver { fleet, roots, start: start.clone(), port, in_place })
             }
             DriverSpec::Docker(containers) => {
                 Arc::new(DockerDriver { fleet, containers: containers.clone(), port })
             }
             DriverSpec::Ssh { playbook, inventory, .. } => Arc::new(SshDriver {
-                program: std::env::current_exe()?,
-                project: self.project.clone(),
-                playbook: playbook.clone(),
+                change: self.change(playbook)?,
                 inventory: inventory.clone(),
                 hosts: self.hosts.clone(),
                 applied: self.folder.join(format!("applied-{fleet}.json")),

@@ -58,6 +58,11 @@ fn ask(
 fn start(asked: &RolloutStart, style: Style) -> Result<u8, Problem> {
     let mut ground = Ground::of(&asked.fleet)?;
     ground.ensure_proxy()?;
+    if !asked.strategy.is_empty() {
+        let fleet = &mut ground.fleet;
+        fleet.go_by(&asked.strategy).map_err(Problem::Options)?;
+        fleet.spec.check().map_err(|why| Problem::Options(format!("fleet {}: {why}", asked.fleet)))?;
+    }
     let spec = Box::new(ground.fleet.spec.clone());
     let plan = fleet::engine::plan(&spec);
     ground.ask(Command::Define { spec })?;

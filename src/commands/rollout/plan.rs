@@ -1,6 +1,6 @@
 //! `theseus rollout plan`: what a rollout would do, before it does anything.
 
-use fleet::engine::{Share, estimate, plan};
+use fleet::engine::{Mode, Share, estimate, plan};
 use serde_json::json;
 
 use crate::commands::fleet::ground::Ground;
@@ -33,7 +33,8 @@ pub(crate) fn show(name: &str, style: Style) -> Result<u8, Problem> {
             if step.soak > 0 { format!(", then {} s of soak", step.soak / 1000) } else { String::new() };
         let yes = if step.approval { ", then a person's yes" } else { "" };
         let preview = if step.preview { ", beside the old ones until all are ready" } else { "" };
-        outln!("  {:>2}. {}: {want} new{traffic}{preview}{soak}{yes}", number + 1, step.name);
+        let way = if step.mode == Mode::InPlace { ", changed in place" } else { "" };
+        outln!("  {:>2}. {}: {want} new{way}{traffic}{preview}{soak}{yes}", number + 1, step.name);
     }
     for gate in &spec.gates {
         outln!(

@@ -19,6 +19,7 @@ pub(super) fn run(names: &[String], tally: &mut Tally) -> Result<()> {
     base::with_package_lists()?;
     let all = roles::wanted(names)?;
     let project = Project::new("roles")?;
+    keep_the_base(&project)?;
     let mut well = 0;
     for role in &all {
         let began = Instant::now();
@@ -38,6 +39,19 @@ pub(super) fn run(names: &[String], tally: &mut Tally) -> Result<()> {
     } else {
         tally.failed.push(format!("images roles: {well} of {}, at least {AIM} were expected", all.len()));
     }
+    Ok(())
+}
+
+/// An image of next to nothing holds the base, packed, while the roles' images come and go.
+fn keep_the_base(project: &Project) -> Result<()> {
+    let base = base::with_package_lists()?;
+    let definition =
+        format!("images:\n  plain: {{playbook: plain.yml, base: {}, network: none}}\n", base.display());
+    project.write("theseus.yml", &definition)?;
+    let playbook =
+        "- hosts: all\n  gather_facts: false\n  tasks:\n    - copy: {content: x, dest: /etc/plain}\n";
+    project.write("plain.yml", playbook)?;
+    project.bake("plain", &[])?;
     Ok(())
 }
 

@@ -7,11 +7,9 @@ use catalog::protocol::Escalate;
 use super::Refused;
 
 pub(super) fn wrong_password(how: &Escalate) -> Refused {
-    let method = &how.method;
     Refused {
-        reason: format!("Incorrect {method} password: the one for user {} was refused", who(how)),
+        reason: format!("the {} password for user {} was refused", how.method, who(how)),
         password: true,
-        timed_out: false,
     }
 }
 
@@ -19,18 +17,16 @@ pub(super) fn no_password(how: &Escalate) -> Refused {
     Refused {
         reason: format!("{} asks for a password to become user {}, and none was given", how.method, how.user),
         password: true,
-        timed_out: false,
     }
 }
 
 pub(super) fn timeout(how: &Escalate, screen: &str) -> Refused {
     let said = last_line(screen).map(|line| format!("; it said last: {line}")).unwrap_or_default();
     let reason = format!(
-        "Timed out waiting for become success or become password prompt: {} did not start the agent of user {} \
-         within {} seconds{said}",
+        "{} did not start the agent of user {} within {} seconds{said}",
         how.method, how.user, how.timeout_seconds
     );
-    Refused { reason, password: false, timed_out: true }
+    Refused { reason, password: false }
 }
 
 /// It ended without an agent: what did it say?
@@ -45,10 +41,10 @@ pub(super) fn ended(how: &Escalate, screen: &str, data: &str, status: ExitStatus
             how.user,
             how.method
         );
-        return Refused::new(reason);
+        return Refused { reason, password: false };
     }
     if has(&["unknown user", "does not exist", "no passwd entry", "not known"]) {
-        return Refused::new(format!("there is no user {} on this host", how.user));
+        return Refused { reason: format!("there is no user {} on this host", how.user), password: false };
     }
     if has(&[
         "password is required",
@@ -67,7 +63,10 @@ pub(super) fn ended(how: &Escalate, screen: &str, data: &str, status: ExitStatus
         return no_password(how);
     }
     let line = last_line(&said).unwrap_or_else(|| format!("it ended with {status} and said nothing"));
-    Refused::new(format!("{} could not start the agent of user {}: {line}", how.method, how.user))
+    Refused {
+        reason: format!("{} could not start the agent of user {}: {line}", how.method, how.user),
+        password: false,
+    }
 }
 
 fn who(how: &Escalate) -> String {

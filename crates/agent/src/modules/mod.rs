@@ -42,6 +42,9 @@ modules! {
     known_hosts,
     git_config,
     // System.
+    docker_container,
+    docker_network,
+    docker_volume,
     make,
     openssh_keypair,
     mysql_db,

@@ -18,7 +18,6 @@ use super::call::{Tools, perform};
 use super::relay;
 use super::shared::{Contents, Item, Outstanding, Shared, Stopped};
 use crate::cache::Cache;
-use crate::escalate::Refused;
 use crate::jobs;
 
 pub(super) struct Executor {
@@ -181,8 +180,8 @@ impl Executor {
                 self.shared.send(&FromAgent::Opened { agent, hello });
             }
             Err(refused) => {
-                let Refused { reason, password, timed_out } = refused;
-                self.shared.send(&FromAgent::OpenFailed { agent, reason, password, timed_out });
+                let (reason, password) = (refused.reason, refused.password);
+                self.shared.send(&FromAgent::OpenFailed { agent, reason, password });
             }
         }
     }

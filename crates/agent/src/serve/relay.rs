@@ -35,9 +35,7 @@ pub(super) fn open(
     } else {
         escalate::open(how, &shared.cancelled, end)
     }?;
-    let mut run = run.clone();
-    run.directory = how.chdir.clone().unwrap_or(run.directory);
-    let greeting = ToAgent::Hello { version: VERSION, run };
+    let greeting = ToAgent::Hello { version: VERSION, run: run.clone() };
     let greeted =
         protocol::write_frame(&mut input, &greeting, &[]).and_then(|()| protocol::read_frame(&mut output));
     let hello = match greeted {
@@ -59,7 +57,7 @@ pub(super) fn open(
 fn give_up(process: &mut Process, reason: String) -> Refused {
     _ = process.kill();
     _ = process.wait();
-    Refused { reason, ..Refused::default() }
+    Refused { reason, password: false }
 }
 
 /// Pass on what it says, under its number.

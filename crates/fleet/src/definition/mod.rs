@@ -46,7 +46,7 @@ pub fn read(node: &Node) -> Result<Vec<Fleet>> {
 
 const KEYS: &[&str] = &[
     "members", "image", "lab", "docker", "ssh", "port", "health", "attest", "traffic", "budget", "zones",
-    "rollout", "gates",
+    "strategy", "rollout", "gates",
 ];
 
 fn fleet(name: &Node, node: &Node) -> Result<Fleet> {
@@ -58,7 +58,7 @@ fn fleet(name: &Node, node: &Node) -> Result<Fleet> {
     let mut fleet = Fleet {
         spec: Spec::new(text, 1),
         image: Generation::from(""),
-        driver: DriverSpec::Lab { root: None, images: false, start: String::new() },
+        driver: DriverSpec::Lab { root: None, images: false, start: String::new(), playbook: None },
         port: 80,
         health: Probe::Tcp,
         timeout: 1000,
@@ -77,6 +77,9 @@ fn fleet(name: &Node, node: &Node) -> Result<Fleet> {
         return Err(error.hint(
             "for instance `lab: {root: \"roots/{generation}\", start: /srv/run}`, `docker:` or `ssh:`",
         ));
+    }
+    if let Some(value) = node.get("strategy") {
+        fleet.check_ways().map_err(|why| value.error(why))?;
     }
     fleet.spec.gates = fleet.gates.iter().map(|gate| gate.rule.clone()).collect();
     if fleet.spec.mode == Mode::InPlace {
@@ -107,6 +110,7 @@ impl Fleet {
             "traffic" => self.traffic = Some(places::traffic(value)?),
             "budget" => self.spec.budget = budget(value)?,
             "zones" => self.spec.zones = words(value)?,
+            "strategy" => self.spec.ways = ways(value)?,
             "rollout" => self.read_rollout(value)?,
             _ => {
                 let all = value.as_seq().ok_or_else(|| value.error("gates are a list"))?;
@@ -114,6 +118,27 @@ impl Fleet {
             }
         }
         Ok(())
+    }
+
+    /// Another way than the fleet's own for one rollout, as a person types it: `in-place`, or `replace,in-place`.
+    pub fn go_by(&mut self, words: &[String]) -> std::result::Result<(), String> {
+        self.spec.ways = words.iter().map(|word| way(word)).collect::<std::result::Result<_, _>>()?;
+        self.check_ways()
+    }
+
+    fn check_ways(&self) -> std::result::Result<(), String> {
+        if !self.spec.ways.contains(&Mode::InPlace) {
+            return Ok(());
+        }
+        match &self.driver {
+            DriverSpec::Docker(_) => {
+                Err("containers are replaced; they cannot be changed in place".to_owned())
+            }
+            DriverSpec::Lab { playbook: None, .. } => {
+                Err("in place, a playbook changes members: say which one as `playbook` in `lab`".to_owned())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn read_health(&mut self, node: &Node) -> Result<()> {
@@ -191,6 +216,23 @@ impl Fleet {
             }
         }
         Ok(())
+    }
+}
+
+/// How members come to a new generation: one word, or one for each step.
+fn ways(node: &Node) -> Result<Vec<Mode>> {
+    let one = |node: &Node| way(&word(node)?).map_err(|why| node.error(why));
+    match node.as_seq() {
+        Some(all) if !all.is_empty() => all.iter().map(one).collect(),
+        _ => Ok(vec![one(node)?]),
+    }
+}
+
+fn way(word: &str) -> std::result::Result<Mode, String> {
+    match word {
+        "replace" => Ok(Mode::Replace),
+        "in-place" => Ok(Mode::InPlace),
+        _ => Err(format!("`{word}` is neither `in-place` nor `replace`")),
     }
 }
 
@@ -373,6 +415,8 @@ mod tests {
             ("  traffic: {nginx: /etc/nginx/web.conf}\n", "what is the upstream called", 4),
             ("  docker: {image: 1, net: x}\n", "no key `net`", 4),
             ("  ssh: {inventory: hosts}\n", "which playbook", 4),
+            ("  strategy: sideways\n", "neither `in-place` nor", 4),
+            ("  strategy: in-place\n", "say which one as `playbook`", 4),
         ] {
             let error = parse(&format!("{base}{text}")).expect_err(text);
             assert!(error.message.contains(words), "{text}: {}", error.message);

@@ -17,6 +17,8 @@ pub enum DriverSpec {
         /// Generations are images that `theseus bake` made.
         images: bool,
         start: String,
+        /// The playbook that changes members where they stand, and the group of its hosts that they are in.
+        playbook: Option<(String, String)>,
     },
     Docker(Containers),
     /// Hosts of an inventory, changed where they stand by a playbook.
@@ -37,9 +39,12 @@ pub enum TrafficSpec {
 
 pub(super) fn lab(node: &Node) -> Result<DriverSpec> {
     let (mut root, mut images, mut start) = (None, false, String::new());
+    let (mut playbook, mut hosts) = (None, "all".to_owned());
     for (key, value) in entries(node, "lab")? {
-        match known(key, &["root", "images", "start"])? {
+        match known(key, &["root", "images", "start", "playbook", "hosts"])? {
             "root" => root = Some(word(value)?),
+            "playbook" => playbook = Some(word(value)?),
+            "hosts" => hosts = word(value)?,
             "images" => {
                 images = value.as_bool().ok_or_else(|| value.error("images is true or false"))?;
             }
@@ -49,7 +54,8 @@ pub(super) fn lab(node: &Node) -> Result<DriverSpec> {
     if images && root.is_some() {
         return Err(node.error("members have either a root or an image"));
     }
-    Ok(DriverSpec::Lab { root, images, start })
+    let playbook = playbook.map(|playbook| (playbook, hosts));
+    Ok(DriverSpec::Lab { root, images, start, playbook })
 }
 
 pub(super) fn docker(node: &Node) -> Result<DriverSpec> {

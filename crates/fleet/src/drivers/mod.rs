@@ -1,5 +1,6 @@
 //! Drivers: small verbs that may be done twice. They decide nothing.
 
+pub mod change;
 pub mod docker;
 pub mod lab;
 pub mod ssh;

@@ -1,19 +1,13 @@
-//! Servers in place: a member is a host of an inventory, and bringing it to a generation is a run of a playbook by
-//! this very program, with the generation's name as the variable `theseus_generation`.
+//! Servers in place: a member is a host of an inventory, and a playbook brings it to a generation.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 use std::sync::Mutex;
 
+use super::change::Change;
 use super::{Driver, Found};
 use crate::engine::{Fault, Generation, MemberId, Outcome};
-
-/// Ends a run when whoever began it is killed; the next contact with the host finds that out, and puts it right.
-const TIED: &str = "/usr/bin/setpriv";
-/// So much of what a failed run says is kept.
-const SAID: usize = 300;
 
 /// A host, and where its service answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,11 +17,7 @@ pub struct Host {
 }
 
 pub struct SshDriver {
-    /// This program.
-    pub program: PathBuf,
-    /// Where the project is.
-    pub project: PathBuf,
-    pub playbook: String,
+    pub change: Change,
     pub inventory: Vec<String>,
     pub hosts: BTreeMap<MemberId, Host>,
     /// Which generation was last applied to each host, as a file.
@@ -37,21 +27,6 @@ pub struct SshDriver {
 }
 
 impl SshDriver {
-    fn command(&self, member: &MemberId, generation: &Generation) -> Command {
-        let tied = Path::new(TIED).exists();
-        let mut command = Command::new(if tied { Path::new(TIED) } else { self.program.as_path() });
-        if tied {
-            command.args(["--pdeathsig", "KILL"]).arg(&self.program);
-        }
-        command.args(["apply", &self.playbook, "--limit", &member.0, "--output", "plain"]);
-        for source in &self.inventory {
-            command.args(["-i", source]);
-        }
-        let variables = serde_json::json!({"theseus_generation": generation}).to_string();
-        command.args(["-e", &variables]).current_dir(&self.project).stdin(Stdio::null());
-        command
-    }
-
     fn known(&self) -> BTreeMap<MemberId, Generation> {
         let bytes = std::fs::read(&self.applied).unwrap_or_default();
         serde_json::from_slice::<BTreeMap<String, Generation>>(&bytes)
@@ -77,17 +52,11 @@ impl SshDriver {
     fn run(&self, member: &MemberId, generation: &Generation) -> std::io::Result<Outcome> {
         // Until it has ended well, nobody knows what the host is.
         self.note(member, None)?;
-        let ended = self.command(member, generation).output()?;
-        let Some(code) = ended.status.code() else { return Ok(Outcome::Unknown) };
-        if code == 0 {
+        let outcome = self.change.run(member, generation, &self.inventory)?;
+        if outcome == Outcome::Done {
             self.note(member, Some(generation))?;
-            return Ok(Outcome::Done);
         }
-        let said = [ended.stderr, ended.stdout].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        let line = said.iter().flat_map(|text| text.lines()).find(|line| !line.trim().is_empty());
-        let line: String = line.unwrap_or("nothing was said").chars().take(SAID).collect();
-        let why = format!("{} on {member} ended with {code}: {line}", self.playbook);
-        Ok(Outcome::Failed { fault: Fault::Start, why })
+        Ok(outcome)
     }
 }
 
@@ -103,11 +72,7 @@ impl Driver for SshDriver {
     }
 
     fn prepare(&self, _: &Generation) -> Outcome {
-        let playbook = self.project.join(&self.playbook);
-        if playbook.is_file() {
-            return Outcome::Done;
-        }
-        Outcome::Failed { fault: Fault::Image, why: format!("there is no playbook {}", playbook.display()) }
+        self.change.prepare()
     }
 
     fn launch(&self, _: &MemberId, _: &Generation, _: Option<&str>) -> Outcome {

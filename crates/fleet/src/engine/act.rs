@@ -92,14 +92,14 @@ impl Deciding<'_> {
             return;
         }
         let (mut new, others) = self.lacking(goal);
-        if goal.mode == Mode::InPlace && goal.step.is_some() {
-            new = 0;
-        }
         // While nothing new may begin, only dead capacity is replaced.
         if goal.hold {
-            let alive = self.number(alive);
-            let dead = self.state.desired.saturating_sub(alive);
-            (new, _) = (new.min(dead), ());
+            new = new.min(self.state.desired.saturating_sub(self.number(alive)));
+        }
+        // In place, old members become the new ones: only what has died is launched.
+        if goal.mode == Mode::InPlace {
+            let stays = |m: &Member| alive(m) || m.phase == Phase::Draining && m.failed.is_none();
+            new = new.min(self.state.desired.saturating_sub(self.number(stays)));
         }
         self.make_room(goal, new + others);
         let mut room = self.capacity().room();
@@ -153,7 +153,7 @@ impl Deciding<'_> {
     }
 
     /// The last member of the generation that a way back would lead to.
-    fn is_last_good(&self, member: &Member) -> bool {
+    pub(crate) fn is_last_good(&self, member: &Member) -> bool {
         let Some(rollout) = self.state.active().filter(|rollout| rollout.stage.forward()) else {
             return false;
         };
@@ -307,15 +307,16 @@ impl Deciding<'_> {
             if self.state.busy(&member.id) {
                 continue;
             }
-            let in_place =
-                goal.mode == Mode::InPlace && (member.failed.is_none() || !self.state.spec.slots.is_empty());
-            if in_place && !goal.is_new(&member) && !goal.hold {
+            let slots = !self.state.spec.slots.is_empty();
+            // A member that could be replaced as well is changed only while new ones are missing.
+            let changes = slots || (member.failed.is_none() && self.lacking(goal).0 > 0);
+            if goal.mode == Mode::InPlace && changes && !goal.is_new(&member) && !goal.hold {
                 self.intend(Act::Apply { member: member.id, generation: goal.generation.clone() });
-            } else if in_place && (goal.is_new(&member) || *member.generation.0 != *super::commands::UNKNOWN)
-            {
-                self.emit(Record::Moved { member: member.id, phase: Phase::Booting });
-            } else if in_place {
+            } else if slots {
                 // A host of unknown state stays out of traffic until something may be done to it.
+                if goal.is_new(&member) || *member.generation.0 != *super::commands::UNKNOWN {
+                    self.emit(Record::Moved { member: member.id, phase: Phase::Booting });
+                }
             } else if member.failed.is_none() && goal.keep && !goal.is_new(&member) {
                 self.emit(Record::Moved { member: member.id, phase: Phase::Standby });
             } else if !self.is_last_good(&member) {

@@ -26,6 +26,7 @@ pub fn decide(state: &mut State, seen: &Observation) -> Decision {
     }
     deciding.look_at_members();
     deciding.judge();
+    deciding.ask_again();
     if let Some(goal) = Goal::of(deciding.state) {
         deciding.advance(&goal);
     }

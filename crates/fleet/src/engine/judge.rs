@@ -126,7 +126,7 @@ impl Deciding<'_> {
         self.count_samples();
         let Some(rollout) = self.active() else { return };
         if rollout.failures > self.state.spec.failures {
-            let why = format!("{} members of generation {} have failed", rollout.failures, rollout.to);
+            let why = rollout.failed_members(&rollout.to);
             return self.fail(why, true);
         }
         if let Some(why) = self.failed_gate() {
@@ -282,7 +282,7 @@ impl Deciding<'_> {
             return self.fail("there is no earlier generation to go back to".to_owned(), false);
         };
         if rollout.failures > self.state.spec.failures.saturating_add(self.state.desired) {
-            let why = format!("{} members of generation {from} have failed", rollout.failures);
+            let why = rollout.failed_members(&from);
             return self.fail(why, false);
         }
         if rollout.pause.is_some() {

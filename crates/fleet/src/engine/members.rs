@@ -6,7 +6,7 @@ use super::decide::Deciding;
 use super::goal::alive;
 use super::rollout::Stage;
 use super::state::{Member, Phase};
-use super::words::{Attested, Fault, Generation, Health, MemberId, Millis, Record, Seen, Verdict};
+use super::words::{Act, Attested, Fault, Generation, Health, MemberId, Millis, Record, Seen, Verdict};
 
 /// A stranger with the fleet's label is left alone for so long: its launch may just be under way.
 const GRACE: Millis = 15_000;
@@ -81,10 +81,26 @@ impl Deciding<'_> {
         } else if now >= member.since + self.state.spec.timing.boot {
             self.blame(member, Fault::BootTimeout, "it was launched and never seen");
             self.retire(&member.id);
-        } else if now >= member.asked + self.state.spec.timing.retry {
-            // The answer was lost, or the controller: the same name again makes no second one.
-            let (generation, zone) = (member.generation.clone(), member.zone.clone());
-            self.intend(super::words::Act::Launch { member: member.id.clone(), generation, zone });
+        }
+    }
+
+    /// Where an answer was lost, or the controller, the same is done again: it makes no second one. After everything
+    /// has been judged, so that nothing is begun anew that has just turned out to be bad.
+    pub(crate) fn ask_again(&mut self) {
+        let waits = |member: &&Member| {
+            let launching = member.phase == Phase::Launching && !self.seen.members.contains_key(&member.id);
+            (launching || member.phase == Phase::Applying)
+                && member.failed.is_none()
+                && !self.state.busy(&member.id)
+                && self.state.is_bad(&member.generation).is_none()
+                && self.seen.at >= member.asked + self.state.spec.timing.retry
+        };
+        let waiting: Vec<Member> = self.state.members.values().filter(waits).cloned().collect();
+        for Member { id: member, generation, zone, phase, .. } in waiting {
+            self.intend(match phase {
+                Phase::Launching => Act::Launch { member, generation, zone },
+                _ => Act::Apply { member, generation },
+            });
         }
     }
 
@@ -126,7 +142,9 @@ impl Deciding<'_> {
     fn note_health(&mut self, member: &Member, found: &Seen) {
         let now = self.seen.at;
         let Some(known) = self.state.members.get_mut(&member.id) else { return };
-        let healthy = found.health == Health::Healthy && found.stopped.is_none();
+        // What is healthy while it is being changed is still the old one.
+        let changes = known.phase == Phase::Applying;
+        let healthy = found.health == Health::Healthy && found.stopped.is_none() && !changes;
         if healthy {
             known.healthy_since.get_or_insert(now);
             known.sick_since = None;
@@ -140,6 +158,10 @@ impl Deciding<'_> {
 
     fn booting(&mut self, member: &Member, found: &Seen) {
         let now = self.seen.at;
+        // A launch that is still under way could make anew what is removed now.
+        if self.state.busy(&member.id) {
+            return;
+        }
         if let Some(why) = &found.stopped {
             return self.fell(member, Fault::Crashed, &format!("it ended by itself: {why}"));
         }
@@ -155,7 +177,10 @@ impl Deciding<'_> {
         let right = found.attested == Attested::Right && found.verified == Verdict::Pass;
         if right && settled(self.state, member, now) {
             self.emit(Record::Moved { member: member.id.clone(), phase: Phase::Ready });
-        } else if now >= member.since + self.state.spec.timing.boot && !self.waits_for_its_turn(member) {
+        } else if now >= member.since + self.state.spec.timing.boot
+            && !self.waits_for_its_turn(member)
+            && !self.is_last_good(member)
+        {
             let what = match (found.health, &found.attested, &found.verified) {
                 (Health::Healthy, Attested::Unknown, _) => "it does not say which generation it runs",
                 (Health::Healthy, _, Verdict::Error(why)) => why,
@@ -203,15 +228,19 @@ impl Deciding<'_> {
     fn changing(&mut self, member: &Member) {
         if let Some((fault, why)) = member.failed.clone() {
             self.fell(member, fault, &why);
-        } else if self.seen.at >= member.asked + self.state.spec.timing.retry {
-            let (id, generation) = (member.id.clone(), member.generation.clone());
-            self.intend(super::words::Act::Apply { member: id, generation });
+        } else if self.state.is_bad(&member.generation).is_some() {
+            // Nobody wants it any more, and nobody knows how far it got.
+            self.give_up(member);
         }
     }
 
     /// It will not do. A member is replaced; a host is in an unknown state and gets its turn again.
     fn fell(&mut self, member: &Member, fault: Fault, why: &str) {
         self.blame(member, fault, why);
+        self.give_up(member);
+    }
+
+    fn give_up(&mut self, member: &Member) {
         if self.is_slot(&member.id) {
             let generation = Generation::from(UNKNOWN);
             let (id, zone) = (member.id.clone(), member.zone.clone());

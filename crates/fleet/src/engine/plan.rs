@@ -87,6 +87,7 @@ pub fn plan(spec: &Spec) -> Plan {
     }
     for (index, step) in steps.iter_mut().enumerate() {
         step.approval = spec.approvals.contains(&index);
+        step.mode = spec.way(index);
     }
     let hash = digest(&steps);
     Plan { steps, hash }
@@ -175,10 +176,12 @@ pub struct Estimate {
 #[must_use]
 pub fn estimate(spec: &Spec, steps: &[Step], boot: Millis) -> Estimate {
     let capacity = super::capacity::limits(spec, spec.members, steps.iter().any(|step| step.preview));
-    let width = (capacity.surge + (spec.members - capacity.least)).max(1);
+    let missing = spec.members - capacity.least;
     let (mut before, mut rounds, mut millis) = (0, 0, spec.bake);
     for step in steps {
         let upto = step.want.ceil(spec.members).min(spec.members);
+        let surge = if step.mode == Mode::InPlace { 0 } else { capacity.surge };
+        let width = (surge + missing).max(1);
         let turns = (upto.saturating_sub(before)).div_ceil(width);
         rounds += turns;
         millis += step.soak + u64::from(turns) * (boot + spec.timing.min_ready);

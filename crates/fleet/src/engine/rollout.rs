@@ -159,6 +159,9 @@ pub struct Rollout {
     pub cause: Option<Cause>,
     /// Members of the new generation that failed; on the way back: of the old one.
     pub failures: u32,
+    /// Who failed last, and why.
+    #[serde(default)]
+    pub last_failure: Option<String>,
     /// A member of the new generation has served.
     pub proven: bool,
     /// The baseline may be sick.
@@ -185,10 +188,22 @@ impl Rollout {
             approved: Vec::new(),
             cause: None,
             failures: 0,
+            last_failure: None,
             proven: false,
             from_unhealthy: start.from_unhealthy,
             progress: at,
         }
+    }
+
+    /// How many have failed, and what ailed the last one.
+    pub(crate) fn failed_members(&self, generation: &Generation) -> String {
+        let (count, verb) = if self.failures == 1 {
+            ("1 member".to_owned(), "has")
+        } else {
+            (format!("{} members", self.failures), "have")
+        };
+        let last = self.last_failure.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+        format!("{count} of generation {generation} {verb} failed{last}")
     }
 
     #[must_use]

@@ -173,7 +173,11 @@ pub struct Slot {
 pub struct Spec {
     pub name: String,
     pub members: u32,
+    /// What its members are for good: replaceable, or hosts of an inventory.
     pub mode: Mode,
+    /// How each step's members come to the new generation; the last one counts for all further steps. Empty: as `mode`.
+    #[serde(default)]
+    pub ways: Vec<Mode>,
     pub budget: Budget,
     pub timing: Timing,
     pub zones: Vec<String>,
@@ -202,6 +206,7 @@ impl Spec {
             name: name.to_owned(),
             members,
             mode: Mode::Replace,
+            ways: Vec::new(),
             budget: Budget::default(),
             timing: Timing::default(),
             zones: Vec::new(),
@@ -217,6 +222,12 @@ impl Spec {
         }
     }
 
+    /// How the members of a step (from 0) come to the new generation.
+    #[must_use]
+    pub fn way(&self, step: usize) -> Mode {
+        self.ways.get(step).or(self.ways.last()).copied().unwrap_or(self.mode)
+    }
+
     /// What cannot work, in one sentence.
     pub fn check(&self) -> Result<(), String> {
         if self.members == 0 {
@@ -225,10 +236,21 @@ impl Spec {
         let budget = &self.budget;
         let surge = if self.mode == Mode::InPlace { Share::Count(0) } else { budget.surge };
         let blue_green = self.strategy == Strategy::BlueGreen;
-        if self.mode == Mode::InPlace && blue_green {
+        let in_place = self.mode == Mode::InPlace || self.ways.contains(&Mode::InPlace);
+        if in_place && blue_green {
             return Err(
                 "blue/green needs new members beside the old ones; in place there are none".to_owned()
             );
+        }
+        if self.mode == Mode::InPlace && self.ways.contains(&Mode::Replace) {
+            return Err("servers of an inventory are changed in place, never replaced".to_owned());
+        }
+        let downtime = self.members == 1 && budget.allow_downtime;
+        if in_place && budget.unavailable.floor(self.members) == 0 && !downtime {
+            return Err(format!(
+                "a member that is changed in place is out of service meanwhile, and of {} members none may be missing; set unavailable",
+                self.members
+            ));
         }
         if surge.ceil(self.members) == 0 && budget.unavailable.floor(self.members) == 0 && !blue_green {
             if self.members == 1 && budget.allow_downtime {

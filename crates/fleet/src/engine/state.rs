@@ -252,7 +252,8 @@ impl State {
                 if let Some(member) = member.as_ref().and_then(|id| self.members.get_mut(id)) {
                     member.failed = Some((*fault, why.clone()));
                 }
-                self.fault(at, generation, *ours);
+                let who = member.as_ref().map(|id| format!("{id}: ")).unwrap_or_default();
+                self.fault(at, generation, *ours, format!("{who}{why}"));
             }
             _ => {}
         }
@@ -424,7 +425,7 @@ impl State {
         }
     }
 
-    fn fault(&mut self, at: Millis, generation: &Generation, ours: bool) {
+    fn fault(&mut self, at: Millis, generation: &Generation, ours: bool, why: String) {
         match &mut self.rollout {
             Some(rollout) if !rollout.stage.ended() => {
                 let at_stake = if rollout.stage == Stage::RollingBack {
@@ -434,6 +435,7 @@ impl State {
                 };
                 if ours && at_stake == Some(generation) {
                     rollout.failures += 1;
+                    rollout.last_failure = Some(why);
                 } else if !ours {
                     self.storm = at;
                 }

@@ -223,8 +223,16 @@ fn random_spec(random: &mut Random) -> Spec {
         4 if !spec.zones.is_empty() => Strategy::Waves(Waves::Zones),
         _ => Strategy::Waves(Waves::Shares(vec![Share::Count(1), Share::Percent(40)])),
     };
-    if random.chance(200) {
-        in_place(&mut spec);
+    match random.within(0, 10) {
+        0 | 1 => in_place(&mut spec),
+        2 if spec.strategy != Strategy::BlueGreen => {
+            spec.ways = vec![Mode::InPlace];
+        }
+        3 if spec.strategy != Strategy::BlueGreen => {
+            spec.ways =
+                random.pick(&[[Mode::Replace, Mode::InPlace], [Mode::InPlace, Mode::Replace]]).to_vec();
+        }
+        _ => {}
     }
     if random.chance(600) {
         spec.soak = random.within(0, 12_000);

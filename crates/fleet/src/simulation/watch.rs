@@ -43,6 +43,7 @@ pub struct Known {
     pub last_good: Option<Generation>,
     pub forward: bool,
     pub bad: Vec<Generation>,
+    /// Members of the rollout are changed where they stand: then the last good one is, too.
     pub in_place: bool,
     /// The living members of the last good generation when it looked.
     pub good: Vec<crate::engine::MemberId>,
@@ -69,7 +70,8 @@ impl Known {
                 .filter(|generation| state.is_bad(generation).is_some())
                 .cloned()
                 .collect(),
-            in_place: state.spec.mode == Mode::InPlace,
+            in_place: active
+                .is_some_and(|rollout| rollout.steps.iter().any(|step| step.mode == Mode::InPlace)),
         }
     }
 }

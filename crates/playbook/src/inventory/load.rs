@@ -52,15 +52,11 @@ pub(super) fn load(sources: &[String], options: &LoadOptions<'_>) -> Result<Inve
             ))
         })?);
     }
-    let mut loader = Loader { options, ignored, inventory: Inventory::default(), parsed: false };
+    let mut loader = Loader { options, ignored, inventory: Inventory::default() };
     for source in sources {
         loader.source(source)?;
     }
     let mut inventory = loader.inventory;
-    if options.lenient && !loader.parsed && !sources.is_empty() {
-        let note = "No inventory was parsed, only implicit localhost is available";
-        inventory.warnings.push(Diagnostic::warning(note));
-    }
     inventory.settle();
     warn_shared_names(&mut inventory);
     Ok(inventory)
@@ -78,37 +74,30 @@ struct Loader<'a> {
     options: &'a LoadOptions<'a>,
     ignored: Vec<Regex>,
     inventory: Inventory,
-    /// At least one source could be read.
-    parsed: bool,
 }
 
 impl Loader<'_> {
     fn source(&mut self, source: &str) -> Result<()> {
         let path = self.options.base.join(source);
         if source.contains(',') && !path.exists() {
-            return self.attempt(Path::new(source), |_, inventory| host_list(source, inventory));
+            return host_list(source, &mut self.inventory);
         }
         self.inventory.sources.push(path.clone());
         if path.is_dir() {
             return self.folder(&path, 0);
         }
-        self.attempt(&path, |options, inventory| file(&path, options, inventory))
+        self.attempt(&path, self.options.lenient)
     }
 
-    /// Reads one source; what a failing one would have added is forgotten.
-    fn attempt(
-        &mut self,
-        path: &Path,
-        read: impl FnOnce(&LoadOptions<'_>, &mut Inventory) -> Result<()>,
-    ) -> Result<()> {
+    /// Reads one file; what a failing file would have added is forgotten.
+    fn attempt(&mut self, path: &Path, lenient: bool) -> Result<()> {
         let mut trial = self.inventory.clone();
-        match read(self.options, &mut trial) {
+        match file(path, self.options, &mut trial) {
             Ok(()) => {
                 self.inventory = trial;
-                self.parsed = true;
                 Ok(())
             }
-            Err(error) if self.options.lenient => {
+            Err(error) if lenient => {
                 let note = format!("the inventory source {} was left out: {}", path.display(), error.message);
                 self.inventory.warnings.push(Diagnostic { message: note, warning: true, ..error });
                 Ok(())
@@ -139,7 +128,7 @@ impl Loader<'_> {
             if path.is_dir() {
                 self.folder(&path, depth + 1)?;
             } else {
-                self.attempt(&path, |options, inventory| file(&path, options, inventory))?;
+                self.attempt(&path, self.options.lenient)?;
             }
         }
         Ok(())
@@ -160,18 +149,7 @@ fn host_list(source: &str, inventory: &mut Inventory) -> Result<()> {
         let hosts = if name.parse::<std::net::Ipv6Addr>().is_ok() {
             vec![name.to_owned()]
         } else {
-            match range::expand(name) {
-                Ok(hosts) => hosts,
-                Err(range::Wrong::Form(why)) => {
-                    let note = format!("Unable to parse address from hostname, leaving unchanged: {why}");
-                    inventory.warnings.push(Diagnostic::warning(note));
-                    vec![name.to_owned()]
-                }
-                Err(wrong) => {
-                    let plugin = "Failed to parse inventory with 'advanced_host_list' plugin";
-                    return Err(Diagnostic::new(format!("{plugin}: {}", wrong.message())));
-                }
-            }
+            range::expand(name).map_err(Diagnostic::new)?
         };
         for host in hosts {
             inventory.ensure_host(&host);

@@ -107,8 +107,7 @@ pub struct RoleRequest {
     pub name: String,
     pub from: RoleFrom,
     pub allow_duplicates: Option<bool>,
-    /// `None`: as the configuration says of roles that are included.
-    pub public: Option<bool>,
+    pub public: bool,
     /// Check arguments against `meta/argument_specs.yml`.
     pub validate: bool,
     pub vars: Vars,
@@ -253,7 +252,7 @@ impl Project {
             params: Arc::default(),
             allow_duplicates: Some(request.allow_duplicates.unwrap_or(true)),
             own: String::new(),
-            public: request.public.unwrap_or(self.shared.options.config.private_role_vars == Some(false)),
+            public: request.public,
             validate: request.validate,
             dynamic: true,
             dependency: false,

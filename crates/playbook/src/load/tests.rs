@@ -459,7 +459,7 @@ fn roles_are_loaded_at_run_time() {
         name: name.to_owned(),
         from: RoleFrom::default(),
         allow_duplicates: None,
-        public: None,
+        public: false,
         validate: true,
         vars: Vars::new(),
     };

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use catalog::{Args, Json};
 
+use crate::http::encode;
 use crate::module::{Failure, Task};
 
 /// The bytes and their `Content-Type`.
@@ -62,18 +63,6 @@ fn pairs(body: &Json) -> Result<Vec<(String, String)>, Failure> {
         _ => return Err(wrong()),
     }
     Ok(all)
-}
-
-/// As Python's `quote_plus`.
-fn encode(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut out, b| {
-        match b {
-            b' ' => out.push('+'),
-            b if b.is_ascii_alphanumeric() || b"_.-~".contains(&b) => out.push(char::from(b)),
-            b => _ = write!(out, "%{b:02X}"),
-        }
-        out
-    })
 }
 
 fn multipart(body: &Json) -> Result<(Option<Vec<u8>>, Option<String>), Failure> {
