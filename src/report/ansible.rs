@@ -7,6 +7,7 @@ use anstyle::AnsiColor;
 use catalog::{Json, Map};
 use run::event::{Ended, Event, Recap, Sink, Status, Step, StepKind};
 
+use super::warned::Warned;
 use super::{Style, python_json, words};
 
 pub(crate) struct Ansible {
@@ -15,11 +16,12 @@ pub(crate) struct Ansible {
     header: Option<Arc<Step>>,
     /// Includes of one step, shown together.
     included: BTreeMap<String, Vec<String>>,
+    warned: Warned,
 }
 
 impl Ansible {
     pub(crate) fn new(style: Style) -> Self {
-        Self { style, header: None, included: BTreeMap::new() }
+        Self { style, header: None, included: BTreeMap::new(), warned: Warned::default() }
     }
 
     fn banner(&self, text: &str) {
@@ -67,6 +69,7 @@ impl Ansible {
             return self.header();
         }
         self.header();
+        self.warned.of(ended, self.style.paint);
         if self.style.diff && !ended.step.no_log {
             for diff in words::diffs(&ended.result) {
                 out!("{}", words::paint_diff(self.style.paint, &diff));
@@ -126,7 +129,7 @@ impl Ansible {
             .iter()
             .filter(|(k, _)| {
                 !k.starts_with("_ansible")
-                    && !matches!(k.as_str(), "diff" | "failed" | "exception")
+                    && !matches!(k.as_str(), "diff" | "failed" | "exception" | "warnings")
                     && (k.as_str() != "invocation" || self.style.verbosity > 2)
             })
             .map(|(k, v)| (k.clone(), v.clone()))

@@ -4,6 +4,7 @@ use anstyle::AnsiColor;
 use catalog::{Json, Map};
 use run::event::{Ended, Event, Sink, Status};
 
+use super::warned::Warned;
 use super::{Style, python_json, words};
 
 /// Modules whose result is what a command printed.
@@ -12,14 +13,16 @@ const COMMANDS: &[&str] = &["command", "shell", "raw"];
 pub(crate) struct Minimal {
     style: Style,
     one_line: bool,
+    warned: Warned,
 }
 
 impl Minimal {
     pub(crate) fn new(style: Style, one_line: bool) -> Self {
-        Self { style, one_line }
+        Self { style, one_line, warned: Warned::default() }
     }
 
-    fn ended(&self, ended: &Ended) {
+    fn ended(&mut self, ended: &Ended) {
+        self.warned.of(ended, self.style.paint);
         if ended.looped && ended.item.is_some() {
             return;
         }
@@ -91,7 +94,9 @@ fn shown(ended: &Ended) -> Map {
     let mut shown: Map = ended
         .result
         .iter()
-        .filter(|(name, _)| !name.starts_with("_ansible") && !matches!(name.as_str(), "diff" | "invocation"))
+        .filter(|(name, _)| {
+            !name.starts_with("_ansible") && !matches!(name.as_str(), "diff" | "invocation" | "warnings")
+        })
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
     if debug {

@@ -23,6 +23,7 @@ mod plain;
 mod pretty;
 mod python_json;
 mod timing;
+mod warned;
 mod words;
 
 use std::io::IsTerminal;

@@ -233,6 +233,8 @@ impl<'a> Run<'a> {
         if let Some(dir) = &self.cwd {
             command.current_dir(dir);
         }
+        let (name, value) = crate::nested::mark();
+        command.env(name, value);
         for (name, value) in &self.env {
             match value {
                 Some(value) => command.env(name, value),

@@ -33,21 +33,28 @@ pub(crate) struct Opened {
 }
 
 /// Why not. `password`: it is missing or wrong.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Refused {
     pub(crate) reason: String,
     pub(crate) password: bool,
+    pub(crate) timed_out: bool,
 }
 
 impl Refused {
     fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), password: false }
+        Self { reason: reason.into(), ..Self::default() }
     }
 }
 
 pub(crate) fn open(how: &Escalate, cancelled: &AtomicBool, end: Instant) -> Result<Opened, Refused> {
     let broken =
         |error: io::Error| Refused::new(format!("{} could not be started: {}", how.method, plain(&error)));
+    if let Some(dir) = how.chdir.as_ref().filter(|dir| !std::path::Path::new(dir).is_dir()) {
+        return Err(Refused::new(format!(
+            "{} cannot be started there: cd {dir}: there is no such directory",
+            how.method
+        )));
+    }
     let own = Own::find().map_err(broken)?;
     let terminal = Terminal::open().map_err(broken)?;
     let (process, input, output) = start(how, &own, &terminal).map_err(broken)?;
@@ -149,7 +156,10 @@ fn start(how: &Escalate, own: &Own, terminal: &Terminal) -> io::Result<(Child, F
     let (our_in, data_out) = io::pipe()?;
     let argv = command_line(how, own);
     let mut command = Command::new(&argv[0]);
-    command.args(&argv[1..]).stderr(Stdio::from(terminal.slave.try_clone()?)).current_dir("/");
+    command
+        .args(&argv[1..])
+        .stderr(Stdio::from(terminal.slave.try_clone()?))
+        .current_dir(how.chdir.as_deref().unwrap_or("/"));
     let mut extra = Vec::new();
     if how.method == "su" {
         // su asks on its standard input; the script takes the data from 8 and 9.
@@ -306,8 +316,8 @@ impl Talk<'_> {
     fn answer(&mut self) -> Result<(), Refused> {
         let text = self.text();
         let line = text.rsplit('\n').next().unwrap_or_default();
-        let asked =
-            line.contains(PROMPT.trim_end()) || (self.how.method != "sudo" && looks_like_prompt(line));
+        let asked = line.contains(PROMPT.trim_end())
+            || (self.how.method != "sudo" && looks_like_prompt(line, &self.how.prompts));
         if !asked {
             return Ok(());
         }
@@ -342,9 +352,11 @@ impl Talk<'_> {
     }
 }
 
-fn looks_like_prompt(line: &str) -> bool {
+/// `words`: those of the question, if somebody knows them.
+fn looks_like_prompt(line: &str, words: &[String]) -> bool {
     let line = line.trim_end();
-    line.ends_with(':') || line.ends_with('：')
+    let known = |word: &String| line.to_lowercase().contains(&word.to_lowercase());
+    (line.ends_with(':') || line.ends_with('：')) && (words.is_empty() || words.iter().any(known))
 }
 
 /// What is there now, at most a little.

@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use catalog::Json;
+pub use catalog::bytes::{escape, unescape};
 use layer::{Attributes, Digest};
 use serde_json::json;
 use sha1::Digest as _;
@@ -202,31 +203,6 @@ pub fn http_date(path: &Path) -> Result<String, Failure> {
     let time = jiff::Timestamp::try_from(time).map_err(|e| e.to_string())?;
     Ok(time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string())
 }
-
-/// Bytes as text without loss: what is no UTF-8 becomes private characters, which [`unescape`] turns back.
-pub fn escape(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        text.extend(chunk.invalid().iter().filter_map(|b| char::from_u32(ESCAPED + u32::from(*b))));
-    }
-    text
-}
-
-pub fn unescape(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut buffer = [0; 4];
-    for c in text.chars() {
-        match (c as u32).checked_sub(ESCAPED).and_then(|b| u8::try_from(b).ok()) {
-            Some(byte) => bytes.push(byte),
-            None => bytes.extend_from_slice(c.encode_utf8(&mut buffer).as_bytes()),
-        }
-    }
-    bytes
-}
-
-/// In the last private plane, where no real text is.
-const ESCAPED: u32 = 0x10_ff00 - 0x1000;
 
 /// Lines with their ends.
 pub fn lines(text: &str) -> Vec<String> {

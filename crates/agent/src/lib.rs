@@ -28,6 +28,7 @@ mod jobs;
 pub mod module;
 pub mod modules;
 mod mysql;
+mod nested;
 pub mod packages;
 pub mod patterns;
 mod postgresql;

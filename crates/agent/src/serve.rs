@@ -84,7 +84,9 @@ pub fn serve(
         // Another user may not be allowed in there: then it stays the home folder.
         _ = std::env::set_current_dir(&run.directory);
     }
-    let recorder = Recorder::new(options.state_dir.clone(), layer_run(&run)).lock_wait(options.lock_wait);
+    let recorder = Recorder::new(options.state_dir.clone(), layer_run(&run))
+        .lock_wait(options.lock_wait)
+        .nested(crate::nested::is_inside());
     let shared = Arc::new(Shared::new(output, options.state_dir.clone()));
     let for_reader = shared.clone();
     std::thread::Builder::new().name("reader".to_owned()).spawn(move || {

@@ -45,8 +45,8 @@ impl Agent {
             user: "nobody".into(),
             password: password.map(str::to_owned),
             exe,
-            flags: None,
             timeout_seconds: 20,
+            ..Escalate::default()
         };
         self.send(&ToAgent::Open { agent: 5, escalate });
         self.receive()
@@ -134,10 +134,8 @@ fn an_unknown_user_is_told() {
     let escalate = Escalate {
         method: "sudo".into(),
         user: "no-such-user".into(),
-        password: None,
-        exe: None,
-        flags: None,
         timeout_seconds: 20,
+        ..Escalate::default()
     };
     agent.send(&ToAgent::Open { agent: 1, escalate });
     let FromAgent::OpenFailed { reason, password: false, .. } = agent.receive() else { panic!() };

@@ -4,6 +4,8 @@
 //! Pure vocabulary: no file, no socket, no clock. Everything that travels carries [`protocol::VERSION`].
 
 pub mod arguments;
+pub mod bytes;
+pub mod ini;
 pub mod protocol;
 pub mod spec;
 

@@ -66,6 +66,8 @@ pub enum FromAgent {
         agent: AgentId,
         reason: String,
         password: bool,
+        #[serde(default)]
+        timed_out: bool,
     },
     /// Send this content.
     Need {
@@ -187,7 +189,7 @@ pub struct Hello {
 }
 
 /// How to become another user on the host.
-#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq, Hash)]
 pub struct Escalate {
     /// `sudo`, `su`, `doas`.
     pub method: String,
@@ -201,6 +203,12 @@ pub struct Escalate {
     /// Flags in place of the method's usual ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flags: Option<String>,
+    /// Where the method's program is started, and the other user's tasks are done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chdir: Option<String>,
+    /// What `su` asks for a password with, where that is not one of the usual ways.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prompts: Vec<String>,
     pub timeout_seconds: u32,
 }
 

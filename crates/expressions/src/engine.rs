@@ -193,15 +193,16 @@ impl Engine {
 
     /// `when`, `changed_when`, …: an expression without braces, to a value (see [`Engine::condition`] for a bool).
     pub fn evaluate(&self, source: &Str, context: &dyn Context) -> Result<Value, Error> {
-        self.evaluate_raw(source, context)?
+        self.evaluate_raw(source, context, false)?
             .finalize()
             .map_err(|error| placed(error, source.origin().map(|o| &**o)))
     }
 
-    fn evaluate_raw(&self, source: &Str, context: &dyn Context) -> Result<Value, Error> {
+    fn evaluate_raw(&self, source: &Str, context: &dyn Context, embedded: bool) -> Result<Value, Error> {
         let origin = source.origin().map(|origin| &**origin);
         let compiled = self.expression(source)?;
         let run = Run::new(self, context, &self.options, origin, compiled.mutates);
+        let run = if embedded { run.with_embedded() } else { run };
         let result = run.eval(&compiled.expr, &self.bare);
         result.map_err(|error| placed(error, origin))
     }
@@ -235,7 +236,7 @@ impl Engine {
             context.warn(format!("conditionals should not be wrapped in template delimiters: {trimmed}"));
             self.render(text, context)?
         } else {
-            self.evaluate_raw(text, context)?
+            self.evaluate_raw(text, context, true)?
         };
         if let Value::Undefined(missing) = &result {
             return Err(placed(missing.error(), origin));

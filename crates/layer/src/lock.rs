@@ -46,6 +46,15 @@ pub(crate) fn take(path: &Path, run: &Run, wait: Duration) -> Result<File> {
     Ok(file)
 }
 
+/// The head moves on: also a run inside another one, which never has the lock, is alone for that moment.
+pub(crate) fn sealing(dir: &Path) -> Result<File> {
+    let path = dir.join("sealing");
+    let mut options = std::fs::OpenOptions::new();
+    let file = options.write(true).create(true).truncate(false).mode(0o600).open(&path).at("open", &path)?;
+    rustix::fs::flock(&file, FlockOperation::LockExclusive).at("lock", &path)?;
+    Ok(file)
+}
+
 /// Is the lock with another agent of the same run (that became the same user in another way)?
 pub(crate) fn with_same_run(path: &Path, run: &Run) -> bool {
     let Ok(file) = File::open(path) else { return false };

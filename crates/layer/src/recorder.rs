@@ -24,6 +24,8 @@ pub struct Recorder {
     pub(crate) lock_wait: Duration,
     /// A run beside another one (an async job): takes the lock only to seal.
     pub(crate) detached: bool,
+    /// A run that a task of another run started: that one has the lock until this one is over.
+    pub(crate) nested: bool,
     pub(crate) open: Option<Open>,
     pub(crate) causes: Vec<Cause>,
     cause_noted: usize,
@@ -81,6 +83,7 @@ impl Recorder {
             run,
             lock_wait: Duration::from_secs(60),
             detached: false,
+            nested: false,
             open: None,
             causes: Vec::new(),
             cause_noted: 0,
@@ -114,6 +117,13 @@ impl Recorder {
     /// For a run that goes on beside others: it takes the lock only to seal its layer.
     pub fn detached(mut self) -> Self {
         self.detached = true;
+        self
+    }
+
+    /// For a run that a task of another run on this host started, and which that one waits for: it never takes the lock.
+    pub fn nested(mut self, nested: bool) -> Self {
+        self.nested = nested;
+        self.detached |= nested;
         self
     }
 
@@ -219,7 +229,7 @@ impl Recorder {
             crate::space::need(&self.dir, crate::journal::ROOM)?;
             store::make_private_dir(&self.dir.join("objects"))?;
             // Neither would end before the other.
-            self.detached |= lock::with_same_run(&self.dir.join("lock"), &self.run);
+            self.detached |= !self.detached && lock::with_same_run(&self.dir.join("lock"), &self.run);
             let (lock, name) = if self.detached {
                 (None, crate::place::temporary_name("journal".as_ref()).to_string_lossy()[1..].to_owned())
             } else {

@@ -41,11 +41,12 @@ impl Recorder {
         self.secrets.save(&self.dir)?;
         let dirs = self.dir_times();
         let Some(open) = self.open.take() else { return Ok(Sealed { generation: None, made: false }) };
-        let _lock = if self.detached {
+        let _lock = if self.detached && !self.nested {
             Some(lock::take(&self.dir.join("lock"), &self.run, self.lock_wait)?)
         } else {
             None
         };
+        let _sealing = lock::sealing(&self.dir)?;
         let parent = history::head(&self.dir)?;
         let steps = worth_keeping(self.steps)?;
         let times = !self.undoes.is_empty() && dirs.iter().any(|dir| dir.before != dir.after);

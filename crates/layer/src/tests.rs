@@ -241,3 +241,36 @@ fn names_that_are_no_text() {
     recorder.seal(false).unwrap();
     assert_eq!(history::read(&room.state, 1).unwrap().steps[0].path, path);
 }
+
+#[test]
+fn a_run_inside_another_one_seals_before_it() {
+    let room = Room::new();
+    let mut outer = room.recorder_of("outer");
+    outer.write(&room.path("a"), &b"outer"[..], &Attributes::default()).unwrap();
+    // A stranger has to wait.
+    let mut stranger = room.recorder_of("stranger").lock_wait(Duration::ZERO);
+    let refused = stranger.write(&room.path("b"), &b"stranger"[..], &Attributes::default());
+    assert!(matches!(refused, Err(Error::Locked { .. })));
+    let mut inner = room.recorder_of("inner").lock_wait(Duration::ZERO).nested(true);
+    inner.write(&room.path("b"), &b"inner"[..], &Attributes::default()).unwrap();
+    assert_eq!(inner.seal(false).unwrap(), Sealed { generation: Some(1), made: true });
+    assert_eq!(outer.seal(false).unwrap(), Sealed { generation: Some(2), made: true });
+    let runs = [1, 2].map(|number| history::read(&room.state, number).unwrap().run.run);
+    assert_eq!(runs, ["inner", "outer"]);
+    assert_eq!(history::recover(&room.state).unwrap().runs, []);
+}
+
+#[test]
+fn what_a_run_inside_another_one_did_stays_when_that_one_dies() {
+    let room = Room::new();
+    let mut outer = room.recorder_of("outer");
+    outer.write(&room.path("a"), &b"outer"[..], &Attributes::default()).unwrap();
+    let mut inner = room.recorder_of("inner").nested(true);
+    inner.write(&room.path("b"), &b"inner"[..], &Attributes::default()).unwrap();
+    inner.seal(false).unwrap();
+    drop(outer);
+    let recovered = history::recover(&room.state).unwrap();
+    assert_eq!((recovered.generation, recovered.runs.len()), (1, 1));
+    assert_eq!(recovered.runs[0].restored, [room.path("a")]);
+    assert_eq!(text(&room.path("b")), "inner");
+}

@@ -41,7 +41,7 @@ fn serve_calls() -> io::Result<()> {
             ToAgent::Hello { .. } => say(&FromAgent::Hello(hello("first"))),
             ToAgent::Open { agent, escalate } if escalate.password.as_deref() == Some("wrong") => {
                 let reason = "the password was refused".to_owned();
-                say(&FromAgent::OpenFailed { agent, reason, password: true });
+                say(&FromAgent::OpenFailed { agent, reason, password: true, timed_out: false });
             }
             ToAgent::Open { agent, escalate } => {
                 say(&FromAgent::Opened { agent, hello: hello(&escalate.user) });

@@ -29,8 +29,8 @@ struct Inner {
     pushed: bool,
     notices: Arc<dyn Notices>,
     next_agent: AtomicU32,
-    /// Other users' agents, by user.
-    others: Mutex<HashMap<String, Other>>,
+    /// Other users' agents, by the way in which they are become.
+    others: Mutex<HashMap<Escalate, Other>>,
 }
 
 impl Drop for Inner {
@@ -137,8 +137,9 @@ impl Link {
     }
 
     async fn other(&self, escalate: &Escalate) -> Result<(AgentId, Hello), LinkError> {
-        // One agent a user, however it was become: two would both want to write the user's layer.
-        let cell = Arc::clone(self.inner.others.lock().entry(escalate.user.clone()).or_default());
+        // Another password or other flags are another agent: what was refused there may be allowed here, and what was
+        // allowed here must not be what makes the other succeed.
+        let cell = Arc::clone(self.inner.others.lock().entry(escalate.clone()).or_default());
         cell.get_or_try_init(|| self.open(escalate)).await.cloned()
     }
 

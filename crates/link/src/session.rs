@@ -254,9 +254,14 @@ impl Shared {
                 state.depth += 1;
                 answer(state.opening.remove(&agent), Ok(hello));
             }
-            FromAgent::OpenFailed { agent, reason, password } => {
+            FromAgent::OpenFailed { agent, reason, password, timed_out } => {
                 state.depth += 1;
-                answer(state.opening.remove(&agent), Err(LinkError::Escalate { reason, password }));
+                let error = if timed_out {
+                    LinkError::Unreachable { reason, hint: None }
+                } else {
+                    LinkError::Escalate { reason, password }
+                };
+                answer(state.opening.remove(&agent), Err(error));
             }
             FromAgent::Need { agent, digest } => self.give(&mut state, agent, digest),
             FromAgent::Done { id, result, paths, micros } => {

@@ -88,14 +88,8 @@ async fn a_silent_host_is_lost_in_time() {
 #[tokio::test]
 async fn other_users_agents_are_opened_once() {
     let link = connect(&target(Connection::Local)).await.unwrap();
-    let escalate = Escalate {
-        method: "sudo".into(),
-        user: "root".into(),
-        password: None,
-        exe: None,
-        flags: None,
-        timeout_seconds: 10,
-    };
+    let escalate =
+        Escalate { method: "sudo".into(), user: "root".into(), timeout_seconds: 10, ..Escalate::default() };
     let (one, two) = tokio::join!(link.agent(&escalate), link.agent(&escalate));
     assert_eq!(one.unwrap(), two.unwrap());
     assert_eq!(link.agent_hello(&escalate).await.unwrap().user, "root");

@@ -256,6 +256,8 @@ pub struct Role {
     pub public: bool,
     /// Identity of this use (same role, same params: same number), for "run once per play".
     pub instance: u64,
+    /// The same for all uses that would do the same, included or imported.
+    pub work: u64,
 }
 
 /// What a role sees of a role that depends on it or includes it.

@@ -19,6 +19,8 @@ pub struct Settings {
     pub hash_behaviour_merge: bool,
     /// Facts are also variables of their own (`ansible_distribution`).
     pub inject_facts_as_vars: bool,
+    /// Whether variables of roles are seen by nobody else, if somebody said so.
+    pub private_role_vars: Option<bool>,
     /// What `ansible_managed` says by default.
     pub ansible_managed: String,
     pub becoming: Becoming,
@@ -55,6 +57,7 @@ impl Default for Settings {
             interpreter_python: "auto".to_owned(),
             hash_behaviour_merge: false,
             inject_facts_as_vars: true,
+            private_role_vars: None,
             ansible_managed: "Ansible managed".to_owned(),
             becoming: Becoming::default(),
             file: None,
@@ -74,6 +77,9 @@ impl From<&crate::config::Config> for Settings {
             interpreter_python: config.text("INTERPRETER_PYTHON").unwrap_or("auto").to_owned(),
             hash_behaviour_merge: config.text("DEFAULT_HASH_BEHAVIOUR") == Some("merge"),
             inject_facts_as_vars: config.flag("INJECT_FACTS_AS_VARS"),
+            private_role_vars: config
+                .is_set("DEFAULT_PRIVATE_ROLE_VARS")
+                .then(|| config.flag("DEFAULT_PRIVATE_ROLE_VARS")),
             ansible_managed: config.text("DEFAULT_MANAGED_STR").unwrap_or("Ansible managed").to_owned(),
             becoming: Becoming {
                 user: filled(config, "DEFAULT_BECOME_USER"),

@@ -121,6 +121,11 @@ impl Vault {
         opened.iter().any(|secret| text.contains(secret.as_str()))
     }
 
+    /// Whether exactly this text was decrypted, as far as it is long enough to tell.
+    pub fn gave(&self, text: &str) -> bool {
+        self.opened.lock().iter().any(|secret| secret.as_str() == text.trim())
+    }
+
     /// As [`Self::decrypt`], to text.
     pub fn decrypt_text(&self, text: &str) -> Result<String> {
         let plain = self.decrypt(text)?;

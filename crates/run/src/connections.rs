@@ -373,9 +373,27 @@ impl Reader<'_> {
                 |k| &k.become_flags,
                 self.reach.become_flags.clone(),
             )?,
-            timeout_seconds: u32::try_from(self.reach.timeout.as_secs()).unwrap_or(10).max(10),
+            chdir: self.text(&[&named("chdir")])?,
+            prompts: self.texts(&named("prompt_l10n"))?,
+            timeout_seconds: self.patience()?,
             method,
         }))
+    }
+
+    /// How long another user may take to be become.
+    fn patience(&self) -> Result<u32, Error> {
+        let usual = self.reach.timeout.as_secs().max(10);
+        let told = self.number(&["ansible_local_become_success_timeout"])?;
+        Ok(u32::try_from(told.unwrap_or(usual)).unwrap_or(u32::MAX))
+    }
+
+    /// A variable that is a list of texts, or one text.
+    fn texts(&self, name: &str) -> Result<Vec<String>, Error> {
+        let Some(value) = self.scope.variable(name)? else { return Ok(Vec::new()) };
+        match value.resolved()?.as_list() {
+            Some(list) => list.iter().map(Value::python_str).collect(),
+            None => Ok(self.text(&[name])?.into_iter().collect()),
+        }
     }
 
     /// The first of these variables that is set.

@@ -7,9 +7,11 @@ use catalog::protocol::Escalate;
 use super::Refused;
 
 pub(super) fn wrong_password(how: &Escalate) -> Refused {
+    let method = &how.method;
     Refused {
-        reason: format!("the {} password for user {} was refused", how.method, who(how)),
+        reason: format!("Incorrect {method} password: the one for user {} was refused", who(how)),
         password: true,
+        timed_out: false,
     }
 }
 
@@ -17,16 +19,18 @@ pub(super) fn no_password(how: &Escalate) -> Refused {
     Refused {
         reason: format!("{} asks for a password to become user {}, and none was given", how.method, how.user),
         password: true,
+        timed_out: false,
     }
 }
 
 pub(super) fn timeout(how: &Escalate, screen: &str) -> Refused {
     let said = last_line(screen).map(|line| format!("; it said last: {line}")).unwrap_or_default();
     let reason = format!(
-        "{} did not start the agent of user {} within {} seconds{said}",
+        "Timed out waiting for become success or become password prompt: {} did not start the agent of user {} \
+         within {} seconds{said}",
         how.method, how.user, how.timeout_seconds
     );
-    Refused { reason, password: false }
+    Refused { reason, password: false, timed_out: true }
 }
 
 /// It ended without an agent: what did it say?
@@ -41,10 +45,10 @@ pub(super) fn ended(how: &Escalate, screen: &str, data: &str, status: ExitStatus
             how.user,
             how.method
         );
-        return Refused { reason, password: false };
+        return Refused::new(reason);
     }
     if has(&["unknown user", "does not exist", "no passwd entry", "not known"]) {
-        return Refused { reason: format!("there is no user {} on this host", how.user), password: false };
+        return Refused::new(format!("there is no user {} on this host", how.user));
     }
     if has(&[
         "password is required",
@@ -63,10 +67,7 @@ pub(super) fn ended(how: &Escalate, screen: &str, data: &str, status: ExitStatus
         return no_password(how);
     }
     let line = last_line(&said).unwrap_or_else(|| format!("it ended with {status} and said nothing"));
-    Refused {
-        reason: format!("{} could not start the agent of user {}: {line}", how.method, how.user),
-        password: false,
-    }
+    Refused::new(format!("{} could not start the agent of user {}: {line}", how.method, how.user))
 }
 
 fn who(how: &Escalate) -> String {

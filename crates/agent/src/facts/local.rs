@@ -52,43 +52,21 @@ fn read(file: &Path, children: Children<'_>) -> Result<Json, String> {
         .map_err(|problem| format!("error loading facts as ini - please check content: {shown}, {problem}"))
 }
 
-/// Python's rules for `%` in values: `%%` is a percent sign, `%(name)s` another value of the section.
-fn interpolated(sections: &Json) -> Result<Map, String> {
+/// With the values that stand for others.
+pub(super) fn interpolated(sections: &Json) -> Result<Map, String> {
     let Json::Object(sections) = sections else { return Ok(Map::new()) };
     let mut all = Map::new();
     for (name, section) in sections {
         let Json::Object(values) = section else { continue };
         let mut inner = Map::new();
         for (key, value) in values {
-            let text = interpolate(value.as_str().unwrap_or_default(), values, 0)?;
+            let other = |name: &str| values.get(name).and_then(Json::as_str).map(str::to_owned);
+            let text = catalog::ini::interpolate(value.as_str().unwrap_or_default(), &other)?;
             inner.insert(key.clone(), text.into());
         }
         all.insert(name.clone(), Json::Object(inner));
     }
     Ok(all)
-}
-
-fn interpolate(text: &str, values: &Map, depth: usize) -> Result<String, String> {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find('%') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at + 1..];
-        if let Some(after) = rest.strip_prefix('%') {
-            out.push('%');
-            rest = after;
-        } else if let Some((name, after)) = rest.strip_prefix('(').and_then(|inner| inner.split_once(")s")) {
-            let value = values.get(&name.to_lowercase()).and_then(Json::as_str);
-            let value =
-                value.filter(|_| depth < 10).ok_or_else(|| format!("'{name}' in '{text}' is not there"))?;
-            out.push_str(&interpolate(value, values, depth + 1)?);
-            rest = after;
-        } else {
-            return Err(format!("'%' must be followed by '%' or '(', found in '{text}'"));
-        }
-    }
-    out.push_str(rest);
-    Ok(out)
 }
 
 /// Sections of `key = value` or `key: value`; keys in lower case; indented lines continue the value before.

@@ -114,6 +114,11 @@ fn own_facts_are_read_as_json_or_ini() {
     let read = local::ini("[general]\na=1\nb: two\n  lines\n[Up.per]\nX=y z\n# no\n").unwrap();
     assert_eq!(read, serde_json::json!({"general": {"a": "1", "b": "two\nlines"}, "Up.per": {"x": "y z"}}));
     assert_eq!(local::ini("garbage"), None);
+    let percents = local::ini("[s]\na=100%%\nb=%(A)s!\n").unwrap();
+    assert_eq!(local::interpolated(&percents).unwrap()["s"], serde_json::json!({"a": "100%", "b": "100%!"}));
+    for wrong in ["[s]\na=50% of\n", "[s]\na=%(b)s\n", "[s]\na=%(a)s\n"] {
+        assert!(local::interpolated(&local::ini(wrong).unwrap()).is_err(), "{wrong}");
+    }
     assert_eq!(local::ini("a=1\n"), None);
     let with_default = local::ini("[DEFAULT]\nd=1\n[s]\nk=v\n").unwrap();
     assert_eq!(with_default, serde_json::json!({"s": {"d": "1", "k": "v"}}));

@@ -139,7 +139,8 @@ fn walk(
             }
         }
     }
-    if filter.recurse && filter.depth.is_none_or(|limit| depth < limit) {
+    // One level too many: what is there counts as examined.
+    if filter.recurse && filter.depth.is_none_or(|limit| depth <= limit) {
         for path in dirs {
             if filter.follow || !path.is_symlink() {
                 walk(filter, &path, depth + 1, task, found)?;

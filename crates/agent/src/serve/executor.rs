@@ -18,6 +18,7 @@ use super::call::{Tools, perform};
 use super::relay;
 use super::shared::{Contents, Item, Outstanding, Shared, Stopped};
 use crate::cache::Cache;
+use crate::escalate::Refused;
 use crate::jobs;
 
 pub(super) struct Executor {
@@ -180,8 +181,8 @@ impl Executor {
                 self.shared.send(&FromAgent::Opened { agent, hello });
             }
             Err(refused) => {
-                let (reason, password) = (refused.reason, refused.password);
-                self.shared.send(&FromAgent::OpenFailed { agent, reason, password });
+                let Refused { reason, password, timed_out } = refused;
+                self.shared.send(&FromAgent::OpenFailed { agent, reason, password, timed_out });
             }
         }
     }

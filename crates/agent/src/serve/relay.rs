@@ -35,7 +35,9 @@ pub(super) fn open(
     } else {
         escalate::open(how, &shared.cancelled, end)
     }?;
-    let greeting = ToAgent::Hello { version: VERSION, run: run.clone() };
+    let mut run = run.clone();
+    run.directory = how.chdir.clone().unwrap_or(run.directory);
+    let greeting = ToAgent::Hello { version: VERSION, run };
     let greeted =
         protocol::write_frame(&mut input, &greeting, &[]).and_then(|()| protocol::read_frame(&mut output));
     let hello = match greeted {
@@ -57,7 +59,7 @@ pub(super) fn open(
 fn give_up(process: &mut Process, reason: String) -> Refused {
     _ = process.kill();
     _ = process.wait();
-    Refused { reason, password: false }
+    Refused { reason, ..Refused::default() }
 }
 
 /// Pass on what it says, under its number.

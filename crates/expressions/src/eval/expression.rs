@@ -10,7 +10,7 @@ use crate::value::{self, Dict, Style, Value, as_missing, lifted};
 impl Run<'_> {
     pub(crate) fn eval(&self, expr: &Expr, env: &Env) -> Result<Value, Error> {
         match &expr.kind {
-            Kind::Const(value) => Ok(value.clone()),
+            Kind::Const(value) => self.constant(value),
             Kind::Name(name) => {
                 self.name(name, env, expr).map_err(|error| self.located(error, env, expr.pos))
             }
@@ -23,7 +23,7 @@ impl Run<'_> {
 
     fn eval_inner(&self, expr: &Expr, env: &Env) -> Result<Value, Error> {
         match &expr.kind {
-            Kind::Const(value) => Ok(value.clone()),
+            Kind::Const(value) => self.constant(value),
             Kind::Name(name) => self.name(name, env, expr),
             Kind::List(items) => Ok(Value::list(self.all(items, env)?)),
             Kind::Tuple(items) => Ok(Value::tuple(self.all(items, env)?)),

@@ -189,6 +189,7 @@ fn lookup(run: &Run<'_>, mut args: Args, query: bool) -> Result<Value, Error> {
     }
     Ok(match <[Value; 1]>::try_from(results) {
         Ok([only]) => only,
+        Err(none) if none.is_empty() => Value::list(none),
         Err(several) if several.iter().all(|item| matches!(item, Value::Str(_))) => {
             let texts: Vec<&str> = several.iter().filter_map(Value::as_str).collect();
             Value::from(texts.join(","))

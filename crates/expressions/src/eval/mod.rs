@@ -19,7 +19,7 @@ use crate::context::Context;
 use crate::engine::{Engine, Options};
 use crate::error::Error;
 use crate::origin::Origin;
-use crate::value::Value;
+use crate::value::{Str, Value};
 
 pub(crate) use call::Args;
 pub(crate) use expression::compare_values;
@@ -38,6 +38,8 @@ pub(crate) struct Run<'a> {
     kept_units: Mutex<Vec<Arc<Unit>>>,
     /// Own copies of the variables that the template may change.
     copies: Option<Mutex<HashMap<Arc<str>, Value>>>,
+    /// Text in quotes may be a template (in conditions).
+    embedded: bool,
 }
 
 /// The template that is running, its blocks and its top scope.
@@ -82,7 +84,28 @@ impl<'a> Run<'a> {
             kept: Mutex::default(),
             kept_units: Mutex::default(),
             copies,
+            embedded: false,
         }
+    }
+
+    /// For a condition: `when: name == "{{ other }}"` means what `when: name == other` means.
+    pub(crate) fn with_embedded(mut self) -> Self {
+        self.embedded = true;
+        self
+    }
+
+    pub(crate) fn constant(&self, value: &Value) -> Result<Value, Error> {
+        let Value::Str(text) = value else { return Ok(value.clone()) };
+        let (true, Some(origin)) = (self.embedded, self.origin) else { return Ok(value.clone()) };
+        let text = Str::trusted(text.as_str(), Arc::new(origin.clone()));
+        if !text.is_template() {
+            return Ok(value.clone());
+        }
+        self.context.warn(format!(
+            "Jinja constant strings should not contain embedded templates: write the expression itself for {}",
+            text.as_str()
+        ));
+        self.engine.render(&text, self.context)
     }
 
     /// The place in a file that a position in a template is.

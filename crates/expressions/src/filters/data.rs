@@ -130,7 +130,13 @@ fn b64encode(_: &Run<'_>, value: &Value, args: Args) -> Result<Value, Error> {
     let [encoding, urlsafe] = args.bind("b64encode", ["encoding", "urlsafe"])?;
     let bytes = match value {
         Value::Bytes(bytes) => bytes.to_vec(),
-        other => encoded(&text_of(other)?, &text_or(encoding, "utf-8")?)?,
+        other => {
+            let text = text_of(other)?;
+            match text_or(encoding, "utf-8")?.to_lowercase().as_str() {
+                "utf-8" | "utf8" => catalog::bytes::unescape(&text),
+                name => encoded(&text, name)?,
+            }
+        }
     };
     let engine = if truth_or(urlsafe, false)? {
         base64::engine::general_purpose::URL_SAFE
@@ -150,5 +156,10 @@ fn b64decode(_: &Run<'_>, value: &Value, args: Args) -> Result<Value, Error> {
     let bytes = GeneralPurpose::new(&alphabet, config)
         .decode(text)
         .map_err(|error| Error::new(format!("this is not base64: {error}")))?;
-    decoded(&bytes, &text_or(encoding, "utf-8")?).map(Value::from)
+    let encoding = text_or(encoding, "utf-8")?;
+    // What is no text stays as it is: it may be the content of a file.
+    if matches!(encoding.to_lowercase().as_str(), "utf-8" | "utf8") {
+        return Ok(Value::from(catalog::bytes::escape(&bytes)));
+    }
+    decoded(&bytes, &encoding).map(Value::from)
 }

@@ -200,7 +200,7 @@ fn rekey(_: &Run<'_>, value: &Value, args: Args) -> Result<Value, Error> {
         found.check_hashable()?;
         if !overwrite && new.contains_value(&found) {
             return Err(Error::new(format!(
-                "Key {} is not unique, cannot correctly turn into dict",
+                "Key {} is not unique, cannot convert to dict",
                 found.python_str()?
             )));
         }

@@ -15,7 +15,7 @@ pub(super) fn find(name: &str) -> Option<Function> {
         "round" => round,
         "pow" => |_, value, args| {
             let [power] = args.bind("pow", ["y"])?;
-            real(value)?.powf_checked(real(&super::needed(power, "pow", "y")?)?)
+            real("pow", value)?.powf_checked(real("pow", &super::needed(power, "pow", "y")?)?)
         },
         "root" => root,
         "log" => log,
@@ -40,9 +40,11 @@ impl Power for f64 {
     }
 }
 
-fn real(value: &Value) -> Result<f64, Error> {
+fn real(filter: &str, value: &Value) -> Result<f64, Error> {
     let name = value.type_name();
-    value.as_f64().ok_or_else(|| Error::new(format!("must be real number, not {name}")))
+    value.as_f64().ok_or_else(|| {
+        Error::new(format!("{filter}() can only be used on numbers: must be real number, not {name}"))
+    })
 }
 
 fn int(_: &Run<'_>, value: &Value, args: Args) -> Result<Value, Error> {
@@ -112,7 +114,7 @@ fn round(_: &Run<'_>, value: &Value, args: Args) -> Result<Value, Error> {
     if !is_number(value) {
         return Err(Error::new(format!("type {} doesn't define __round__ method", value.type_name())));
     }
-    let number = real(value)?;
+    let number = real("round", value)?;
     let scale = 10_f64.powi(i32::try_from(precision).unwrap_or(0));
     Ok(match method.as_str() {
         // Python rounds what is written, half to even; integers stay integers.
@@ -133,8 +135,8 @@ fn round(_: &Run<'_>, value: &Value, args: Args) -> Result<Value, Error> {
 
 fn root(_: &Run<'_>, value: &Value, args: Args) -> Result<Value, Error> {
     let [base] = args.bind("root", ["base"])?;
-    let base = base.map_or(Ok(2.0), |base| real(&base))?;
-    let number = real(value)?;
+    let base = base.map_or(Ok(2.0), |base| real("root", &base))?;
+    let number = real("root", value)?;
     if base == 2.0 {
         return if number < 0.0 {
             Err(Error::new("math domain error"))
@@ -147,11 +149,11 @@ fn root(_: &Run<'_>, value: &Value, args: Args) -> Result<Value, Error> {
 
 fn log(_: &Run<'_>, value: &Value, args: Args) -> Result<Value, Error> {
     let [base] = args.bind("log", ["base"])?;
-    let number = real(value)?;
+    let number = real("log", value)?;
     if number <= 0.0 {
         return Err(Error::new("math domain error"));
     }
-    let base = base.map_or(Ok(std::f64::consts::E), |base| real(&base))?;
+    let base = base.map_or(Ok(std::f64::consts::E), |base| real("log", &base))?;
     Ok(Value::Float(if base == 10.0 {
         number.log10()
     } else if base == std::f64::consts::E {
@@ -210,7 +212,8 @@ fn human_readable(_: &Run<'_>, value: &Value, args: Args) -> Result<Value, Error
     let [bits, unit] = args.bind("human_readable", ["isbits", "unit"])?;
     let bits = truth_or(bits, false)?;
     let unit = text_or(unit, "")?.to_uppercase();
-    let size: f64 = value.as_f64().ok_or_else(|| Error::new("human_readable() can't interpret the value"))?;
+    let size: f64 =
+        value.as_f64().ok_or_else(|| Error::new("human_readable() failed on bad input: it is no number"))?;
     let (base, letter) = if bits { ("bits", "b") } else { ("Bytes", "B") };
     let chosen = SIZES.iter().find(
         |(name, limit)| {

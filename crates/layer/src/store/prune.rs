@@ -37,6 +37,7 @@ pub fn prune(state_dir: &Path, policy: Policy) -> Result<Pruned> {
     }
     let run = Run { command: "housekeeping".to_owned(), ..Run::default() };
     let _lock = lock::take(&state_dir.join("lock"), &run, Duration::from_secs(10))?;
+    let _sealing = lock::sealing(state_dir)?;
     crate::recover::recover_locked(state_dir)?;
     let mut pruned = Pruned::default();
     for generation in too_old(state_dir, policy)? {

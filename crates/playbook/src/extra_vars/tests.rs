@@ -43,7 +43,7 @@ fn mistakes() {
         ("@missing.yml", "cannot be read"),
         ("lonely", "is not a variable"),
         ("[1, 2]", "variables are a mapping"),
-        ("{a: 1", "not valid YAML"),
+        ("{a: 1", "YAML parsing failed"),
         ("a='x", "not closed"),
         ("{1: 2}", "the name of a variable is text"),
         ("a=1 b", "'b' is not a variable"),

@@ -142,7 +142,7 @@ impl Reader<'_> {
         let (name, port) = address::split(pattern);
         let hosts = match name.parse::<std::net::Ipv6Addr>() {
             Ok(_) => vec![name.to_owned()],
-            Err(_) => range::expand(name).map_err(|message| Diagnostic::new(message).at(origin))?,
+            Err(_) => range::expand(name).map_err(|wrong| Diagnostic::new(wrong.message()).at(origin))?,
         };
         for host in hosts {
             self.inventory.ensure_host(&host);

@@ -52,11 +52,15 @@ pub(super) fn load(sources: &[String], options: &LoadOptions<'_>) -> Result<Inve
             ))
         })?);
     }
-    let mut loader = Loader { options, ignored, inventory: Inventory::default() };
+    let mut loader = Loader { options, ignored, inventory: Inventory::default(), parsed: false };
     for source in sources {
         loader.source(source)?;
     }
     let mut inventory = loader.inventory;
+    if options.lenient && !loader.parsed && !sources.is_empty() {
+        let note = "No inventory was parsed, only implicit localhost is available";
+        inventory.warnings.push(Diagnostic::warning(note));
+    }
     inventory.settle();
     warn_shared_names(&mut inventory);
     Ok(inventory)
@@ -74,30 +78,37 @@ struct Loader<'a> {
     options: &'a LoadOptions<'a>,
     ignored: Vec<Regex>,
     inventory: Inventory,
+    /// At least one source could be read.
+    parsed: bool,
 }
 
 impl Loader<'_> {
     fn source(&mut self, source: &str) -> Result<()> {
         let path = self.options.base.join(source);
         if source.contains(',') && !path.exists() {
-            return host_list(source, &mut self.inventory);
+            return self.attempt(Path::new(source), |_, inventory| host_list(source, inventory));
         }
         self.inventory.sources.push(path.clone());
         if path.is_dir() {
             return self.folder(&path, 0);
         }
-        self.attempt(&path, self.options.lenient)
+        self.attempt(&path, |options, inventory| file(&path, options, inventory))
     }
 
-    /// Reads one file; what a failing file would have added is forgotten.
-    fn attempt(&mut self, path: &Path, lenient: bool) -> Result<()> {
+    /// Reads one source; what a failing one would have added is forgotten.
+    fn attempt(
+        &mut self,
+        path: &Path,
+        read: impl FnOnce(&LoadOptions<'_>, &mut Inventory) -> Result<()>,
+    ) -> Result<()> {
         let mut trial = self.inventory.clone();
-        match file(path, self.options, &mut trial) {
+        match read(self.options, &mut trial) {
             Ok(()) => {
                 self.inventory = trial;
+                self.parsed = true;
                 Ok(())
             }
-            Err(error) if lenient => {
+            Err(error) if self.options.lenient => {
                 let note = format!("the inventory source {} was left out: {}", path.display(), error.message);
                 self.inventory.warnings.push(Diagnostic { message: note, warning: true, ..error });
                 Ok(())
@@ -128,7 +139,7 @@ impl Loader<'_> {
             if path.is_dir() {
                 self.folder(&path, depth + 1)?;
             } else {
-                self.attempt(&path, self.options.lenient)?;
+                self.attempt(&path, |options, inventory| file(&path, options, inventory))?;
             }
         }
         Ok(())
@@ -149,7 +160,18 @@ fn host_list(source: &str, inventory: &mut Inventory) -> Result<()> {
         let hosts = if name.parse::<std::net::Ipv6Addr>().is_ok() {
             vec![name.to_owned()]
         } else {
-            range::expand(name).map_err(Diagnostic::new)?
+            match range::expand(name) {
+                Ok(hosts) => hosts,
+                Err(range::Wrong::Form(why)) => {
+                    let note = format!("Unable to parse address from hostname, leaving unchanged: {why}");
+                    inventory.warnings.push(Diagnostic::warning(note));
+                    vec![name.to_owned()]
+                }
+                Err(wrong) => {
+                    let plugin = "Failed to parse inventory with 'advanced_host_list' plugin";
+                    return Err(Diagnostic::new(format!("{plugin}: {}", wrong.message())));
+                }
+            }
         };
         for host in hosts {
             inventory.ensure_host(&host);

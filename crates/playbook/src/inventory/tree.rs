@@ -109,7 +109,7 @@ fn hosts(name: &Node, body: &Node, group: &str, values: Values<'_>, inventory: &
     let (base, port) = address::split(&pattern);
     let names = match base.parse::<std::net::Ipv6Addr>() {
         Ok(_) => vec![base.to_owned()],
-        Err(_) => range::expand(base).map_err(|message| name.error(message))?,
+        Err(_) => range::expand(base).map_err(|wrong| name.error(wrong.message()))?,
     };
     for host in names {
         inventory.ensure_host(&host);

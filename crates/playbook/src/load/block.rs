@@ -9,7 +9,6 @@ use super::reader::{Entry, Reader};
 use super::role::Usage;
 use super::task::{Draft, ROLE_ARGS};
 use super::{RoleFrom, as_list};
-use crate::diagnostic::Diagnostic;
 use crate::ir::{Block, Keywords, Node, Task, VarsKind};
 use crate::search::role_places;
 use crate::yaml::{self, Kind};
@@ -181,7 +180,7 @@ impl Reader<'_> {
             params: Arc::default(),
             allow_duplicates: flag("allow_duplicates").or(Some(true)),
             own: String::new(),
-            public: flag("public").unwrap_or(true),
+            public: flag("public").unwrap_or(self.shared.options.config.private_role_vars != Some(true)),
             validate: flag("rolespec_validate").unwrap_or(true),
             dynamic: false,
             dependency: false,
@@ -257,9 +256,4 @@ fn flatten(nodes: &[Node], handlers: &mut Vec<Arc<Task>>) {
             Node::Block(block) => flatten(&block.body, handlers),
         }
     }
-}
-
-/// What a list of tasks would be without its problem, to say it in one place.
-pub(super) fn wrong_section(name: &str, node: &yaml::Node) -> Diagnostic {
-    Diagnostic::new(format!("`{name}` must be a list")).at(&node.origin)
 }

@@ -234,6 +234,9 @@ impl Reader<'_> {
         if fine {
             return Some(value);
         }
+        if self.may_fail && !matches!(value, Value::List(_) | Value::Dict(_)) {
+            return Some(value);
+        }
         self.wrong_type(entry, &value, "true or false");
         None
     }

@@ -107,7 +107,8 @@ pub struct RoleRequest {
     pub name: String,
     pub from: RoleFrom,
     pub allow_duplicates: Option<bool>,
-    pub public: bool,
+    /// `None`: as the configuration says of roles that are included.
+    pub public: Option<bool>,
     /// Check arguments against `meta/argument_specs.yml`.
     pub validate: bool,
     pub vars: Vars,
@@ -252,7 +253,7 @@ impl Project {
             params: Arc::default(),
             allow_duplicates: Some(request.allow_duplicates.unwrap_or(true)),
             own: String::new(),
-            public: request.public,
+            public: request.public.unwrap_or(self.shared.options.config.private_role_vars == Some(false)),
             validate: request.validate,
             dynamic: true,
             dependency: false,

@@ -39,6 +39,9 @@ impl Reader<'_> {
             self.error_hint(message, &content.origin, "begin each play with `- hosts: …`");
             return Vec::new();
         };
+        if items.is_empty() {
+            self.error("A playbook must contain at least one play", &content.origin);
+        }
         let mut here = import.clone();
         here.files.push(path.to_owned());
         let dir: Arc<Path> = path.parent().unwrap_or(Path::new("/")).into();
@@ -111,6 +114,9 @@ impl Reader<'_> {
         let mut keywords = self.keywords(entries, VarsKind::RoleParams);
         // The old word for it, of plays only: in a task it is the module, in a role a parameter.
         if let Some(user) = entries.iter().find(|entry| entry.name == "user") {
+            if keywords.remote_user.is_some() {
+                self.error("both 'user' and 'remote_user' are set for this play.", &user.key.origin);
+            }
             keywords.remote_user = self.plain(user);
         }
         keywords.when = import.when.clone();
@@ -148,7 +154,10 @@ impl Reader<'_> {
             _ => false,
         };
         if empty {
-            self.error("hosts list cannot be empty: give a pattern, for instance `all`", &entry.value.origin);
+            self.error(
+                "Hosts list cannot be empty. Please check your playbook: give a pattern, for instance `all`",
+                &entry.value.origin,
+            );
         }
         value
     }
@@ -245,13 +254,13 @@ impl Reader<'_> {
                     "salt_size" => prompt.salt_size = self.integer(part).and_then(|value| value.as_i64()),
                     "unsafe" => prompt.unsafe_ = self.flag(part, false),
                     name => self.error(
-                        format!("invalid vars_prompt data structure, found unsupported key '{name}'"),
+                        format!("Invalid vars_prompt data structure, found unsupported key '{name}'"),
                         &part.key.origin,
                     ),
                 }
             }
             if prompt.name.is_empty() {
-                self.error("invalid vars_prompt data structure, missing 'name' key", &item.origin);
+                self.error("Invalid vars_prompt data structure, missing 'name' key", &item.origin);
                 continue;
             }
             prompts.push(prompt);
@@ -292,7 +301,11 @@ impl Reader<'_> {
 
     fn list_of_tasks(&mut self, name: &str, node: &yaml::Node, around: &Around) -> Vec<Node> {
         if !matches!(node.kind, Kind::Seq(_) | Kind::Null) {
-            self.errors.push(super::block::wrong_section(name, node).hint("begin each task with `- `"));
+            let shown = node.scalar_text().unwrap_or_else(|| describe(node).to_owned());
+            let problem = format!(
+                "A malformed block was encountered while loading {name}: {shown} should be a list or None"
+            );
+            self.error_hint(problem, &node.origin, "begin each task with `- `");
             return Vec::new();
         }
         self.task_list(node, around)
@@ -300,6 +313,11 @@ impl Reader<'_> {
 
     fn play_roles(&mut self, node: &yaml::Node, around: &Around) -> Used {
         let mut all = Used::default();
+        if !matches!(node.kind, Kind::Seq(_) | Kind::Null) {
+            let hint = "begin each role with `- `";
+            self.error_hint("A malformed role declaration was encountered.", &node.origin, hint);
+            return all;
+        }
         for item in self.elements(node, "`roles`") {
             if let Some(used) = self.role_entry(item, around) {
                 all.nodes.extend(used.nodes);

@@ -17,6 +17,8 @@ pub(super) struct Reader<'a> {
     pub(super) unknown: Vec<UnknownModule>,
     /// Handlers and roles that static imports of the play brought.
     pub(super) imported: Vec<Brought>,
+    /// Keywords are read of a task that may fail: a value that cannot be is told when its turn comes.
+    pub(super) may_fail: bool,
 }
 
 /// Handlers and roles.
@@ -31,7 +33,14 @@ pub(super) struct Entry<'n> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(shared: &'a Shared) -> Self {
-        Self { shared, errors: Vec::new(), warnings: Vec::new(), unknown: Vec::new(), imported: Vec::new() }
+        Self {
+            shared,
+            errors: Vec::new(),
+            warnings: Vec::new(),
+            unknown: Vec::new(),
+            imported: Vec::new(),
+            may_fail: false,
+        }
     }
 
     pub(super) fn finish(self, mut loaded: Loaded) -> Result<Loaded, Vec<Diagnostic>> {

@@ -64,6 +64,24 @@ struct Meta {
 }
 
 impl Reader<'_> {
+    fn usage(&self, name: String, origin: &Arc<Origin>, around: &Around) -> Usage {
+        let shown = self.shared.options.config.private_role_vars != Some(true);
+        Usage {
+            name,
+            origin: origin.clone(),
+            from: RoleFrom::default(),
+            entry_vars: Arc::default(),
+            params: Arc::default(),
+            allow_duplicates: None,
+            own: String::new(),
+            // What a hidden role depends on is hidden, too.
+            public: around.role.as_ref().map_or(shown, |role| role.public),
+            validate: true,
+            dynamic: false,
+            dependency: around.role.is_some(),
+        }
+    }
+
     /// An element of `roles:` or of `dependencies:`.
     pub(super) fn role_entry(&mut self, node: &yaml::Node, around: &Around) -> Option<Used> {
         let Kind::Map(_) = &node.kind else {
@@ -72,7 +90,11 @@ impl Reader<'_> {
                 return None;
             }
             let name = self.static_text(node, around, "the name of the role")?;
-            return self.role(&usage(name, &node.origin, around), around);
+            if name.contains(',') && !name.contains("://") {
+                self.error(format!("Invalid old style role requirement: {name}"), &node.origin);
+                return None;
+            }
+            return self.role(&self.usage(name, &node.origin, around), around);
         };
         let entries = self.entries(node, "a role")?;
         let named = entries
@@ -92,7 +114,7 @@ impl Reader<'_> {
         inner.play_vars = Arc::new(merged(&around.play_vars, [&*vars, &*params]));
         let name = self.static_text(named.value, &inner, "the name of the role")?;
         inner.play_vars = around.play_vars.clone();
-        let mut usage = usage(name, &node.origin, around);
+        let mut usage = self.usage(name, &node.origin, around);
         usage.own = key;
         usage.params = params;
         usage.entry_vars = vars;
@@ -251,14 +273,14 @@ impl Reader<'_> {
             parents.extend(around.role.as_ref().map(|role| role.name.clone()));
         }
         let key = format!(
-            "{}|{:?}|{:?}|{:?}|{}|{}",
+            "{}|{:?}|{:?}|{:?}|{}",
             path.display(),
             usage.from,
             shown_vars(&usage.params),
             shown_vars(&usage.entry_vars),
-            usage.own,
-            usage.dynamic
+            usage.own
         );
+        let instance = format!("{key}|{}", usage.dynamic);
         Role {
             name: place.name.as_str().into(),
             path,
@@ -272,7 +294,8 @@ impl Reader<'_> {
             dependencies: Vec::new(),
             allow_duplicates: usage.allow_duplicates.unwrap_or(meta.allow_duplicates),
             public: usage.public,
-            instance: self.shared.instance(key),
+            instance: self.shared.instance(instance),
+            work: self.shared.instance(key),
         }
     }
 
@@ -372,23 +395,6 @@ impl Reader<'_> {
         let mut inner = around.clone();
         inner.enter_file(&file);
         self.handler_list(&content, &inner)
-    }
-}
-
-fn usage(name: String, origin: &Arc<Origin>, around: &Around) -> Usage {
-    Usage {
-        name,
-        origin: origin.clone(),
-        from: RoleFrom::default(),
-        entry_vars: Arc::default(),
-        params: Arc::default(),
-        allow_duplicates: None,
-        own: String::new(),
-        // What a hidden role depends on is hidden, too.
-        public: around.role.as_ref().is_none_or(|role| role.public),
-        validate: true,
-        dynamic: false,
-        dependency: around.role.is_some(),
     }
 }
 

@@ -161,7 +161,9 @@ impl Reader<'_> {
     pub(super) fn task(&mut self, draft: Draft<'_>, around: &Around) -> Option<Arc<Task>> {
         let include = include_kind(draft.module());
         let kind = if include.is_some() { VarsKind::IncludeParams } else { VarsKind::Task };
+        self.may_fail = around.rescued || ignores_errors(&draft);
         let mut own = self.keywords(&draft.entries, kind);
+        self.may_fail = false;
         if draft.action.local {
             own.delegate_to = Some(Value::str("localhost"));
         }
@@ -258,16 +260,26 @@ impl Reader<'_> {
             _ => return,
         };
         self.check_names(draft, known);
+        for (name, value) in draft.given.args.iter().filter(|(name, _)| name.ends_with("_from")) {
+            if matches!(value, Value::List(_) | Value::Dict(_)) {
+                let problem =
+                    format!("Expected a string for {name} but got <class '{}'> instead", value.type_name());
+                self.error(problem, draft.given.place(name).unwrap_or(&draft.action.key.origin));
+            }
+        }
         if task.args_template.is_none() && !needed.iter().any(|name| draft.given.args.contains_key(*name)) {
-            let what = if needed.contains(&"file") { "the name of a file" } else { "the name of a role" };
-            self.error(format!("`{}` needs {what}", task.action), &draft.action.key.origin);
+            if needed.contains(&"file") {
+                self.error(format!("No file specified for {}", task.action), &draft.node.origin);
+            } else {
+                self.error(format!("`{}` needs the name of a role", task.action), &draft.action.key.origin);
+            }
         }
     }
 
     /// Arguments of imports and includes.
     pub(super) fn check_names(&mut self, draft: &Draft<'_>, known: &[&str]) {
         for name in draft.given.args.keys().filter(|name| !known.contains(&&***name)) {
-            let mut problem = Diagnostic::new(format!("invalid options for {}: {name}", draft.action.name))
+            let mut problem = Diagnostic::new(format!("Invalid options for {}: {name}", draft.action.name))
                 .at(draft.given.place(name).unwrap_or(&draft.action.key.origin));
             if let Some(nearest) = catalog::arguments::nearest(name, known.iter().copied()) {
                 problem = problem.hint(format!("did you mean `{nearest}`?"));
@@ -308,6 +320,11 @@ pub(super) const ROLE_ARGS: &[&str] = &[
     "apply",
     "rolespec_validate",
 ];
+
+fn ignores_errors(draft: &Draft<'_>) -> bool {
+    let entry = draft.entry("ignore_errors");
+    entry.is_some_and(|entry| matches!(entry.value.kind, Kind::Bool(true)))
+}
 
 fn include_kind(module: &str) -> Option<IncludeKind> {
     match module {

@@ -459,7 +459,7 @@ fn roles_are_loaded_at_run_time() {
         name: name.to_owned(),
         from: RoleFrom::default(),
         allow_duplicates: None,
-        public: false,
+        public: None,
         validate: true,
         vars: Vars::new(),
     };

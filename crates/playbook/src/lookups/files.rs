@@ -8,6 +8,7 @@ use expressions::{Engine, Error, Value};
 use super::Call;
 use crate::ir::Vars;
 use crate::vars::Scope;
+use crate::yaml::VaultText;
 use crate::{search, yaml};
 
 fn find(call: &Call<'_>, name: &str, kind: &str) -> Result<PathBuf, Error> {
@@ -117,9 +118,9 @@ fn vault_of(secret: Option<Value>, label: &str) -> Result<crate::vault::Vault, E
     Ok(vault)
 }
 
-/// `data | vault(secret, salt, vault_id)`.
+/// `data | vault(secret, salt, vault_id, wrap_object)`.
 pub(super) fn vault_filter(
-    _: &Scope,
+    scope: &Scope,
     value: &Value,
     args: &[Value],
     kwargs: &[(Arc<str>, Value)],
@@ -134,7 +135,9 @@ pub(super) fn vault_filter(
     let plain = value.clone().defined()?.python_str()?;
     let text =
         vault.encrypt(plain.as_bytes(), Some(label.as_str()), salt.as_ref().map(|salt| salt.as_bytes()));
-    text.map(Value::from).map_err(|error| Error::new(error.message))
+    let text = text.map_err(|error| Error::new(error.message))?;
+    let wrapped = secret(args, kwargs, 3, "wrap_object").map_or(Ok(false), |value| value.truth())?;
+    Ok(if wrapped { VaultText::of(text, (*scope.variables().vault).clone()) } else { Value::from(text) })
 }
 
 /// `text | unvault(secret)`.
@@ -144,7 +147,11 @@ pub(super) fn unvault_filter(
     args: &[Value],
     kwargs: &[(Arc<str>, Value)],
 ) -> Result<Value, Error> {
-    let text = value.clone().defined()?.python_str()?;
+    // As it is written: nobody here may have its password.
+    let text = match value.as_object::<VaultText>() {
+        Some(encrypted) => encrypted.encrypted().to_owned(),
+        None => value.clone().defined()?.python_str()?,
+    };
     if !crate::vault::is_encrypted(&text) {
         return Ok(Value::from(text));
     }

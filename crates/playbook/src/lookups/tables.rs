@@ -1,5 +1,7 @@
 //! Lookups in files of rows: `ini` (also Java properties) and `csvfile`.
 
+use std::collections::HashSet;
+
 use expressions::{Error, Value};
 
 use super::Call;
@@ -58,6 +60,7 @@ pub(super) fn ini(call: &Call<'_>) -> Result<Vec<Value>, Error> {
         "default",
         "case_sensitive",
         "allow_no_value",
+        "allow_none",
         "interpolation",
     ];
     let mut all = Vec::new();
@@ -67,6 +70,10 @@ pub(super) fn ini(call: &Call<'_>) -> Result<Vec<Value>, Error> {
         } else {
             term_options(call, "", NAMES).map(|(_, options)| (term.clone(), options))?
         };
+        if key.is_empty() {
+            let problem = "No key to look up was provided as first term within string inline options";
+            return Err(Error::new(format!("{problem}: {term}")));
+        }
         let yes = |name: &str| option(&options, name).and_then(catalog::arguments::truth).unwrap_or(false);
         let properties = option(&options, "type") == Some("properties");
         let file =
@@ -75,31 +82,47 @@ pub(super) fn ini(call: &Call<'_>) -> Result<Vec<Value>, Error> {
             if properties { "java_properties" } else { option(&options, "section").unwrap_or("global") };
         let text = read(call, file, option(&options, "encoding"))?;
         let text = if properties { format!("[java_properties]\n{text}") } else { text };
-        let rows = ini_rows(&text, section, yes("case_sensitive"));
+        let wrong = |problem: String| {
+            Error::new(format!("the file {file} for the lookup 'ini' cannot be used: {problem}"))
+        };
+        let bare = yes("allow_no_value") || yes("allow_none");
+        let rows = ini_rows(&text, section, yes("case_sensitive"), bare).map_err(wrong)?;
+        let plain = option(&options, "interpolation").and_then(catalog::arguments::truth) == Some(false);
+        let value = |value: &Option<String>| -> Result<Option<Value>, Error> {
+            let other =
+                |name: &str| rows.iter().rev().find(|(known, _)| known.to_lowercase() == name)?.1.clone();
+            Ok(match value {
+                Some(text) if plain => Some(Value::from(text)),
+                Some(text) => Some(Value::from(catalog::ini::interpolate(text, &other).map_err(wrong)?)),
+                None => None,
+            })
+        };
         if yes("re") {
             let regex = fancy_regex::Regex::new(&key)
                 .map_err(|error| Error::new(format!("'{key}' is no regular expression: {error}")))?;
-            all.extend(
-                rows.iter()
-                    .filter(|(name, _)| regex.find(name).ok().flatten().is_some_and(|hit| hit.start() == 0))
-                    .map(|(_, value)| Value::from(value)),
-            );
+            let hits = |name: &str| regex.find(name).ok().flatten().is_some_and(|hit| hit.start() == 0);
+            for (_, found) in rows.iter().filter(|(name, _)| hits(name)) {
+                all.extend(value(found)?);
+            }
             continue;
         }
         let wanted = if yes("case_sensitive") { key.clone() } else { key.to_lowercase() };
         match rows.iter().rev().find(|(name, _)| *name == wanted) {
-            Some((_, value)) => all.push(Value::from(value)),
+            Some((_, found)) => all.extend(value(found)?),
             None => all.push(Value::from(option(&options, "default").unwrap_or_default())),
         }
     }
     Ok(all)
 }
 
-/// Name and value.
-type Row = (String, String);
+/// Name and value; a name alone has none.
+type Row = (String, Option<String>);
 
-/// The rows of a section, those of `DEFAULT` first. Indented lines go on with the value above.
-fn ini_rows(text: &str, wanted: &str, case_sensitive: bool) -> Vec<Row> {
+/// The rows of a section, those of `DEFAULT` first. Indented lines go on with the value above. A section or a key
+/// that stands there twice is a mistake, as it is to Python, in whatever section.
+fn ini_rows(text: &str, wanted: &str, case_sensitive: bool, bare: bool) -> Result<Vec<Row>, String> {
+    let mut seen: HashSet<(String, String)> = HashSet::new();
+    let mut sections: HashSet<String> = HashSet::new();
     let (mut defaults, mut rows): (Vec<Row>, Vec<Row>) = (Vec::new(), Vec::new());
     let mut section = String::new();
     let mut open = false;
@@ -114,7 +137,7 @@ fn ini_rows(text: &str, wanted: &str, case_sensitive: bool) -> Vec<Row> {
             continue;
         }
         if line.starts_with([' ', '\t']) && open {
-            if let Some((_, value)) = target.last_mut().filter(|_| mine) {
+            if let Some((_, Some(value))) = target.last_mut().filter(|_| mine) {
                 value.push('\n');
                 value.push_str(trimmed);
             }
@@ -122,17 +145,31 @@ fn ini_rows(text: &str, wanted: &str, case_sensitive: bool) -> Vec<Row> {
         }
         if let Some(name) = trimmed.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             name.clone_into(&mut section);
+            if !sections.insert(section.clone()) && section != "DEFAULT" {
+                return Err(format!("Duplicate section in it: '{section}'"));
+            }
             open = false;
             continue;
         }
         open = true;
-        let Some(at) = trimmed.find(['=', ':']).filter(|_| mine) else { continue };
-        let name = trimmed[..at].trim_end();
+        let at = trimmed.find(['=', ':']);
+        if at.is_none() && !bare {
+            return Err(format!("a key without a value: '{trimmed}'"));
+        }
+        let name = trimmed[..at.unwrap_or(trimmed.len())].trim_end();
         let name = if case_sensitive { name.to_owned() } else { name.to_lowercase() };
-        target.push((name, trimmed[at + 1..].trim().to_owned()));
+        if !seen.insert((section.clone(), name.clone())) {
+            return Err(format!("Duplicate option in it: '{name}' in section '{section}'"));
+        }
+        if mine {
+            target.push((name, at.map(|at| trimmed[at + 1..].trim().to_owned())));
+        }
+    }
+    if !sections.contains(wanted) && wanted != "DEFAULT" {
+        return Err(format!("No section '{wanted}' in it"));
     }
     defaults.extend(rows);
-    defaults
+    Ok(defaults)
 }
 
 pub(super) fn csvfile(call: &Call<'_>) -> Result<Vec<Value>, Error> {

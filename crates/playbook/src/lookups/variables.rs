@@ -112,6 +112,7 @@ fn setting(call: &Call<'_>, name: &str) -> Option<Value> {
             Value::from(if config.hash_behaviour_merge { "merge" } else { "replace" })
         }
         "INJECT_FACTS_AS_VARS" => Value::Bool(config.inject_facts_as_vars),
+        "DEFAULT_PRIVATE_ROLE_VARS" => Value::Bool(config.private_role_vars == Some(true)),
         "DEFAULT_MANAGED_STR" => Value::from(config.ansible_managed.as_str()),
         "CONFIG_FILE" => {
             config.file.as_ref().map_or(Value::None, |path| Value::from(path.display().to_string()))

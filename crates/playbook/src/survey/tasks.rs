@@ -104,7 +104,7 @@ impl Surveyor {
             name,
             from: RoleFrom { tasks, vars, defaults, handlers: role_handlers },
             allow_duplicates: None,
-            public: true,
+            public: Some(true),
             validate: true,
             vars: Default::default(),
         };

@@ -141,10 +141,6 @@ impl Scope {
     pub fn task(&self) -> Option<&Arc<Task>> {
         self.inner.task.as_ref()
     }
-    /// A variable that somebody set, without what stands in for those of the connection.
-    pub fn given(&self, name: &str) -> Result<Option<Value>, Error> {
-        self.inner.lookup_variable(name)
-    }
     pub fn host(&self) -> Option<&Arc<str>> {
         self.inner.host.as_ref()
     }
@@ -286,6 +282,17 @@ impl Resolve for Inner {
     }
 }
 
+impl Inner {
+    /// Whether it comes out of a vault, opened or not.
+    fn is_vaulted(&self, value: &Value) -> bool {
+        match value {
+            Value::Str(text) => self.variables.vault.gave(text.as_str()),
+            Value::Object(object) => object.as_any().is::<crate::yaml::VaultText>(),
+            _ => false,
+        }
+    }
+}
+
 impl Context for Inner {
     fn variable(&self, name: &str) -> Result<Option<Value>, Error> {
         if let Some(known) = self.cache.lock().get(name) {
@@ -335,6 +342,16 @@ impl Context for Inner {
         args: &[Value],
         kwargs: &[(Arc<str>, Value)],
     ) -> Option<Result<bool, Error>> {
+        let tag = args.first().and_then(Value::as_str);
+        match (name.rsplit('.').next(), tag) {
+            (Some("vault_encrypted"), None) | (Some("tagged_with"), Some("VaultedValue")) => {
+                return Some(Ok(self.is_vaulted(value)));
+            }
+            (Some("tagged_with"), Some("TrustedAsTemplate")) => {
+                return Some(Ok(matches!(value, Value::Str(text) if text.origin().is_some())));
+            }
+            _ => {}
+        }
         let scope = self.handle()?;
         self.variables.outside.test(&scope, name, value, args, kwargs)
     }

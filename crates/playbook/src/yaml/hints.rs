@@ -22,7 +22,7 @@ pub(super) fn explain(error: &Error, text: &str, path: &Arc<Path>) -> Diagnostic
     }
     let mark = error.problem_mark().unwrap_or_default();
     let (line, column) = clamp(text, mark);
-    let mut diagnostic = Diagnostic::new(format!("this is not valid YAML: {}", problem(error)));
+    let mut diagnostic = Diagnostic::new(format!("YAML parsing failed: {}", problem(error)));
     let lines: Vec<&str> = text.lines().collect();
     let context = error.context_mark().map(|mark| clamp(text, mark));
     // The culprit is often earlier than the place where the parser gave up.
@@ -50,9 +50,13 @@ pub(super) fn explain(error: &Error, text: &str, path: &Arc<Path>) -> Diagnostic
 }
 
 fn problem(error: &Error) -> String {
+    let mut problem = error.problem().to_owned();
+    if let Some(first) = problem.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
     match error.context() {
-        Some(context) => format!("{}, {context}", error.problem()),
-        None => error.problem().to_owned(),
+        Some(context) => format!("{problem}, {context}"),
+        None => problem,
     }
 }
 
@@ -205,7 +209,7 @@ fn unreadable(text: &str) -> (usize, usize) {
 pub(super) fn given_up(text: &str, path: &Arc<Path>, reached: (u32, u32)) -> Diagnostic {
     let place = |(line, column)| Origin::new(Arc::clone(path), line, column);
     match tag_before_comma(text) {
-        Some(at) => Diagnostic::new("this is not valid YAML: a comma directly behind a tag")
+        Some(at) => Diagnostic::new("YAML parsing failed: A comma directly behind a tag")
             .at(&place(at))
             .hint("a space belongs between a tag and a comma; text that begins with `!` must be quoted"),
         None => Diagnostic::new("from here on this is not YAML that can be read").at(&place(reached)),

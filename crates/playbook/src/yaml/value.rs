@@ -75,6 +75,12 @@ pub struct VaultText {
 }
 
 impl VaultText {
+    /// Encrypted text that comes from somewhere else than a file.
+    pub fn of(text: String, vault: Vault) -> Value {
+        let origin = Arc::new(Origin::new(std::path::Path::new("<text>"), 1, 1));
+        Value::Object(Arc::new(Self { text: text.into(), origin, vault, plain: OnceLock::new() }))
+    }
+
     /// The plain text, or why it cannot be had.
     pub fn reveal(&self) -> Result<Str, Error> {
         self.plain

@@ -1,7 +1,7 @@
 //! `assert`: conditions that must hold.
 
 use catalog::{Arg, Check, ModuleSpec};
-use expressions::{Error, Value};
+use expressions::{Error, Str, Value};
 
 use super::Action;
 use crate::results;
@@ -43,17 +43,22 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
     result.insert("msg".to_owned(), message);
     // Reports show it unless it was told to be quiet.
     result.insert("_ansible_verbose_always".to_owned(), (!quiet).into());
-    if matches!(action.task.args.get("that"), Some(Value::Str(text)) if text.is_template()) {
+    if matches!(action.task.args.get("that"), Some(Value::Str(text)) if is_wrapped(text)) {
         let old = "Conditionals should not be surrounded by templating delimiters such as {{ }} or {% %}.";
         result.insert("deprecations".to_owned(), serde_json::json!([{"msg": old, "version": "2.23"}]));
     }
     Ok(Work::Done(result))
 }
 
+/// A template that gives the condition, not a condition with templates in its texts.
+fn is_wrapped(text: &Str) -> bool {
+    text.is_template() && ["{{", "{%"].iter().any(|start| text.as_str().trim_start().starts_with(start))
+}
+
 /// The conditions as written: they are expressions, not templates. A template that gives a list gives conditions.
 fn conditions(action: &Action<'_>) -> Result<Vec<Value>, Error> {
     let that = match action.task.args.get("that") {
-        Some(that @ Value::Str(text)) if text.is_template() => action.scope.value(that)?,
+        Some(that @ Value::Str(text)) if is_wrapped(text) => action.scope.value(that)?,
         Some(other) => other.clone(),
         None => action.given("that")?.ok_or_else(|| Error::new("missing required arguments: that"))?,
     };

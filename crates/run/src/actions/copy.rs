@@ -39,7 +39,7 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
     let follow = action.flag("local_follow", true)?;
     args.shift_remove("local_follow");
     if let Some(text) = args.shift_remove("content") {
-        let bytes = text_of(&text).into_bytes();
+        let bytes = catalog::bytes::unescape(&text_of(&text));
         content::put(&mut args, &action.bytes_content(bytes));
         args.shift_remove("src");
         return action.remote("copy", args, None);

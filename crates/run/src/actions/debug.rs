@@ -1,7 +1,7 @@
 //! `debug`: show a message or a variable.
 
-use catalog::{Arg, Check, Map, ModuleSpec};
-use expressions::{Error, Str, Value};
+use catalog::{Arg, Check, Json, Map, ModuleSpec};
+use expressions::{Error, Value};
 use serde_json::json;
 
 use super::Action;
@@ -23,17 +23,28 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
         return Ok(Work::Done(result));
     }
     let mut result = results::ok(false);
-    match action.task.args.get("var") {
-        Some(var) => show(action, var, &mut result)?,
-        None => {
-            let message = match action.get("msg")? {
-                Some(value) => json(&value)?,
-                None => json!("Hello world!"),
-            };
-            result.insert("msg".to_owned(), message);
-        }
+    let Some(var) = wanted(action)? else {
+        let message = action.given("msg")?.map_or(Ok(json!("Hello world!")), |value| json(&value))?;
+        result.insert("msg".to_owned(), message);
+        return Ok(Work::Done(result));
+    };
+    if action.task.args_template.is_some() && action.given("msg")?.is_some() {
+        return Ok(Work::Done(results::failed("parameters are mutually exclusive: msg|var")));
     }
+    show(action, &var, &mut result)?;
     Ok(Work::Done(result))
+}
+
+/// What `var` says, unless that is to be left out.
+fn wanted(action: &Action<'_>) -> Result<Option<Value>, Error> {
+    match action.task.args.get("var") {
+        Some(var @ Value::Str(text)) if text.is_template() => {
+            Ok(Some(var.clone()).filter(|_| !action.scope.value(var).is_ok_and(|value| value.is_omit())))
+        }
+        Some(var) => Ok(Some(var.clone())),
+        None if action.task.args_template.is_some() => action.get("var"),
+        None => Ok(None),
+    }
 }
 
 fn show(action: &Action<'_>, var: &Value, result: &mut Map) -> Result<(), Error> {
@@ -51,7 +62,7 @@ fn show(action: &Action<'_>, var: &Value, result: &mut Map) -> Result<(), Error>
     };
     // `var: "{{ name }}"` shows the variable whose name that gives.
     let name = if source.is_template() { action.scope.value(var)?.resolved()? } else { var.clone() };
-    let Some(text) = name.as_str().map(str::to_owned) else {
+    let Value::Str(source) = &name else {
         result.insert(source.as_str().to_owned(), json(&name)?);
         return Ok(());
     };
@@ -60,32 +71,30 @@ fn show(action: &Action<'_>, var: &Value, result: &mut Map) -> Result<(), Error>
             "Error while resolving `var` expression: Encountered untrusted template or expression.",
         ));
     }
-    let source = match source.origin() {
-        Some(origin) => Str::trusted(text.as_str(), origin.clone()),
-        None => Str::new(text.as_str()),
-    };
+    let text = source.as_str().to_owned();
     let value = match action
         .walker
         .run
         .engine
-        .evaluate(&source, action.scope)
+        .evaluate(source, action.scope)
         .and_then(|v| v.defined())
-        .and_then(|v| json(&v))
+        .and_then(|v| if v.is_omit() { Ok(left_out(result)) } else { json(&v) })
     {
         Ok(value) => value,
-        Err(error) if error.is_undefined() && !is_set(action, &text) => {
-            let warning = format!("`debug: var={text}`: {}", error.message);
-            result.insert("warnings".to_owned(), json!([warning]));
-            json!("VARIABLE IS NOT DEFINED!")
+        Err(error) if error.is_undefined() => {
+            let shown = format!("error 1 - {}", error.message);
+            result.insert("warnings".to_owned(), json!([format!("Encountered 1 template error.\n{shown}")]));
+            json!(format!("<< {shown} >>"))
         }
-        Err(error) if error.is_undefined() => json!(format!("<< error 1 - {} >>", error.message)),
         Err(error) => return Err(error),
     };
     result.insert(text, value);
     Ok(())
 }
 
-/// Whether it is the name of a variable that somebody set, though its template may need one that nobody did.
-fn is_set(action: &Action<'_>, name: &str) -> bool {
-    !matches!(action.scope.given(name), Ok(None))
+/// There is nothing to leave out: the variable is shown all the same.
+fn left_out(result: &mut Map) -> Json {
+    let warning = "The result of the `var` expression could not be omitted; a placeholder was used instead.";
+    result.insert("warnings".to_owned(), json!([warning]));
+    json!("<<Omit>>")
 }

@@ -154,10 +154,14 @@ impl Action<'_> {
     /// One argument, resolved; `None` if absent or `omit`.
     pub(crate) fn given(&self, name: &str) -> Result<Option<Value>, Error> {
         let from_template = match &self.task.args_template {
-            Some(template) => match self.scope.value(template)?.as_dict() {
-                Some(dict) => dict.get(name)?,
-                None => None,
-            },
+            Some(template) => {
+                let value = self.scope.value(template)?.defined()?;
+                match value.as_dict() {
+                    Some(dict) => dict.get(name)?,
+                    None if value.is_none() || value.is_omit() => None,
+                    None => return Err(self.no_arguments(&value)),
+                }
+            }
             None => None,
         };
         let value = match self.task.args.get(name) {

@@ -127,7 +127,7 @@ fn template_vars(path: &Path, dest: &str) -> Vars {
 
 fn encode(text: String, encoding: &str) -> Result<Vec<u8>, Error> {
     match encoding.to_ascii_lowercase().replace('_', "-").as_str() {
-        "utf-8" | "utf8" => Ok(text.into_bytes()),
+        "utf-8" | "utf8" => Ok(catalog::bytes::unescape(&text)),
         "utf-8-sig" => Ok([b"\xef\xbb\xbf", text.as_bytes()].concat()),
         "ascii" | "us-ascii" if text.is_ascii() => Ok(text.into_bytes()),
         "latin-1" | "latin1" | "iso-8859-1" | "iso8859-1" => {

@@ -39,7 +39,7 @@ impl Walker {
 
     async fn block(&mut self, block: &Arc<Block>, path: &Path) -> Flow {
         if let Some(role) = &block.role {
-            return self.role(block, role.instance, role.allow_duplicates, path).await;
+            return self.role(block, role.work, role.allow_duplicates, path).await;
         }
         if block.rescue.is_empty() && block.always.is_empty() {
             return self.nodes(&block.body, path).await;
@@ -79,19 +79,19 @@ impl Walker {
     }
 
     /// A role's tasks: once per play unless it allows duplicates.
-    async fn role(&mut self, block: &Arc<Block>, instance: u64, duplicates: bool, path: &Path) -> Flow {
-        if !duplicates && self.roles_entered.contains(&instance) {
+    async fn role(&mut self, block: &Arc<Block>, work: u64, duplicates: bool, path: &Path) -> Flow {
+        if !duplicates && self.roles_entered.contains(&work) {
             self.settle_all().await?;
             // One whose tasks were all skipped has not run.
-            if self.roles_run.contains(&instance) {
+            if self.roles_run.contains(&work) {
                 return Ok(());
             }
         }
-        self.roles_entered.insert(instance);
+        self.roles_entered.insert(work);
         let inner = Arc::new(Block { role: None, ..(**block).clone() });
         let flow = Box::pin(self.block(&inner, path)).await;
         match flow {
-            Err(Stop::EndRole(ended)) if ended == instance => Ok(()),
+            Err(Stop::EndRole(ended)) if ended == work => Ok(()),
             other => other,
         }
     }

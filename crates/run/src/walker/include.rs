@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use catalog::{Json, Map};
-use expressions::Error;
+use expressions::{Error, Value};
 use playbook::Diagnostic;
 use playbook::ir::{Include, IncludeKind, Task};
 use playbook::load::{Loaded, RoleFrom, RoleRequest, TasksRequest};
@@ -120,10 +120,10 @@ impl Walker {
         let args = self.include_args(task, of)?;
         let name = text(&args, "file")
             .or_else(|| text(&args, "_raw_params"))
-            .ok_or_else(|| Error::new("include_tasks needs the name of a file"))?;
+            .ok_or_else(|| Error::new(format!("No file specified for {}", task.action)))?;
         let project = &self.run.project;
         let Some(file) = project.find_tasks(&name, task, &self.play.play) else {
-            return Err(Error::new(format!("the file with tasks `{name}` was not found")));
+            return Err(Error::new(format!("Could not find or access the file with tasks `{name}`")));
         };
         let request = TasksRequest { task: task.clone(), play: self.play.play.clone(), vars };
         let loaded = if task.is_handler {
@@ -152,13 +152,13 @@ impl Walker {
             play: self.play.play.clone(),
             name: name.clone(),
             from: RoleFrom {
-                tasks: text(&args, "tasks_from"),
-                vars: text(&args, "vars_from"),
-                defaults: text(&args, "defaults_from"),
-                handlers: text(&args, "handlers_from"),
+                tasks: file(&args, "tasks_from")?,
+                vars: file(&args, "vars_from")?,
+                defaults: file(&args, "defaults_from")?,
+                handlers: file(&args, "handlers_from")?,
             },
             allow_duplicates: flag("allow_duplicates"),
-            public: flag("public").unwrap_or(false),
+            public: flag("public"),
             validate: flag("rolespec_validate").unwrap_or(true),
             vars,
         };
@@ -187,6 +187,19 @@ struct Included {
 
 fn text(args: &Map, name: &str) -> Option<String> {
     args.get(name).and_then(Json::as_str).map(str::to_owned)
+}
+
+/// The name of one of the role's files.
+fn file(args: &Map, name: &str) -> Result<Option<String>, Error> {
+    match args.get(name) {
+        None | Some(Json::Null) => Ok(None),
+        Some(Json::String(text)) => Ok(Some(text.clone())),
+        Some(other) => {
+            let kind = Value::from_json(other);
+            let kind = kind.type_name();
+            Err(Error::new(format!("Expected a string for {name} but got <class '{kind}'> instead")))
+        }
+    }
 }
 
 fn first(errors: Vec<Diagnostic>) -> Error {

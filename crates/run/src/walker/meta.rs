@@ -82,7 +82,7 @@ impl Walker {
                 Err(Stop::EndPlay)
             }
             "end_role" => match &task.role {
-                Some(role) => Err(Stop::EndRole(role.instance)),
+                Some(role) => Err(Stop::EndRole(role.work)),
                 None => self.fail(task, path, &Error::new("`meta: end_role` works only inside a role")).await,
             },
             "role_complete" => Ok(()),

@@ -186,7 +186,15 @@ impl Walker {
                 return Ok(Prepared { traits, delegate: None, work: Work::Done(result) });
             }
         }
-        let traits = self.traits(task, &scope)?;
+        let traits = match self.traits(task, &scope) {
+            Ok(traits) => traits,
+            Err(error) if error.is_pending().is_some() => return Err(error),
+            Err(error) => {
+                let traits = self.traits_of_failure(task, &scope);
+                let work = Work::Done(results::failed_by(&self.explained(error)));
+                return Ok(Prepared { traits, delegate: None, work });
+            }
+        };
         match self.work(task, &scope, traits) {
             Ok((delegate, work)) => Ok(Prepared { traits, delegate, work }),
             Err(error) if error.is_pending().is_some() => Err(error),
@@ -212,19 +220,24 @@ impl Walker {
     }
 
     pub(crate) fn traits(&self, task: &Arc<Task>, scope: &Scope) -> Result<Traits, Error> {
-        let keywords = &task.keywords;
-        let flag = |keyword: fn(&Keywords) -> &Option<Value>, default: bool| {
-            let value = keywords.resolved(keyword, |value| scope.value(value))?;
-            value.map_or(Ok(default), |value| as_bool(&value))
-        };
+        let settings = &self.run.settings;
         Ok(Traits {
-            ignore_errors: flag(|k| &k.ignore_errors, false)?,
-            ignore_unreachable: flag(|k| &k.ignore_unreachable, false)?,
-            no_log: flag(|k| &k.no_log, false)?,
-            check: flag(|k| &k.check_mode, self.run.settings.check)?,
-            diff: flag(|k| &k.diff, self.run.settings.diff)?,
-            delegate_facts: flag(|k| &k.delegate_facts, false)?,
+            ignore_errors: flag(task, scope, "ignore_errors", |k| &k.ignore_errors, false)?,
+            ignore_unreachable: flag(task, scope, "ignore_unreachable", |k| &k.ignore_unreachable, false)?,
+            no_log: flag(task, scope, "no_log", |k| &k.no_log, false)?,
+            check: flag(task, scope, "check_mode", |k| &k.check_mode, settings.check)?,
+            diff: flag(task, scope, "diff", |k| &k.diff, settings.diff)?,
+            delegate_facts: flag(task, scope, "delegate_facts", |k| &k.delegate_facts, false)?,
         })
+    }
+
+    /// What holds for a task one of whose keywords has no value: a secret stays one.
+    fn traits_of_failure(&self, task: &Arc<Task>, scope: &Scope) -> Traits {
+        Traits {
+            ignore_errors: flag(task, scope, "ignore_errors", |k| &k.ignore_errors, false).unwrap_or(false),
+            no_log: flag(task, scope, "no_log", |k| &k.no_log, false).unwrap_or(true),
+            ..Traits::default()
+        }
     }
 
     fn work(&self, task: &Arc<Task>, scope: &Scope, traits: Traits) -> Result<(Option<String>, Work), Error> {
@@ -436,12 +449,21 @@ impl Action<'_> {
     fn merge(&self, value: &Value, args: &mut Map) -> Result<(), Error> {
         let value = value.resolved()?;
         let Some(dict) = value.as_dict() else {
-            return Err(Error::new(format!("arguments must be a dictionary, not {}", value.type_name())));
+            return Err(self.no_arguments(&value));
         };
         for (name, value) in dict.items()? {
             args.insert(name.python_str()?, json(&value)?);
         }
         Ok(())
+    }
+
+    /// A template below a module that gives something else than arguments.
+    pub(crate) fn no_arguments(&self, value: &Value) -> Error {
+        Error::new(format!(
+            "Finalization of task args for '{}' failed: Task args must resolve to a 'dict' not '{}'.",
+            self.task.action,
+            value.type_name()
+        ))
     }
 
     /// What `module_defaults` say of one argument.
@@ -485,14 +507,34 @@ impl Action<'_> {
     }
 }
 
+fn flag(
+    task: &Task,
+    scope: &Scope,
+    name: &str,
+    keyword: fn(&Keywords) -> &Option<Value>,
+    default: bool,
+) -> Result<bool, Error> {
+    let value = task.keywords.resolved(keyword, |value| scope.value(value))?;
+    value.map_or(Ok(default), |value| as_bool(&value)).map_err(|mut error| {
+        if !error.is_undefined() && error.is_pending().is_none() {
+            error.message = format!("Error processing keyword '{name}': {}", error.message);
+        }
+        error
+    })
+}
+
 /// A resolved value as JSON; a value that is still undefined says so.
 pub(crate) fn json(value: &Value) -> Result<Json, Error> {
     value.resolved()?.to_json()
 }
 
 pub(crate) fn as_bool(value: &Value) -> Result<bool, Error> {
-    let wrong =
-        || Error::new(format!("expected true or false, got {}", value.python_repr().unwrap_or_default()));
+    let wrong = || {
+        Error::new(format!(
+            "The value {} could not be converted to 'bool'.",
+            value.python_repr().unwrap_or_default()
+        ))
+    };
     match value {
         Value::Bool(b) => Ok(*b),
         Value::Str(s) => catalog::arguments::truth(s.as_str()).ok_or_else(wrong),

@@ -445,7 +445,7 @@ impl Walker {
     /// The role of this task has run.
     pub(crate) fn mark_role(&mut self, sent: &Sent) {
         if let Some(role) = &sent.task.role {
-            self.roles_run.insert(role.instance);
+            self.roles_run.insert(role.work);
         }
     }
 
@@ -577,13 +577,38 @@ impl Walker {
             }
         }
         if let Some(name) = &sent.task.register {
-            let value = Value::from_json(&Json::Object(registered(&whole.result)));
+            let value = register_value(sent, items, &whole.result);
             self.run.variables.register(&self.host, name.clone(), value.clone());
             if let Some(once) = &mut self.collect {
                 once.registered = Some((name.clone(), value));
             }
         }
     }
+}
+
+/// What is registered. Items of a loop are those of the playbook, not their copies in JSON: text that a person
+/// wrote there stays an expression that may be evaluated.
+fn register_value(sent: &Sent, items: &[Item], result: &Map) -> Value {
+    let kept = registered(result);
+    let (true, Some(Json::Array(each))) = (sent.looped, kept.get("results")) else {
+        return Value::from_json(&Json::Object(kept));
+    };
+    let with_item = |(one, item): (&Json, &Item)| match (one, &item.of.value) {
+        (Json::Object(one), Some(own)) => Value::dict(one.iter().map(|(name, value)| {
+            let value = if **name == *item.of.loop_var {
+                own.resolved().unwrap_or_else(|_| Value::from_json(value))
+            } else {
+                Value::from_json(value)
+            };
+            (Value::str(name.as_str()), value)
+        })),
+        _ => Value::from_json(one),
+    };
+    let results = Value::list(each.iter().zip(items).map(with_item).collect());
+    Value::dict(kept.iter().map(|(name, value)| {
+        let value = if name == "results" { results.clone() } else { Value::from_json(value) };
+        (Value::str(name.as_str()), value)
+    }))
 }
 
 /// Internal keys stay inside.
