@@ -51,6 +51,13 @@ fn what_was_done_is_not_done_again_and_the_same_is_the_same_to_the_byte() {
     assert_eq!(scratch["run"], 3, "{scratch}");
     assert_eq!((&first["digest"], &again["digest"]), (&again["digest"], &scratch["digest"]));
 
+    project.write("site.yml", &PLAYBOOK.replace("Third", "Last"));
+    let renamed = bake(&project, &[]);
+    assert_eq!((&renamed["cached"], &renamed["generation"]), (&3.into(), &first["generation"]), "{renamed}");
+    assert_ne!(renamed["digest"], first["digest"], "the image tells of its steps");
+    assert_eq!(renamed["digest"], bake(&project, &["--from-scratch"])["digest"]);
+    project.write("site.yml", PLAYBOOK);
+
     project.write("second.j2", "the port is {{ port }}\n");
     let changed = bake(&project, &[]);
     assert_eq!((&changed["cached"], &changed["run"]), (&1.into(), &2.into()), "{changed}");
@@ -99,6 +106,29 @@ fn a_failed_bake_goes_on_where_it_failed_and_secrets_stay_out() {
     assert_eq!(held.code, 1, "{}", held.shown());
     let nothing = project.run(&["image", "show", "smal"]);
     assert!(nothing.err.contains("there are: small"), "{}", nothing.shown());
+}
+
+/// As a loss of power may leave them.
+#[test]
+fn contents_that_became_shorter_are_made_again() {
+    if !lab_is_possible("contents_that_became_shorter_are_made_again") {
+        return;
+    }
+    let project = project();
+    let first = bake(&project, &[]);
+    let mut blobs = 0;
+    for blob in std::fs::read_dir(project.root.join("state/images/blobs/sha256")).unwrap() {
+        std::fs::OpenOptions::new().write(true).open(blob.unwrap().path()).unwrap().set_len(0).unwrap();
+        blobs += 1;
+    }
+    assert_eq!(blobs, 5, "base, play and what it is; configuration and manifest");
+    let index = std::fs::read_dir(project.root.join("state/images/bases")).unwrap().next().unwrap().unwrap();
+    std::fs::write(index.path().join("index"), "damaged").unwrap();
+    let again = bake(&project, &[]);
+    assert_eq!((&again["digest"], &again["cached"]), (&first["digest"], &3.into()), "{again}");
+    assert_eq!(again["packed"], 3, "{again}");
+    project.run(&["image", "export", "small", "-f", "rootfs", "-t", "root.tar"]).fine();
+    assert!(by(&project, "tar", &["-xOf", "root.tar", "etc/second"]).contains("port 80 of small"));
 }
 
 #[test]

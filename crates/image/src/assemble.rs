@@ -58,7 +58,9 @@ impl Bake {
         }
         let generation = generation(&stack.layers);
         let record = self.record(&stack.held, &chain, &generation);
-        stack.put_changes(record, &format!("record {generation}"), "what it is", say)?;
+        // By all that is in it: a task with another name, or another version of this program, writes another one.
+        let key = format!("record {generation} {record:?}");
+        stack.put_changes(record, &key, "what it is", say)?;
         self.finish(&chain, stack, &generation).map(Ok)
     }
 

@@ -227,3 +227,17 @@ fn collect(dir: &Path, into: &mut Vec<PathBuf>) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_role_brings_is_apart_from_what_it_sets() {
+        let role = Cause { play: "all".to_owned(), role: "web".to_owned(), ..Cause::default() };
+        let play = Cause { role: String::new(), ..role.clone() };
+        let groups = [("apt", &role), ("copy", &role), ("git", &play), ("service", &play)];
+        let groups = groups.map(|(module, cause)| group(module, cause));
+        assert_eq!(groups, ["role web: apt", "role web", "play all: git", "play all"]);
+    }
+}

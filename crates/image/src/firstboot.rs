@@ -18,8 +18,10 @@ pub(crate) fn files(tree: &Tree) -> Vec<(&'static str, Node)> {
     if !systemd || !(ssh || snakeoil) {
         return Vec::new();
     }
-    let mut unit = String::from(
-        "[Unit]\nDescription=What only this machine may have: host keys, a certificate\nDefaultDependencies=no\nAfter=local-fs.target systemd-random-seed.service\nBefore=basic.target ssh.service sshd.service\nConditionPathIsReadWrite=/etc\n\n[Service]\nType=oneshot\nRemainAfterExit=yes\n",
+    // Keys take their time on a slow machine, and only the SSH server needs them; the certificate may be anybody's.
+    let others = if snakeoil { "basic.target " } else { "" };
+    let mut unit = format!(
+        "[Unit]\nDescription=What only this machine may have: host keys, a certificate\nDefaultDependencies=no\nAfter=local-fs.target systemd-random-seed.service\nBefore={others}ssh.service sshd.service ssh.socket sshd.socket\nConditionPathIsReadWrite=/etc\n\n[Service]\nType=oneshot\nRemainAfterExit=yes\n",
     );
     if ssh {
         unit.push_str("ExecStart=/usr/bin/ssh-keygen -A\n");
