@@ -94,7 +94,7 @@ fn the_tour() {
         "Sisters: web2 web3",
         "we have seen every plank go",
         "made generation 1",
-        "because 1 members of generation ship@",
+        "because 1 member of generation ship@",
         "and 0 requests have failed",
         "That was the tour",
     ] {
