@@ -157,11 +157,13 @@ impl Deciding<'_> {
         let Some(rollout) = self.state.active().filter(|rollout| rollout.stage.forward()) else {
             return false;
         };
-        let like_it = |m: &&Member| {
-            m.generation == member.generation && m.phase != Phase::Retiring && m.failed.is_none()
+        // One that is only on its way may never arrive.
+        let there = |phase| !matches!(phase, Phase::Launching | Phase::Booting | Phase::Retiring);
+        let like_it = |m: &Member| {
+            m.id != member.id && m.generation == member.generation && there(m.phase) && m.failed.is_none()
         };
         rollout.from.as_ref() == Some(&member.generation)
-            && self.members().filter(like_it).nth(1).is_none()
+            && !self.members().any(like_it)
             // Without room for one more there is no other way than to give it up.
             && self.capacity().limits.surge > 0
     }

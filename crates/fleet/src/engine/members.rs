@@ -96,6 +96,10 @@ impl Deciding<'_> {
                 && self.seen.at >= member.asked + self.state.spec.timing.retry
         };
         let waiting: Vec<Member> = self.state.members.values().filter(waits).cloned().collect();
+        // The fleet may have been made smaller meanwhile.
+        let capacity = self.capacity();
+        let room = capacity.total <= capacity.limits.most;
+        let waiting = waiting.into_iter().filter(|member| member.phase == Phase::Applying || room);
         for Member { id: member, generation, zone, phase, .. } in waiting {
             self.intend(match phase {
                 Phase::Launching => Act::Launch { member, generation, zone },
@@ -121,7 +125,8 @@ impl Deciding<'_> {
         let Some(member) = self.state.members.get(&member.id).cloned() else { return };
         let busy = self.state.busy(&member.id);
         match member.phase {
-            Phase::Launching if !busy || found.stopped.is_none() => {
+            // A launch that is still under way could make anew what goes or is removed meanwhile.
+            Phase::Launching if !busy => {
                 self.emit(Record::Moved { member: member.id.clone(), phase: Phase::Booting });
                 self.booting(&member, found);
             }
@@ -158,10 +163,6 @@ impl Deciding<'_> {
 
     fn booting(&mut self, member: &Member, found: &Seen) {
         let now = self.seen.at;
-        // A launch that is still under way could make anew what is removed now.
-        if self.state.busy(&member.id) {
-            return;
-        }
         if let Some(why) = &found.stopped {
             return self.fell(member, Fault::Crashed, &format!("it ended by itself: {why}"));
         }
