@@ -29,6 +29,7 @@ pub mod module;
 pub mod modules;
 mod mysql;
 mod nested;
+mod openssl;
 pub mod packages;
 pub mod patterns;
 mod postgresql;
@@ -40,5 +41,6 @@ mod spawn;
 pub mod textfile;
 pub mod web;
 pub mod words;
+mod x509;
 
 pub use entry::main_args;

@@ -7,6 +7,7 @@
 )]
 
 mod becoming;
+mod crypto;
 mod docker;
 mod files;
 mod foreign;
