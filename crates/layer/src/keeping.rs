@@ -256,6 +256,11 @@ impl Recorder {
         Ok(())
     }
 
+    /// A directory came here by a rename and had this time.
+    pub(crate) fn guard_moved(&mut self, dir: &Path, mtime: Time) {
+        self.guards.entry(dir.to_owned()).or_insert(Guard { mtime, listed: Listed::TooMany });
+    }
+
     /// Names in the directory of this place change. True: a new name in it needs not be made durable by itself.
     fn guard(&mut self, place: &Place, appears: bool) -> Result<bool> {
         let dir = place.dir_path();

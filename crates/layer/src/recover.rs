@@ -407,6 +407,20 @@ impl Hands for Recovering {
     fn announce_absent(&mut self, _: &Path) -> Result<()> {
         Ok(())
     }
+    fn separate(&mut self, place: &Place, store: &Store) -> Result<()> {
+        let here = state::inode(place.path());
+        for digest in self.linked.iter().filter(|digest| state::inode(&store.path(**digest)) == here) {
+            match store.separate(*digest) {
+                // What the run had made is worth less than what there was before it.
+                Err(Error::Io { source, .. }) if is_full(&source) && !self.uses.contains_key(digest) => {
+                    let object = store.path(*digest);
+                    std::fs::remove_file(&object).at("remove", &object)?;
+                }
+                other => _ = other?,
+            }
+        }
+        Ok(())
+    }
     fn secure(&mut self) -> Result<()> {
         Ok(())
     }

@@ -49,6 +49,8 @@ pub(crate) trait Hands {
     fn announce(&mut self, place: &Place, keep: Keep, peers: &[PathBuf]) -> Result<()>;
     /// The same, where not even the directory is there yet.
     fn announce_absent(&mut self, path: &Path) -> Result<()>;
+    /// The inode of this place is about to be written: what was kept by a link to it becomes a copy.
+    fn separate(&mut self, place: &Place, store: &Store) -> Result<()>;
     /// All that was announced is durable.
     fn secure(&mut self) -> Result<()>;
     /// Of the journal by which a temporary file is found again.
@@ -454,6 +456,7 @@ impl Work<'_> {
                 if let Some((now, _)) = &step.now {
                     exact::unlock(&place, now)?;
                 }
+                self.hands.separate(&place, self.store)?;
                 self.write_over(&place, want)?;
             }
             Act::Nothing | Act::Remove | Act::Dress => return Ok(()),
@@ -659,7 +662,11 @@ fn join_by_inode(targets: &mut [Target], order: &[usize]) {
             names.entry(inode).or_default().push(*i);
         }
     }
-    for (inode, names) in names {
+    for (inode, mut names) in names {
+        // One that had no other name when it was changed first: whoever has its inode later has got it since.
+        let shared = |i: &usize| targets[*i].want.as_ref().is_some_and(|want| want.group.is_some());
+        let alone = names.iter().take_while(|i| !shared(i)).count();
+        names.drain(..alone.min(names.len().saturating_sub(1)));
         let group = names.iter().find_map(|i| targets[*i].want.as_ref()?.group);
         if names.len() > 1 || group.is_some() {
             for i in names {

@@ -222,6 +222,10 @@ impl Hands for Undoing<'_> {
         self.before.entry(path.to_owned()).or_insert(None);
         self.recorder.note_absent(path)
     }
+    /// Announced as a change of its content.
+    fn separate(&mut self, _: &Place, _: &Store) -> Result<()> {
+        Ok(())
+    }
     fn secure(&mut self) -> Result<()> {
         self.recorder.secure()
     }
@@ -252,6 +256,8 @@ struct Net {
     /// So many until now.
     steps: usize,
     paths: BTreeMap<PathBuf, Change>,
+    /// How the last change through any of its names left an inode.
+    inodes: HashMap<(u64, u64), PathState>,
     dirs: BTreeMap<PathBuf, DirChange>,
     irreversible: Vec<String>,
     services: BTreeMap<String, ServiceChange>,
@@ -314,6 +320,11 @@ impl Net {
 
     fn add_step(&mut self, generation: u64, step: Step) {
         self.steps += 1;
+        let shared = step.before.as_ref().and_then(|before| before.group);
+        let by_another_name = shared.and_then(|inode| self.inodes.get(&inode)).cloned();
+        if let Some((inode, after)) = step.after.as_ref().and_then(|after| Some((after.group?, after))) {
+            self.inodes.insert(inode, after.clone());
+        }
         let Some(known) = self.paths.get_mut(&step.path) else {
             let Step { path, before, after, peers, inode, .. } = step;
             let kept = before.as_ref().and_then(PathState::digest).map(|_| self.steps);
@@ -324,7 +335,9 @@ impl Net {
         };
         let words = differences(known.after.as_ref(), step.before.as_ref());
         let same_content = !words.contains(&"content");
-        known.between.extend(words);
+        if by_another_name.is_none_or(|left| !differences(Some(&left), step.before.as_ref()).is_empty()) {
+            known.between.extend(words);
+        }
         let old = step.before.as_ref().and_then(PathState::digest);
         // The changes until now left the content alone: it is the one that was kept later.
         if let Some(before) = known.before.as_mut().filter(|b| b.is_file() && b.digest().is_none())

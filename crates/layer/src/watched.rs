@@ -1,6 +1,6 @@
 //! What a watched process is about to do: its paths are kept before its system calls go on, and looked at when it ended.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::AtFlags;
@@ -128,14 +128,18 @@ impl Recorder {
     pub fn foresee_moved(&mut self, from: &Path, to: &Path) -> Result<()> {
         let Some(place) = Place::find(from)? else { return Ok(()) };
         self.foresee(to, Touch::NameGoes)?;
+        // What is there already makes the rename fail, or goes the other way. Not what is there by way of a link.
+        let there: HashSet<PathBuf> = match Place::find(to)? {
+            Some(place) if state::look(&place)?.is_some() => crate::tree::list(&place)?.into_iter().collect(),
+            _ => HashSet::new(),
+        };
         for relative in crate::tree::list(&place)? {
             let end = |top: &Path| {
                 if relative.as_os_str().is_empty() { top.to_owned() } else { top.join(&relative) }
             };
             self.foresee(&end(from), Touch::NameGoes)?;
             let new = end(to);
-            // What is there already makes the rename fail, or goes the other way.
-            if std::fs::symlink_metadata(&new).is_ok() {
+            if there.contains(&relative) {
                 self.foresee(&new, Touch::NameGoes)?;
             } else if !self.watched.0.contains_key(&new) {
                 self.note_new(&new)?;
@@ -177,7 +181,15 @@ impl Recorder {
         // The same to look at, but another inode: which names are one file may have changed.
         let known = self.known.get(place.path()).and_then(|known| known.inode);
         let renewed = known.zip(ident).is_some_and(|(known, now)| known != now.id());
-        if seen.before == after && !renewed {
+        // It was away for a while: its other names may have changed under the same inode.
+        let returned = seen.gone_kept && seen.shared().is_some();
+        if seen.before == after && !renewed && !returned {
+            // A directory of the same time may be here now: what is taken out of it later changes that.
+            if seen.gone_kept
+                && let Some(dir) = seen.before.as_ref().filter(|before| before.is_dir())
+            {
+                self.guard_moved(&seen.place, dir.mtime);
+            }
             return Ok(());
         }
         self.dirty.file(&seen.place);

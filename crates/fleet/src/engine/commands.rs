@@ -135,6 +135,13 @@ impl Deciding<'_> {
         } else if current == start.to && !self.state.members.values().any(|m| m.generation != start.to) {
             return Err(format!("the fleet is at generation {current} already"));
         }
+        // It was called back, and the way back was cut short: what was to come back is the good one.
+        let before = self.state.rollout.as_ref().and_then(|rollout| rollout.from.clone());
+        if let (Some(_), Some(before)) = (self.state.is_bad(&from), before)
+            && self.state.is_bad(&before).is_none()
+        {
+            from = before;
+        }
         if start.force {
             self.mark(start.to.clone(), Mark::Candidate);
         }

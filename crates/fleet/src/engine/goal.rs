@@ -39,7 +39,11 @@ impl Goal {
             Stage::Succeeded | Stage::RolledBack => Self::steady(state),
             Stage::Superseded | Stage::Halted => Some(Self::hold(state, rollout)),
             _ if rollout.pause.is_some() => Some(Self::hold(state, rollout)),
-            Stage::Validating => Self::steady(state).map(|goal| Self { hold: true, ..goal }),
+            // The baseline is what it comes from: the current one may just have been called back.
+            Stage::Validating => {
+                let from = rollout.from.clone().or_else(|| state.current.clone())?;
+                Some(Self { hold: true, ..Self::all(state, from) })
+            }
             Stage::Stepping => Some(Self::step(state, rollout)),
             Stage::Baking | Stage::Finalizing => {
                 Some(Self { keep: true, ..Self::all(state, rollout.to.clone()) })

@@ -57,7 +57,11 @@ impl Deciding<'_> {
             Phase::Launching if busy => {}
             Phase::Launching => self.launch_unseen(member),
             Phase::Applying if !busy => self.changing(member),
-            Phase::Retiring if !busy => self.emit(Record::Gone { member: member.id.clone() }),
+            // Not seen is not gone: what is just being made is not seen either.
+            Phase::Retiring if member.removed && !busy => {
+                self.emit(Record::Gone { member: member.id.clone() })
+            }
+            Phase::Retiring if !busy => self.retire_again(member),
             Phase::Retiring | Phase::Applying => {}
             // A host that cannot be reached is still a host.
             _ if self.is_slot(&member.id) => {}
@@ -137,10 +141,18 @@ impl Deciding<'_> {
             Phase::Standby | Phase::Draining if found.stopped.is_some() && !self.is_slot(&member.id) => {
                 self.retire(&member.id);
             }
-            Phase::Retiring if !busy && self.seen.at >= member.asked + self.state.spec.timing.retry => {
-                self.retire(&member.id);
+            // The others may have died since: then it is kept after all.
+            Phase::Retiring if !busy && self.is_last_good(&member) => {
+                self.emit(Record::Moved { member: member.id.clone(), phase: Phase::Standby });
             }
+            Phase::Retiring if !busy => self.retire_again(&member),
             _ => {}
+        }
+    }
+
+    fn retire_again(&mut self, member: &Member) {
+        if self.seen.at >= member.asked + self.state.spec.timing.retry {
+            self.retire(&member.id);
         }
     }
 

@@ -59,6 +59,9 @@ pub struct Member {
     pub failed: Option<(Fault, String)>,
     /// When an act on it was last begun.
     pub asked: Millis,
+    /// Its driver has said that it is removed.
+    #[serde(default)]
+    pub removed: bool,
     /// How often it fell back while it was booting.
     pub flaps: u32,
     /// Since when it has been seen healthy without a break. Not kept: a new controller looks for itself.
@@ -341,7 +344,7 @@ impl State {
         }
         if let Some(member) = act.member().and_then(|id| self.members.get_mut(id)) {
             member.asked = at;
-            member.failed = None;
+            (member.failed, member.removed) = (None, false);
         }
     }
 
@@ -354,6 +357,11 @@ impl State {
         match (&act, outcome) {
             (Act::Prepare { generation }, Outcome::Done | Outcome::Failed { .. }) => {
                 self.prepared = Some((generation.clone(), failed.map(|(_, why)| why)));
+            }
+            (Act::Retire { member }, Outcome::Done) => {
+                if let Some(member) = self.members.get_mut(member) {
+                    member.removed = true;
+                }
             }
             (Act::Release { generation }, Outcome::Done) => self.released = Some(generation.clone()),
             (Act::Apply { member, .. }, Outcome::Done) => {
@@ -391,6 +399,7 @@ impl State {
             // Trying again does not set the clock back.
             since: before.unwrap_or(at),
             failed: None,
+            removed: false,
             asked: at,
             flaps: 0,
             healthy_since: None,

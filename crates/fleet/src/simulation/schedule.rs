@@ -4,7 +4,7 @@ use super::controller::{Controller, Crash, Flight, Wrongs};
 use super::journal::Journal;
 use super::random::Random;
 use super::scenario::{Event, Faults, Scenario};
-use super::watch::{Promise, Violation};
+use super::watch::{Known, Promise, Violation};
 use super::world::{Quality, World};
 use crate::engine::{
     Command, Health, Observation, Outcome, PauseWhy, Record, Sample, Stage, Start, Verdict, plan,
@@ -56,6 +56,14 @@ pub fn run_traced(scenario: Scenario) -> (Result<Ended, Violation>, Journal) {
     let ended = course.go();
     let journal = course.journal.clone();
     (ended.and_then(|unfinished| if unfinished { course.unfinished() } else { course.end() }), journal)
+}
+
+/// An act is held to the greatest total that was allowed between its decision and its end.
+fn allowing(known: Option<Known>, most: u32) -> Option<Known> {
+    known.map(|mut known| {
+        known.capacity.limits.most = known.capacity.limits.most.max(most);
+        known
+    })
 }
 
 impl Course {
@@ -209,7 +217,7 @@ impl Course {
         if !written && !self.scenario.wrongs.ignores_epoch {
             return Ok(());
         }
-        zombie.known = Some(super::watch::Known::of(&state, &self.world, &seen));
+        zombie.known = Some(Known::of(&state, &self.world, &seen));
         for (number, act) in decided.acts {
             zombie.act(&self.journal, &mut self.world, number, &act, self.scenario.wrongs)?;
         }
@@ -269,19 +277,19 @@ impl Course {
         let (due, flying): (Vec<_>, Vec<_>) = std::mem::take(&mut self.controller.flights)
             .into_iter()
             .partition(|flight: &Flight| flight.due <= now);
-        self.controller.flights = flying;
         let latest = self.controller.known.clone();
+        let most = latest.as_ref().map_or(0, |known| known.capacity.limits.most);
         for Flight { number, act, known, .. } in due {
-            self.controller.known = known;
-            let now_most = latest.as_ref().map_or(0, |latest| latest.capacity.limits.most);
-            if let Some(known) = &mut self.controller.known {
-                known.capacity.limits.most = known.capacity.limits.most.max(now_most);
-            }
+            self.controller.known = allowing(known, most);
             if let Some(outcome) = self.do_one(number, &act)? {
                 self.controller.conclude(&mut self.journal, now, number, outcome);
             }
         }
         self.controller.known = latest;
+        // Added to what a landing above may have begun.
+        self.controller.flights.extend(
+            flying.into_iter().map(|flight| Flight { known: allowing(flight.known, most), ..flight }),
+        );
         Ok(())
     }
 
