@@ -110,10 +110,14 @@ fn worth_keeping(steps: Vec<Step>) -> Result<Vec<Step>> {
     let mut still = Vec::new();
     let mut seen: HashSet<&Path> = HashSet::new();
     for (i, step) in steps.iter().enumerate() {
-        let Some(inode) = step.inode.filter(|_| !changed.contains(&step.path) && seen.insert(&step.path))
-        else {
+        let Some(inode) = step.inode.filter(|_| seen.insert(&step.path)) else { continue };
+        if changed.contains(&step.path) {
+            // It comes before what other names of its inode went through since.
+            if step.before.as_ref().is_some_and(|before| before.group.is_some()) {
+                back.insert(i);
+            }
             continue;
-        };
+        }
         let now =
             Place::recorded(&step.path)?.map(|place| state::look_closely(&place)).transpose()?.flatten();
         if now.is_some_and(|(_, ident)| ident.id() != inode) {
