@@ -1,5 +1,6 @@
 //! The Docker Engine, asked over its API: what all modules that work with it share.
 
+mod image;
 mod pull;
 
 use std::path::PathBuf;
@@ -11,7 +12,8 @@ use serde_json::json;
 use crate::http::{Request, encode};
 use crate::module::{Failure, Outcome, Task};
 
-pub(crate) use pull::is_id;
+pub(crate) use image::{Told, joined, named};
+pub(crate) use pull::{Logins, is_id};
 
 /// How the engine is reached; the same for all modules.
 pub(crate) const CLIENT: &[Arg] = &[
@@ -128,6 +130,10 @@ impl Engine {
             timeout: self.request.timeout + longer,
             ..self.request.clone()
         };
+        self.answer(task, request)
+    }
+
+    fn answer(&self, task: &Task<'_>, request: Request) -> Result<Answer, Failure> {
         let where_ = request.url.clone();
         let mut response = request.send(task).map_err(|why| {
             Failure::new(format!("Error connecting: Error while fetching server API version: {why}"))

@@ -33,6 +33,8 @@ pub struct Request {
     pub url: String,
     pub headers: Vec<(String, String)>,
     pub body: Option<Vec<u8>>,
+    /// A file that is sent as the body instead.
+    pub file: Option<PathBuf>,
     pub timeout: Duration,
     pub follow: Follow,
     pub validate_certs: bool,
@@ -78,6 +80,7 @@ impl Request {
             url: url.to_owned(),
             headers: Vec::new(),
             body: None,
+            file: None,
             timeout: Duration::from_secs(10),
             follow: Follow::All,
             validate_certs: true,
@@ -122,6 +125,7 @@ impl Request {
             if response.status <= 303 && !safe {
                 self.method = "GET".to_owned();
                 self.body = None;
+                self.file = None;
             }
             self.url = next;
             redirected = true;
@@ -155,12 +159,18 @@ impl Request {
             request = request.header("Authorization", format!("Basic {}", BASE64_STANDARD.encode(login)));
         }
         let agent = self.agent(task)?;
-        let response = match &self.body {
-            Some(body) => request
+        let file =
+            self.file.as_ref().map(std::fs::File::open).transpose().map_err(|e| crate::module::plain(&e))?;
+        let response = match (&self.body, file) {
+            (_, Some(file)) => request
+                .body(file)
+                .map_err(|e| e.to_string())
+                .and_then(|r| agent.run(r).map_err(|e| explain(&e))),
+            (Some(body), None) => request
                 .body(body.as_slice())
                 .map_err(|e| e.to_string())
                 .and_then(|r| agent.run(r).map_err(|e| explain(&e))),
-            None => request
+            (None, None) => request
                 .body(())
                 .map_err(|e| e.to_string())
                 .and_then(|r| agent.run(r).map_err(|e| explain(&e))),

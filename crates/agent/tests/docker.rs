@@ -1,5 +1,5 @@
-//! Containers, networks and volumes of a real Docker Engine of the test's own, beside what the collection's own modules
-//! returned for the same tasks one after the other (`recorded/docker.json`).
+//! Containers, networks, volumes and images of a real Docker Engine of the test's own, beside what the collection's own
+//! modules returned for the same tasks one after the other (`recorded/docker.json`, `recorded/docker_image.json`).
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -211,4 +211,125 @@ fn a_real_engine_is_told_what_the_collection_tells_it() {
         wrong.extend(compare(number, task, &result));
     }
     assert!(wrong.is_empty(), "{} of {} tasks:\n{}", wrong.len(), tasks.len(), wrong.join("\n"));
+}
+
+/// A registry that ends with the test; with a password, if one is given in the form of `htpasswd`.
+struct Registry {
+    process: Child,
+    address: String,
+}
+
+impl Registry {
+    fn start(dir: &Path, password: Option<&str>) -> Self {
+        std::fs::create_dir_all(dir).unwrap();
+        let address =
+            std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().to_string();
+        let at = |name: &str| dir.join(name).display().to_string();
+        let mut config = format!(
+            "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: \"{address}\"}}\n",
+            at("data")
+        );
+        if let Some(password) = password {
+            std::fs::write(at("htpasswd"), password).unwrap();
+            config += &format!("auth: {{htpasswd: {{realm: test, path: {}}}}}\n", at("htpasswd"));
+        }
+        std::fs::write(at("config.yml"), config).unwrap();
+        let process = Command::new("docker-registry")
+            .args(["serve", &at("config.yml")])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let registry = Self { process, address };
+        let end = Instant::now() + Duration::from_secs(60);
+        while std::net::TcpStream::connect(&registry.address).is_err() {
+            assert!(Instant::now() < end, "the registry does not start");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        registry
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        _ = self.process.kill();
+        _ = self.process.wait();
+    }
+}
+
+/// What a task about images says, in the form in which it is recorded.
+fn told(key: &str, result: &Json) -> Json {
+    match key {
+        "failed" => json!(result["failed"] == true),
+        "image" if result["image"]["Id"].is_string() => json!("there"),
+        "image" => result["image"].get("state").cloned().unwrap_or(json!("none")),
+        "images" => json!(result["images"].as_array().unwrap().len()),
+        "actions" => {
+            let masked = |action: &Json| {
+                let words = action
+                    .as_str()
+                    .unwrap()
+                    .split(' ')
+                    .map(|word| if is_hex(word, 64) { "ID" } else { word });
+                words.collect::<Vec<_>>().join(" ")
+            };
+            result["actions"].as_array().unwrap().iter().map(masked).collect()
+        }
+        _ => result[key].clone(),
+    }
+}
+
+#[test]
+fn images_are_made_and_moved_as_the_collection_does() {
+    const TEST: &str = "images_are_made_and_moved_as_the_collection_does";
+    if !Path::new("/usr/bin/docker-registry").exists() {
+        println!("SKIPPED {TEST}: needs docker-registry");
+        return;
+    }
+    let Some(engine) = Engine::start(TEST) else { return };
+    let open = Registry::start(&engine.dir.path().join("open"), None);
+    // `me` with the password `se cret`.
+    let password = "me:$2b$04$U11TILtRyBs0JQic6.Caxe6wN.rZJi2A5BEqWPx3OUXxScKOX0iuq\n";
+    let closed = Registry::start(&engine.dir.path().join("closed"), Some(password));
+    let recorded = include_str!("recorded/docker_image.json")
+        .replace("OPEN", &open.address)
+        .replace("CLOSED", &closed.address);
+    let recorded: Json = serde_json::from_str(&recorded).unwrap();
+    let mut host = Host::new();
+    let mut wrong = Vec::new();
+    for (number, task) in recorded["tasks"].as_array().unwrap().iter().enumerate() {
+        let (module, args) = (task["module"].as_str().unwrap(), &task["args"]);
+        if task["put"] == true {
+            match (args["content"].as_str(), args["dest"].as_str()) {
+                (Some(content), Some(dest)) => host.put(dest.trim_start_matches("W/"), content),
+                _ => _ = host.run(module, args.clone()),
+            }
+            continue;
+        }
+        let mut call = host.call(module, engine.args(args));
+        call.check = task["check"] == true;
+        call.environment.insert("DOCKER_CONFIG".to_owned(), host.path("nobody"));
+        let result = host.run_call(call);
+        for (key, wanted) in task.as_object().unwrap() {
+            if matches!(key.as_str(), "module" | "args" | "check") {
+                continue;
+            }
+            let wanted: Json =
+                serde_json::from_str(&wanted.to_string().replace("W/", &host.path(""))).unwrap();
+            let is = told(key, &result);
+            if is != wanted {
+                wrong.push(format!("{number} {key} of {args}: {is} is not {wanted}: {}", result["msg"]));
+            }
+        }
+    }
+    for (name, file) in recorded["files"].as_object().unwrap() {
+        let mode =
+            std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(host.path(name)).unwrap()) & 0o7777;
+        if format!("{mode:04o}") != file[0] || host.get(name) != file[1].as_str().unwrap() {
+            wrong.push(format!("{name} is {mode:04o} {}", host.get(name)));
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    host.bye();
 }

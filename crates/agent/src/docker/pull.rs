@@ -1,5 +1,6 @@
 //! Images that are pulled, with what `docker login` left behind to be let in.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -7,13 +8,13 @@ use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
 use catalog::Json;
 use serde_json::json;
 
-use super::{Engine, part};
+use super::{Engine, Told, part};
 use crate::http::encode;
 use crate::module::{Failure, Task};
 use crate::serve::expand_path;
 
 /// Large images over slow links.
-const PATIENCE: Duration = Duration::from_secs(1800);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1800);
 const HUB: &str = "https://index.docker.io/v1/";
 
 /// `name`, `name:tag` or `name@digest`: what comes before, and the tag or digest.
@@ -60,13 +61,7 @@ impl Engine {
         if answer.status >= 300 {
             return Err(refused(&answer.message()));
         }
-        // One that breaks off half-way says so in a line of a good answer.
-        let said = String::from_utf8_lossy(&answer.body);
-        let error = said
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Json>(line).ok())
-            .find_map(|line| line["error"].as_str().map(str::to_owned));
-        error.map_or(Ok(()), |why| Err(refused(&why)))
+        Told::read(&answer.body).error().map_or(Ok(()), |why| Err(refused(why)))
     }
 }
 
@@ -78,36 +73,80 @@ fn registry(name: &str) -> &str {
     }
 }
 
-/// What the client's configuration knows of a registry.
-fn login(task: &Task<'_>, name: &str) -> Result<Option<Json>, Failure> {
-    let folder = task.variable("DOCKER_CONFIG").unwrap_or_else(|| expand_path("~/.docker", task.environment));
-    let Ok(bytes) = std::fs::read(format!("{folder}/config.json")) else { return Ok(None) };
-    let Ok(config) = serde_json::from_slice::<Json>(&bytes) else {
-        return Err(Failure::new(format!("{folder}/config.json is not JSON")));
-    };
-    let registry = registry(name);
-    let helper = config["credHelpers"][registry].as_str().or_else(|| config["credsStore"].as_str());
-    if let Some(helper) = helper {
-        let run = task.command(format!("docker-credential-{helper}")).arg("get").stdin(registry);
-        let output = run.output()?;
-        let said: Json = serde_json::from_slice(&output.stdout).unwrap_or_default();
-        // A registry that the helper does not know needs no login.
-        return Ok((output.ok() && said["Username"].is_string())
-            .then(|| with(registry, &said["Username"], &said["Secret"])));
+/// What `docker login` left behind: the client's configuration.
+pub(crate) struct Logins {
+    pub(crate) path: PathBuf,
+    pub(crate) config: Json,
+}
+
+impl Logins {
+    pub(crate) fn read(path: PathBuf) -> Result<Self, Failure> {
+        let config = match std::fs::read(&path) {
+            Err(_) => json!({}),
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map_err(|_| Failure::new(format!("{} is not JSON", path.display())))?,
+        };
+        Ok(Self { path, config })
     }
-    let bare = |key: &str| {
-        key.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/').to_owned()
-    };
-    let known = config["auths"].as_object().into_iter().flatten();
-    let Some((_, entry)) = known.into_iter().find(|(key, _)| bare(key) == bare(registry)) else {
-        return Ok(None);
-    };
-    if let Some(token) = entry["identitytoken"].as_str() {
-        return Ok(Some(json!({"identitytoken": token, "serveraddress": registry})));
+
+    /// The one that the task's user has.
+    pub(crate) fn own(task: &Task<'_>) -> Result<Self, Failure> {
+        let folder =
+            task.variable("DOCKER_CONFIG").unwrap_or_else(|| expand_path("~/.docker", task.environment));
+        Self::read(Path::new(&folder).join("config.json"))
     }
-    let decoded = BASE64_STANDARD.decode(entry["auth"].as_str().unwrap_or_default()).unwrap_or_default();
-    let text = String::from_utf8_lossy(&decoded).into_owned();
-    Ok(text.split_once(':').map(|(user, password)| with(registry, &json!(user), &json!(password))))
+
+    /// The program that keeps secrets of this registry, if one does.
+    pub(crate) fn helper(&self, registry: &str) -> Option<String> {
+        let helper =
+            self.config["credHelpers"][registry].as_str().or_else(|| self.config["credsStore"].as_str());
+        helper.map(|helper| format!("docker-credential-{helper}"))
+    }
+
+    /// The key under which a registry is known.
+    pub(crate) fn key(&self, registry: &str) -> Option<&String> {
+        let bare = |key: &str| {
+            key.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/').to_owned()
+        };
+        let mut known = self.config["auths"].as_object().into_iter().flatten();
+        known.find(|(key, _)| bare(key) == bare(registry)).map(|(key, _)| key)
+    }
+
+    /// What is known of a registry, as the engine wants to be told.
+    pub(crate) fn of(&self, task: &Task<'_>, registry: &str) -> Result<Option<Json>, Failure> {
+        if let Some(helper) = self.helper(registry) {
+            let output = task.command(helper).arg("get").stdin(registry).output()?;
+            let said: Json = serde_json::from_slice(&output.stdout).unwrap_or_default();
+            // A registry that the helper does not know needs no login.
+            return Ok((output.ok() && said["Username"].is_string())
+                .then(|| with(registry, &said["Username"], &said["Secret"])));
+        }
+        let Some(key) = self.key(registry) else { return Ok(None) };
+        let entry = &self.config["auths"][key];
+        if let Some(token) = entry["identitytoken"].as_str() {
+            return Ok(Some(json!({"identitytoken": token, "serveraddress": registry})));
+        }
+        let decoded = BASE64_STANDARD.decode(entry["auth"].as_str().unwrap_or_default()).unwrap_or_default();
+        let text = String::from_utf8_lossy(&decoded).into_owned();
+        Ok(text.split_once(':').map(|(user, password)| with(registry, &json!(user), &json!(password))))
+    }
+
+    /// All of them.
+    pub(super) fn all(&self, task: &Task<'_>) -> Result<Json, Failure> {
+        let mut all = json!({});
+        let helped = self.config["credHelpers"].as_object().into_iter().flatten();
+        for (registry, _) in self.config["auths"].as_object().into_iter().flatten().chain(helped) {
+            if let Some(login) = self.of(task, registry)? {
+                all[registry] = login;
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// What the client's configuration knows of an image's registry.
+pub(super) fn login(task: &Task<'_>, name: &str) -> Result<Option<Json>, Failure> {
+    Logins::own(task)?.of(task, registry(name))
 }
 
 fn with(registry: &str, user: &Json, password: &Json) -> Json {

@@ -43,6 +43,10 @@ modules! {
     git_config,
     // System.
     docker_container,
+    docker_host_info,
+    docker_image,
+    docker_image_info,
+    docker_login,
     docker_network,
     docker_volume,
     make,
