@@ -27,7 +27,20 @@ struct Recorded {
 
 #[test]
 fn modules_of_collections_do_as_recorded() {
-    let recording: Recording = serde_json::from_str(include_str!("recorded/files.json")).unwrap();
+    replay(include_str!("recorded/files.json"));
+}
+
+#[test]
+fn passwords_of_web_servers_are_kept_as_recorded() {
+    if agent::command::find_program("perl").is_none() {
+        println!("SKIPPED passwords_of_web_servers_are_kept_as_recorded: there is no `perl`");
+        return;
+    }
+    replay(include_str!("recorded/htpasswd.json"));
+}
+
+fn replay(recording: &str) {
+    let recording: Recording = serde_json::from_str(recording).unwrap();
     let mut host = Host::new();
     for dir in ["repos", "sudoers.d"] {
         std::fs::create_dir(host.path(dir)).unwrap();

@@ -72,6 +72,7 @@ modules! {
     timezone,
     locale_gen,
     pam_limits,
+    htpasswd,
     sudoers,
     iptables,
     ufw,
