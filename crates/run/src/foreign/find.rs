@@ -23,7 +23,7 @@ pub(super) fn find(all: &Foreign, name: &str, collections: &[String]) -> Option<
 }
 
 /// Full names under which it may be known, the likeliest first.
-fn candidates(name: &str, collections: &[String]) -> Vec<String> {
+pub(super) fn candidates(name: &str, collections: &[String]) -> Vec<String> {
     let short = playbook::load::short_name(name);
     if short.contains('.') {
         return vec![name.to_owned()];
@@ -71,7 +71,7 @@ fn other_language(folder: &Path, module: &str) -> Option<std::path::PathBuf> {
 }
 
 /// `a.b.c.d` as the collection `a.b` and the module `c.d`.
-fn split(name: &str) -> Option<(String, String)> {
+pub(super) fn split(name: &str) -> Option<(String, String)> {
     let mut parts = name.splitn(3, '.');
     let (namespace, collection, module) = (parts.next()?, parts.next()?, parts.next()?);
     Some((format!("{namespace}.{collection}"), module.to_owned()))
@@ -80,14 +80,18 @@ fn split(name: &str) -> Option<(String, String)> {
 /// Where a collection says that a module went.
 fn moved(all: &Foreign, name: &str) -> Option<String> {
     let (collection, module) = split(name)?;
+    redirect(&runtime(all, &collection)?, &module)
+}
+
+/// What a collection, or ansible-core, says of its plugins.
+pub(super) fn runtime(all: &Foreign, collection: &str) -> Option<String> {
     let files = if collection == "ansible.builtin" {
         vec![all.core()?.package.join("config/ansible_builtin_runtime.yml")]
     } else {
         let folder = collection.replace('.', "/");
         all.roots().iter().map(|root| root.join(&folder).join("meta/runtime.yml")).collect()
     };
-    let text = files.iter().find_map(|file| std::fs::read_to_string(file).ok())?;
-    redirect(&text, &module)
+    files.iter().find_map(|file| std::fs::read_to_string(file).ok())
 }
 
 /// `plugin_routing: modules: NAME: redirect:` of a `runtime.yml`; read by its indentation, because some are long.

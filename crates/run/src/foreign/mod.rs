@@ -3,12 +3,13 @@
 
 mod core;
 mod find;
+mod groups;
 mod imports;
 mod pack;
 mod style;
 mod zip;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -29,6 +30,7 @@ pub(crate) struct Foreign {
     core: OnceLock<Option<Core>>,
     found: Mutex<Answers>,
     packed: Mutex<HashMap<PathBuf, Result<Arc<Packed>, String>>>,
+    groups: Mutex<HashMap<String, Arc<HashSet<String>>>>,
 }
 
 /// What there is under a name.
@@ -60,7 +62,14 @@ pub(crate) struct Packed {
 
 impl Foreign {
     pub(crate) fn new(plugins: Arc<Plugins>, contents: Arc<Contents>) -> Self {
-        Self { plugins, contents, core: OnceLock::new(), found: Mutex::default(), packed: Mutex::default() }
+        Self {
+            plugins,
+            contents,
+            core: OnceLock::new(),
+            found: Mutex::default(),
+            packed: Mutex::default(),
+            groups: Mutex::default(),
+        }
     }
 
     /// A module or action plugin of the project under this name, which goes before what Theseus has.
@@ -85,6 +94,22 @@ impl Foreign {
         let found = find::find(self, name, collections);
         self.found.lock().insert(key, found.clone());
         found
+    }
+
+    /// Whether a module is in a group of them (`community.docker.docker`).
+    pub(crate) fn is_in_group(&self, group: &str, module: &str, collections: &[String]) -> bool {
+        let known = self.groups.lock().get(group).cloned();
+        let members = known.unwrap_or_else(|| {
+            let members = Arc::new(groups::members(self, group));
+            self.groups.lock().insert(group.to_owned(), members.clone());
+            members
+        });
+        find::candidates(module, collections).iter().any(|name| members.contains(name))
+    }
+
+    /// The same name for a group that has two.
+    pub(crate) fn group_name(group: &str) -> String {
+        groups::full_name(group)
     }
 
     /// A file of filter plugins that defines this filter.

@@ -16,6 +16,7 @@ use playbook::vars::Scope;
 use super::Walker;
 use crate::actions::{self, Action, After, Effect};
 use crate::connections::Way;
+use crate::foreign::Foreign;
 use crate::results;
 
 /// One turn of a loop, or the only turn of a task without one.
@@ -428,10 +429,7 @@ impl Action<'_> {
 
     /// The task's arguments, every template resolved, `module_defaults` below them.
     pub(crate) fn arguments(&self) -> Result<Map, Error> {
-        let mut args = Map::new();
-        for layer in &self.task.keywords.module_defaults {
-            self.defaults(layer, &mut args)?;
-        }
+        let mut args = self.defaults()?;
         if let Some(template) = &self.task.args_template {
             self.merge(&self.scope.value(template)?, &mut args)?;
         }
@@ -468,26 +466,50 @@ impl Action<'_> {
 
     /// What `module_defaults` say of one argument.
     pub(crate) fn default_of(&self, name: &str) -> Result<Option<Value>, Error> {
-        let mut all = Map::new();
-        for layer in &self.task.keywords.module_defaults {
-            self.defaults(layer, &mut all)?;
-        }
-        Ok(all.get(name).map(Value::from_json))
+        Ok(self.defaults()?.get(name).map(Value::from_json))
     }
 
-    fn defaults(&self, layer: &Value, args: &mut Map) -> Result<(), Error> {
-        let layer = self.scope.value(layer)?;
-        let Some(dict) = layer.as_dict() else { return Ok(()) };
+    /// What `module_defaults` say: of its groups first, then of the module itself.
+    fn defaults(&self) -> Result<Map, Error> {
+        let mut args = Map::new();
+        let all = self.all_defaults()?;
+        for (name, defaults) in &all {
+            let group = name.strip_prefix("group/");
+            let collections = &self.task.keywords.collections;
+            if group.is_some_and(|group| {
+                self.walker.run.foreign.is_in_group(group, &self.task.action, collections)
+            }) {
+                self.merge(defaults, &mut args)?;
+            }
+        }
         for wanted in self.stand_ins()?.iter().map(String::as_str).chain([&*self.task.module]) {
-            for (name, defaults) in dict.items()? {
-                let name = name.python_str()?;
-                let same = name == *self.task.action && wanted == &*self.task.module;
-                if playbook::load::short_name(&name) == wanted || same {
-                    self.merge(&defaults, args)?;
+            for (name, defaults) in &all {
+                let same = *name == *self.task.action && wanted == &*self.task.module;
+                if name == wanted || same {
+                    self.merge(defaults, &mut args)?;
                 }
             }
         }
-        Ok(())
+        Ok(args)
+    }
+
+    /// By short names; what stands further inside goes instead of what stands outside.
+    fn all_defaults(&self) -> Result<Vec<(String, Value)>, Error> {
+        let mut all: Vec<(String, Value)> = Vec::new();
+        for layer in &self.task.keywords.module_defaults {
+            let layer = self.scope.value(layer)?;
+            let Some(dict) = layer.as_dict() else { continue };
+            for (name, defaults) in dict.items()? {
+                let name = name.python_str()?;
+                let name = match name.strip_prefix("group/") {
+                    Some(group) => format!("group/{}", Foreign::group_name(group)),
+                    None => playbook::load::short_name(&name).to_owned(),
+                };
+                all.retain(|(known, _)| *known != name);
+                all.push((name, defaults));
+            }
+        }
+        Ok(all)
     }
 
     /// The modules that do the work of this one on this host, as far as its facts tell.
