@@ -165,7 +165,7 @@ const SHOP: &str = r#"- hosts: all
         stop_signal: KILL
     - docker_image_info: {name: "shop:1"}
       register: known
-    - assert: {that: known.images[0].Config.Labels.of == 'shop'}
+    - assert: {that: "known.images[0].Config.Labels.of == 'shop'"}
   handlers:
     - name: again
       docker_container: {name: shop, image: "shop:1", restart: true, comparisons: {'*': ignore}}

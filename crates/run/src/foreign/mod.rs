@@ -104,7 +104,10 @@ impl Foreign {
             self.groups.lock().insert(group.to_owned(), members.clone());
             members
         });
-        find::candidates(module, collections).iter().any(|name| members.contains(name))
+        let native =
+            agent::modules::find(module).map(|own| format!("{}.{}", own.spec.collection, own.spec.name));
+        let names = find::candidates(module, collections);
+        names.iter().chain(&native).any(|name| members.contains(name))
     }
 
     /// The same name for a group that has two.
