@@ -1,12 +1,14 @@
 //! From what was typed to a run: configuration, vault, inventory, variables, the project; and every mistake in
 //! them shown before a host is touched.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use expressions::{Engine, Options};
 use link::{Secret, SshMode};
+use parking_lot::Mutex;
 use playbook::config::{Config, Source};
 use playbook::definition::Definition;
 use playbook::inventory::{self, Inventory};
@@ -189,13 +191,25 @@ fn vault(given: &Given, config: &Config, cwd: &Path) -> Result<Vault, Problem> {
 pub(crate) fn add_vault(vault: &mut Vault, source: &str, cwd: &Path) -> Result<(), Problem> {
     let (label, from) = vault::split_id(source);
     if matches!(from, "prompt" | "prompt_ask_vault_pass") {
-        let password = terminal::secret(&format!("Vault password ({label}): "))
+        let password = ask_once(&format!("Vault password ({label}): "))
             .ok_or_else(|| Problem::Other("nobody can be asked for the vault password".to_owned()))?;
-        vault.add_password(label, password);
+        vault.add_password(label, password.expose());
     } else {
         vault.add_source(source, cwd)?;
     }
     Ok(())
+}
+
+/// A password is asked for once, however often the command needs it: `apply PLAN` foretells before it runs.
+fn ask_once(prompt: &str) -> Option<Secret> {
+    static ANSWERS: Mutex<BTreeMap<String, Secret>> = Mutex::new(BTreeMap::new());
+    let mut answers = ANSWERS.lock();
+    if let Some(known) = answers.get(prompt) {
+        return Some(known.clone());
+    }
+    let answer = Secret::new(terminal::secret(prompt)?);
+    answers.insert(prompt.to_owned(), answer.clone());
+    Some(answer)
 }
 
 pub(crate) fn reach(asked: &arguments::Reach, config: &Config) -> Result<Reach, Problem> {
@@ -211,8 +225,8 @@ pub(crate) fn reach(asked: &arguments::Reach, config: &Config) -> Result<Reach, 
         if !ask {
             return Ok(None);
         }
-        terminal::secret(prompt)
-            .map(|p| Some(Secret::new(p)))
+        ask_once(prompt)
+            .map(Some)
             .ok_or_else(|| Problem::Other("nobody can be asked for a password".to_owned()))
     };
     let password = secret(

@@ -1,8 +1,11 @@
 //! Plans: what would change is said and nothing done; a plan is applied exactly, or refused.
 
+use std::io::Write;
+use std::process::{Command, Stdio};
+
 use serde_json::Value;
 
-use crate::common::lab_is_possible;
+use crate::common::{Ended, Project, lab_is_possible};
 use crate::layers::Ground;
 
 const SITE: &str = "- hosts: all
@@ -67,6 +70,18 @@ fn changes(out: &str) -> Vec<Value> {
     out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// Without a terminal: answers come from standard input, one line each.
+fn answered(project: &Project, arguments: &[&str], answers: &[u8]) -> Ended {
+    let there = project.command("theseus", arguments);
+    let mut own = Command::new("setsid");
+    own.arg("--wait").arg(there.get_program()).args(arguments).current_dir(&project.root).env_clear();
+    own.envs(there.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    own.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = own.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(answers).unwrap();
+    project.ended(child.wait_with_output().unwrap())
+}
+
 #[test]
 fn a_plan_says_what_would_change_and_is_applied_exactly() {
     if !lab_is_possible("a_plan_says_what_would_change_and_is_applied_exactly") {
@@ -117,7 +132,8 @@ fn a_plan_says_what_would_change_and_is_applied_exactly() {
     let beside = ground.0.project.run(&["apply", "plan.json", "-t", "some"]);
     assert_eq!(beside.code, 5, "{}", beside.shown());
 
-    ground.0.project.run(&["apply", "plan.json"]).fine();
+    // It foretells before it runs, and asks once for both.
+    answered(&ground.0.project, &["apply", "plan.json", "-K"], b"secret\n").fine();
     assert_eq!([ground.text("/etc/motd"), ground.text("/etc/hand")], ["new host\n", "hand\n"]);
     assert!(ground.0.project.run(&["history", "one"]).fine().contains("plan.json"));
     // Once.
