@@ -80,13 +80,17 @@ pub(crate) fn count(number: usize) -> u32 {
 
 /// In service: has traffic, and has been healthy for long enough. What nobody could look at is not.
 pub(crate) fn available(state: &State, member: &Member, seen: &Observation) -> bool {
+    serves(member, seen) && settled(state, member, seen.at)
+}
+
+/// Has traffic, and is healthy now.
+pub(crate) fn serves(member: &Member, seen: &Observation) -> bool {
     let Some(found) = seen.members.get(&member.id) else { return false };
     // One that shall be drained serves until it really is.
     matches!(member.phase, Phase::Serving | Phase::Draining)
         && found.weight.is_some_and(|weight| weight > 0)
         && found.stopped.is_none()
         && found.health == Health::Healthy
-        && settled(state, member, seen.at)
 }
 
 /// Healthy without a break for as long as is asked for.

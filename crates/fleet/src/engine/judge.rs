@@ -1,6 +1,6 @@
 //! What the rollout's course says now: go on, wait, or turn back.
 
-use super::capacity::{available, count};
+use super::capacity::{available, count, serves};
 use super::decide::Deciding;
 use super::goal::want;
 use super::rollout::{Pause, PauseWhy, Rollout, Stage};
@@ -82,13 +82,14 @@ impl Deciding<'_> {
         if paused || !self.gates_can_be_asked(since) {
             return;
         }
-        let capacity = self.capacity();
-        if capacity.available >= capacity.limits.least || from_unhealthy {
+        // Healthy now is enough to begin: nobody is taken away before it has been healthy for long enough.
+        let serving = count(self.state.members.values().filter(|m| serves(m, self.seen)).count());
+        let least = self.capacity().limits.least;
+        if serving >= least || from_unhealthy {
             self.stage(Stage::Stepping);
         } else if self.seen.at >= since + self.state.spec.timing.boot {
             let why = format!(
-                "the fleet is not healthy to begin with: {} of at least {} members serve",
-                capacity.available, capacity.limits.least
+                "the fleet is not healthy to begin with: {serving} of at least {least} members serve"
             );
             self.fail(why, false);
         }
