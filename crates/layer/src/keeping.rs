@@ -113,6 +113,10 @@ impl Recorder {
             self.change(path, None, &[])?;
             return Ok((None, None));
         };
+        // The link that we keep ourselves is no other name.
+        if ident.links == 2 && self.linked.contains_key(&ident.inode()) {
+            before.group = None;
+        }
         if keep != Keep::Link {
             self.separate_inode(ident.inode())?;
         }
