@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::capacity::{available, count, settled};
+use super::capacity::{Limits, available, count, settled};
 use super::decide::Deciding;
 use super::goal::{Goal, alive};
 use super::rollout::Stage;
@@ -165,7 +165,7 @@ impl Deciding<'_> {
         rollout.from.as_ref() == Some(&member.generation)
             && !self.members().any(like_it)
             // Without room for one more there is no other way than to give it up.
-            && self.capacity().limits.surge > 0
+            && Limits::of(self.state).surge > 0
     }
 
     /// Members without traffic that nobody wants any more.
@@ -200,7 +200,7 @@ impl Deciding<'_> {
 
     /// A host without traffic gets its turn at once, as far as the budget of moving hosts goes.
     fn turn_idle_host(&mut self, goal: &Goal, member: &Member) {
-        let limits = self.capacity().limits;
+        let limits = Limits::of(self.state);
         let moving = self.number(|m| {
             matches!(m.phase, Phase::Applying | Phase::Draining)
                 || (goal.is_new(m) && m.phase == Phase::Booting)

@@ -2,7 +2,7 @@
 
 use super::spec::{Mode, Spec};
 use super::state::{Member, Phase, State};
-use super::words::{Health, Observation};
+use super::words::{Health, Observation, Seen};
 
 /// How far a fleet may go, for so many wanted members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,13 @@ pub(crate) fn limits(spec: &Spec, desired: u32, preview: bool) -> Limits {
     Limits { desired, least: desired - missing, surge, most: desired + surge }
 }
 
+impl Limits {
+    pub(crate) fn of(state: &State) -> Self {
+        let preview = state.active().is_some_and(|rollout| rollout.steps.iter().any(|step| step.preview));
+        limits(&state.spec, state.desired, preview)
+    }
+}
+
 /// What there is, counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity {
@@ -50,11 +57,18 @@ pub struct Capacity {
 impl Capacity {
     #[must_use]
     pub fn of(state: &State, seen: &Observation) -> Self {
-        let preview = state.active().is_some_and(|rollout| rollout.steps.iter().any(|step| step.preview));
-        let limits = limits(&state.spec, state.desired, preview);
-        let members = state.members.values();
-        let available = members.filter(|member| available(state, member, seen)).count();
-        let strangers = seen.members.keys().filter(|id| !state.members.contains_key(id)).count();
+        let limits = Limits::of(state);
+        let (mut available, mut strangers) = (0, 0);
+        // Both are in the order of their names: one walk, not a search for each.
+        let mut found = seen.members.iter().peekable();
+        for member in state.members.values() {
+            while found.next_if(|(id, _)| **id < member.id).is_some() {
+                strangers += 1;
+            }
+            let seen_now = found.next_if(|(id, _)| **id == member.id).map(|(_, found)| found);
+            available += usize::from(in_service(member, seen_now) && settled(state, member, seen.at));
+        }
+        strangers += found.count();
         let standing = state.members.values().filter(|member| member.phase == Phase::Standby).count();
         let total = count(state.members.len() + strangers);
         Self { limits, available: count(available), total, moving: total - count(standing) }
@@ -85,12 +99,17 @@ pub(crate) fn available(state: &State, member: &Member, seen: &Observation) -> b
 
 /// Has traffic, and is healthy now.
 pub(crate) fn serves(member: &Member, seen: &Observation) -> bool {
-    let Some(found) = seen.members.get(&member.id) else { return false };
+    in_service(member, seen.members.get(&member.id))
+}
+
+fn in_service(member: &Member, found: Option<&Seen>) -> bool {
     // One that shall be drained serves until it really is.
     matches!(member.phase, Phase::Serving | Phase::Draining)
-        && found.weight.is_some_and(|weight| weight > 0)
-        && found.stopped.is_none()
-        && found.health == Health::Healthy
+        && found.is_some_and(|found| {
+            found.weight.is_some_and(|weight| weight > 0)
+                && found.stopped.is_none()
+                && found.health == Health::Healthy
+        })
 }
 
 /// Healthy without a break for as long as is asked for.

@@ -1,6 +1,6 @@
 //! What the rollout's course says now: go on, wait, or turn back.
 
-use super::capacity::{available, count, serves};
+use super::capacity::{Limits, available, count, serves};
 use super::decide::Deciding;
 use super::goal::want;
 use super::rollout::{Pause, PauseWhy, Rollout, Stage};
@@ -84,7 +84,7 @@ impl Deciding<'_> {
         }
         // Healthy now is enough to begin: nobody is taken away before it has been healthy for long enough.
         let serving = count(self.state.members.values().filter(|m| serves(m, self.seen)).count());
-        let least = self.capacity().limits.least;
+        let least = Limits::of(self.state).least;
         if serving >= least || from_unhealthy {
             self.stage(Stage::Stepping);
         } else if self.seen.at >= since + self.state.spec.timing.boot {

@@ -1,6 +1,6 @@
 //! Looking at each member: where it is in its life now, and what went wrong with it.
 
-use super::capacity::settled;
+use super::capacity::{Limits, settled};
 use super::commands::UNKNOWN;
 use super::decide::Deciding;
 use super::goal::alive;
@@ -231,7 +231,7 @@ impl Deciding<'_> {
         let leaving = self.state.members.values().filter(|other| {
             matches!(other.phase, Phase::Launching | Phase::Booting | Phase::Draining | Phase::Retiring)
         });
-        let limits = self.capacity().limits;
+        let limits = Limits::of(self.state);
         if super::capacity::count(leaving.count()) < (limits.surge + limits.desired - limits.least).max(1) {
             self.fell(member, Fault::Sick, "it has been sick for too long");
         }
