@@ -18,6 +18,10 @@ pub trait Context: Send + Sync {
     /// `lookup('name', ...)`: the list of results (the engine applies `wantlist`, `errors` and joining; those two
     /// are not in `kwargs`).
     fn lookup(&self, name: &str, args: &[Value], kwargs: &Named) -> Result<Vec<Value>, Error>;
+    /// Whether this lookup wants to see what is undefined among its arguments; otherwise it is not even called.
+    fn takes_undefined(&self, _lookup: &str) -> bool {
+        false
+    }
     /// Text of a template file for include/import/extends, with its resolved path.
     fn template_source(&self, name: &str) -> Result<Option<(PathBuf, String)>, Error>;
     /// Filters that need the outside (`fileglob`, `vault`, `unvault`); asked only for names that the engine does

@@ -1,4 +1,4 @@
-//! Python of the project's own: modules in `library/`, their `module_utils/`, and plugins. Only found here, never run.
+//! Python of the project's own: modules in `library/`, their `module_utils/`, and plugins. Only found here, not run.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,8 @@ pub struct Plugins {
     utils: Vec<PathBuf>,
     actions: Vec<PathBuf>,
     filters: Vec<PathBuf>,
+    tests: Vec<PathBuf>,
+    lookups: Vec<PathBuf>,
     collections: Vec<PathBuf>,
     bases: Mutex<Vec<PathBuf>>,
     listed: Mutex<HashMap<PathBuf, Arc<HashMap<String, PathBuf>>>>,
@@ -33,6 +35,8 @@ impl Plugins {
             utils: config.module_utils.clone(),
             actions: config.action_plugins.clone(),
             filters: config.filter_plugins.clone(),
+            tests: config.test_plugins.clone(),
+            lookups: config.lookup_plugins.clone(),
             collections: config.collections_path.clone(),
             ..Self::default()
         }
@@ -63,8 +67,27 @@ impl Plugins {
 
     /// A file of filter plugins whose text names this filter.
     pub fn filter(&self, name: &str) -> Option<PathBuf> {
+        self.naming(name, "filter_plugins", &self.filters)
+    }
+
+    /// The same for tests.
+    pub fn test(&self, name: &str) -> Option<PathBuf> {
+        self.naming(name, "test_plugins", &self.tests)
+    }
+
+    /// The project's own lookup plugin of this name.
+    pub fn lookup(&self, name: &str) -> Option<PathBuf> {
+        self.named(name, "lookup_plugins", &self.lookups)
+    }
+
+    /// The folders of playbooks and roles beside which plugins may be.
+    pub fn bases(&self) -> Vec<PathBuf> {
+        self.bases.lock().clone()
+    }
+
+    fn naming(&self, name: &str, kind: &str, configured: &[PathBuf]) -> Option<PathBuf> {
         let quoted = [format!("'{name}'"), format!("\"{name}\""), format!("def {name}(")];
-        let folders = self.folders("filter_plugins", &self.filters);
+        let folders = self.folders(kind, configured);
         let files = folders.iter().flat_map(|folder| self.list(folder).values().cloned().collect::<Vec<_>>());
         let holds = |file: &PathBuf| {
             std::fs::read_to_string(file).is_ok_and(|text| quoted.iter().any(|name| text.contains(name)))

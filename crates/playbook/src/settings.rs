@@ -13,6 +13,8 @@ pub struct Settings {
     pub module_utils: Vec<PathBuf>,
     pub action_plugins: Vec<PathBuf>,
     pub filter_plugins: Vec<PathBuf>,
+    pub test_plugins: Vec<PathBuf>,
+    pub lookup_plugins: Vec<PathBuf>,
     /// Which Python runs modules on hosts: a path, or `auto` and its like.
     pub interpreter_python: String,
     /// `hash_behaviour = merge`: dicts of one name are merged over all levels.
@@ -54,6 +56,8 @@ impl Default for Settings {
             module_utils: Vec::new(),
             action_plugins: Vec::new(),
             filter_plugins: Vec::new(),
+            test_plugins: Vec::new(),
+            lookup_plugins: Vec::new(),
             interpreter_python: "auto".to_owned(),
             hash_behaviour_merge: false,
             inject_facts_as_vars: true,
@@ -74,6 +78,8 @@ impl From<&crate::config::Config> for Settings {
             module_utils: config.paths("DEFAULT_MODULE_UTILS_PATH").to_vec(),
             action_plugins: config.paths("DEFAULT_ACTION_PLUGIN_PATH").to_vec(),
             filter_plugins: config.paths("DEFAULT_FILTER_PLUGIN_PATH").to_vec(),
+            test_plugins: config.paths("DEFAULT_TEST_PLUGIN_PATH").to_vec(),
+            lookup_plugins: config.paths("DEFAULT_LOOKUP_PLUGIN_PATH").to_vec(),
             interpreter_python: config.text("INTERPRETER_PYTHON").unwrap_or("auto").to_owned(),
             hash_behaviour_merge: config.text("DEFAULT_HASH_BEHAVIOUR") == Some("merge"),
             inject_facts_as_vars: config.flag("INJECT_FACTS_AS_VARS"),

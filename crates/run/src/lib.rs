@@ -10,6 +10,7 @@ mod foreign;
 mod mentions;
 mod outside;
 mod play;
+mod python;
 mod results;
 mod run;
 pub mod settings;
@@ -36,8 +37,7 @@ impl Run {
                 run.warn(text);
             }
         }));
-        let installed = Arc::downgrade(self);
-        self.progress.python_with(Box::new(move || installed.upgrade()?.foreign.core()?.python.clone()));
+        self.progress.plugins_with(self.foreign.clone());
         let mut outcome = Ok(());
         for play in &self.project.plays.clone() {
             match self.play(play).await {

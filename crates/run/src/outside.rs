@@ -9,7 +9,8 @@ use expressions::{Error, PendingWhat, Value};
 use parking_lot::Mutex;
 use playbook::vars::{Outside, Scope};
 
-type Python = Box<dyn Fn() -> Option<PathBuf> + Send + Sync>;
+use crate::foreign::Foreign;
+use crate::python::Called;
 
 /// Who may read whom, and who has to wait first.
 #[derive(Default)]
@@ -18,8 +19,8 @@ pub struct Progress {
     together: Mutex<HashSet<String>>,
     allowed: Mutex<HashSet<(String, String)>>,
     warn: OnceLock<Box<dyn Fn(String) + Send + Sync>>,
-    /// Looks for the Python of an installed Ansible.
-    python: OnceLock<Python>,
+    /// Plugins in Python, and the Python of an installed Ansible.
+    foreign: OnceLock<Arc<Foreign>>,
 }
 
 impl Progress {
@@ -37,8 +38,12 @@ impl Progress {
         self.allowed.lock().retain(|(from, _)| from != host);
     }
 
-    pub(crate) fn python_with(&self, find: Python) {
-        let _ = self.python.set(find);
+    pub(crate) fn plugins_with(&self, foreign: Arc<Foreign>) {
+        let _ = self.foreign.set(foreign);
+    }
+
+    fn plugin(&self, scope: &Scope, called: &Called<'_>) -> Option<Result<Value, Error>> {
+        self.foreign.get()?.call(scope, called)
     }
 
     pub(crate) fn warn_with(&self, warn: Box<dyn Fn(String) + Send + Sync>) {
@@ -60,7 +65,7 @@ impl Outside for Progress {
 
     fn lookup(
         &self,
-        _scope: &Scope,
+        scope: &Scope,
         name: &str,
         args: &[Value],
         kwargs: &[(Arc<str>, Value)],
@@ -71,12 +76,45 @@ impl Outside for Progress {
                 Some(each(args, |command| pipe(command).map(|text| text.lines().map(Value::str).collect())))
             }
             "url" => Some(each(args, |url| read(url, kwargs))),
-            _ => None,
+            _ => {
+                let called = Called { kind: "lookup", name, value: None, args, named: kwargs };
+                let result = self.plugin(scope, &called)?;
+                Some(result.map(|list| list.as_list().unwrap_or_else(|| vec![list])))
+            }
         }
     }
 
+    fn filter(
+        &self,
+        scope: &Scope,
+        name: &str,
+        value: &Value,
+        args: &[Value],
+        kwargs: &[(Arc<str>, Value)],
+    ) -> Option<Result<Value, Error>> {
+        self.plugin(scope, &Called { kind: "filter", name, value: Some(value), args, named: kwargs })
+    }
+
+    fn test(
+        &self,
+        scope: &Scope,
+        name: &str,
+        value: &Value,
+        args: &[Value],
+        kwargs: &[(Arc<str>, Value)],
+    ) -> Option<Result<bool, Error>> {
+        let called = Called { kind: "test", name, value: Some(value), args, named: kwargs };
+        Some(self.plugin(scope, &called)?.and_then(|result| result.truth()))
+    }
+
+    fn takes_undefined(&self, lookup: &str) -> bool {
+        let plugin = self.foreign.get().and_then(|foreign| foreign.plugin("lookup", lookup));
+        let text = plugin.and_then(|path| std::fs::read_to_string(path).ok());
+        text.is_some_and(|text| text.contains("accept_args_markers = True"))
+    }
+
     fn python(&self) -> Option<PathBuf> {
-        (self.python.get()?)()
+        self.foreign.get()?.core()?.python.clone()
     }
 
     fn warn(&self, message: String) {

@@ -39,7 +39,7 @@ pub struct Run {
     pub(crate) variables: Arc<Variables>,
     pub(crate) connections: Connections,
     pub(crate) blobs: Arc<Contents>,
-    pub(crate) foreign: Foreign,
+    pub(crate) foreign: Arc<Foreign>,
     pub(crate) forks: Arc<Semaphore>,
     pub(crate) progress: Arc<Progress>,
     mentions: Mentions,
@@ -90,7 +90,7 @@ impl Run {
     pub fn new(parts: Parts) -> Arc<Self> {
         let forks = Arc::new(Semaphore::new(parts.settings.forks.max(1)));
         let blobs: Arc<Contents> = Arc::default();
-        let foreign = Foreign::new(parts.project.plugins().clone(), blobs.clone());
+        let foreign = Arc::new(Foreign::new(parts.project.plugins().clone(), blobs.clone()));
         Arc::new(Self {
             engine: parts.variables.engine().clone(),
             connections: Connections::new(parts.info, parts.notices),

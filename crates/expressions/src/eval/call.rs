@@ -170,7 +170,9 @@ impl Run<'_> {
         if let Some(called) = any.downcast_ref::<BlockRef>() {
             return self.call_block(called, env);
         }
-        if let Some(undefined) = args.undefined() {
+        if let Some(undefined) = args.undefined()
+            && !self.takes_undefined(any, &args)
+        {
             return Ok(undefined.clone());
         }
         if let Some(called) = any.downcast_ref::<looping::Loop>() {
@@ -180,6 +182,12 @@ impl Run<'_> {
             return lifted(globals::call(self, called, args));
         }
         lifted(object.call(&args.positional, &args.named))
+    }
+
+    /// Whether it is a lookup that wants to see what is undefined.
+    fn takes_undefined(&self, callee: &dyn Any, args: &Args) -> bool {
+        callee.downcast_ref::<globals::Function>().is_some_and(globals::Function::looks_up)
+            && args.first().and_then(Value::as_str).is_some_and(|name| self.context.takes_undefined(name))
     }
 
     /// Defines a macro in the scope that we are in.

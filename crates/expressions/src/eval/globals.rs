@@ -17,6 +17,12 @@ const LONGEST_RANGE: i128 = 20_000_000;
 /// A function that templates call by name.
 pub(crate) struct Function(&'static str);
 
+impl Function {
+    pub(super) fn looks_up(&self) -> bool {
+        matches!(self.0, "lookup" | "query" | "q")
+    }
+}
+
 impl Object for Function {
     fn type_name(&self) -> &str {
         match self.0 {

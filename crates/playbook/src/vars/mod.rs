@@ -48,6 +48,10 @@ pub trait Outside: Send + Sync {
     ) -> Option<Result<Vec<Value>, Error>> {
         None
     }
+    /// Whether this lookup wants to see what is undefined among its arguments.
+    fn takes_undefined(&self, _lookup: &str) -> bool {
+        false
+    }
     /// The Python of an Ansible that is installed beside this.
     fn python(&self) -> Option<std::path::PathBuf> {
         None

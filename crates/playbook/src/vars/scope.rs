@@ -311,6 +311,9 @@ impl Context for Inner {
         let Some(scope) = self.handle() else { return Err(Error::new("the run has ended")) };
         crate::lookups::run(&scope, name, args, kwargs)
     }
+    fn takes_undefined(&self, lookup: &str) -> bool {
+        self.variables.outside.takes_undefined(lookup)
+    }
     fn template_source(&self, name: &str) -> Result<Option<(PathBuf, String)>, Error> {
         let mut search = self.search_path();
         if let Some(Value::Str(current)) = self.extras.get("template_path")
@@ -378,6 +381,9 @@ impl Context for Scope {
     }
     fn lookup(&self, name: &str, args: &[Value], kwargs: &[(Arc<str>, Value)]) -> Result<Vec<Value>, Error> {
         self.inner.lookup(name, args, kwargs)
+    }
+    fn takes_undefined(&self, lookup: &str) -> bool {
+        self.inner.takes_undefined(lookup)
     }
     fn template_source(&self, name: &str) -> Result<Option<(PathBuf, String)>, Error> {
         self.inner.template_source(name)

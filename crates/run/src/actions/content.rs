@@ -40,7 +40,7 @@ impl Action<'_> {
 }
 
 /// The keys by which a host finds a content.
-pub(super) fn put(args: &mut Map, content: &Content) {
+pub(crate) fn put(args: &mut Map, content: &Content) {
     args.insert("_content".to_owned(), content.digest.clone().into());
     args.insert("_size".to_owned(), content.size.into());
     if let Some(bytes) = &content.inline {

@@ -33,10 +33,11 @@ const NEWER: &[&str] = &["ignore_unknown_opts", "target_log_info", "tracebacks_f
 
 impl Action<'_> {
     /// A task that is a module's alone: the project's own, one of ours, one that is installed here, in this order.
-    pub(crate) fn module(&self) -> Result<Work, Error> {
+    /// `own`: what the project has under the name.
+    pub(crate) fn module(&self, own: Option<Found>) -> Result<Work, Error> {
         let foreign = &self.walker.run.foreign;
         let name = &*self.task.action;
-        let found = match foreign.own(name) {
+        let found = match own {
             Some(found) => Some(found),
             None if agent::modules::find(&self.task.module).is_some() => None,
             None => match foreign.find(name, &self.task.keywords.collections) {
@@ -46,16 +47,12 @@ impl Action<'_> {
         };
         match found {
             None => self.remote(&self.task.module, self.arguments()?, None),
-            Some(Found::Action(path)) => Ok(Work::Done(results::failed(format!(
-                "`{name}` is an action plugin ({}): Python that runs inside Ansible on the controller, which Theseus \
-                 cannot do; use a module, or let a command of the project do this",
-                path.display()
-            )))),
+            Some(Found::Action(plugin)) => self.plugin(&plugin),
             Some(Found::Module(source)) => self.foreign(name, &source),
         }
     }
 
-    fn foreign(&self, name: &str, source: &Source) -> Result<Work, Error> {
+    pub(super) fn foreign(&self, name: &str, source: &Source) -> Result<Work, Error> {
         let run = &self.walker.run;
         let packed = match run.foreign.packed(source) {
             Ok(packed) => packed,

@@ -12,6 +12,7 @@ mod gather_facts;
 mod group_by;
 mod include_vars;
 mod pause;
+mod plugin;
 mod reboot;
 mod script;
 mod set_fact;
@@ -31,7 +32,9 @@ use std::sync::Arc;
 use crate::walker::Walker;
 use crate::walker::prepare::{Traits, Work};
 
+pub(crate) use content::put as put_content;
 pub(crate) use fetch::After;
+pub(crate) use plugin::{Plugin, task_for};
 
 /// One task on one host, ready to be evaluated.
 pub(crate) struct Action<'a> {

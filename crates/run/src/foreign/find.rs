@@ -10,11 +10,12 @@ const MOVES: usize = 8;
 /// Action plugins of ansible-core beside which the module does all of the work by itself.
 const THIN: &[&str] = &["dnf", "package", "service", "gather_facts"];
 
-pub(super) fn find(all: &Foreign, name: &str, collections: &[String]) -> Option<Found> {
+/// `actions`: code for the controller goes before modules of the same name.
+pub(super) fn find(all: &Foreign, name: &str, collections: &[String], actions: bool) -> Option<Found> {
     let mut name = name.to_owned();
     for _ in 0..MOVES {
         let candidates = candidates(&name, collections);
-        if let Some(found) = candidates.iter().find_map(|name| exactly(all, name)) {
+        if let Some(found) = candidates.iter().find_map(|name| exactly(all, name, actions)) {
             return Some(found);
         }
         name = candidates.iter().find_map(|name| moved(all, name))?;
@@ -38,22 +39,23 @@ pub(super) fn candidates(name: &str, collections: &[String]) -> Vec<String> {
     all
 }
 
-fn exactly(all: &Foreign, name: &str) -> Option<Found> {
+fn exactly(all: &Foreign, name: &str, actions: bool) -> Option<Found> {
     let (collection, module) = split(name)?;
     if matches!(collection.as_str(), "ansible.builtin" | "ansible.legacy") {
         let core = all.core()?;
-        if !THIN.contains(&module.as_str())
-            && let Some(action) = python_file(&core.package.join("plugins/action"), &module)
+        if actions
+            && !THIN.contains(&module.as_str())
+            && python_file(&core.package.join("plugins/action"), &module).is_some()
         {
-            return Some(Found::Action(action));
+            return Some(Found::Action(name.to_owned()));
         }
         let path = python_file(&core.package.join("modules"), &module)?;
         return Some(Found::Module(Source { path, entry: format!("ansible.modules.{module}") }));
     }
     let folder = collection.replace('.', "/");
-    all.roots().iter().map(|root| root.join(&folder).join("plugins")).find_map(|plugins| {
-        if let Some(action) = python_file(&plugins.join("action"), &module) {
-            return Some(Found::Action(action));
+    all.collection_roots().iter().map(|root| root.join(&folder).join("plugins")).find_map(|plugins| {
+        if actions && python_file(&plugins.join("action"), &module).is_some() {
+            return Some(Found::Action(name.to_owned()));
         }
         let modules = plugins.join("modules");
         let path = python_file(&modules, &module).or_else(|| other_language(&modules, &module))?;
@@ -89,7 +91,7 @@ pub(super) fn runtime(all: &Foreign, collection: &str) -> Option<String> {
         vec![all.core()?.package.join("config/ansible_builtin_runtime.yml")]
     } else {
         let folder = collection.replace('.', "/");
-        all.roots().iter().map(|root| root.join(&folder).join("meta/runtime.yml")).collect()
+        all.collection_roots().iter().map(|root| root.join(&folder).join("meta/runtime.yml")).collect()
     };
     files.iter().find_map(|file| std::fs::read_to_string(file).ok())
 }

@@ -18,6 +18,7 @@ use playbook::plugins::Plugins;
 
 use self::core::Core;
 use crate::contents::{Content, Contents};
+use crate::python::Helpers;
 pub(crate) use style::Style;
 
 /// What was found under a name, by that name and the collections that it was looked for in.
@@ -31,14 +32,15 @@ pub(crate) struct Foreign {
     found: Mutex<Answers>,
     packed: Mutex<HashMap<PathBuf, Result<Arc<Packed>, String>>>,
     groups: Mutex<HashMap<String, Arc<HashSet<String>>>>,
+    pub(crate) helpers: Helpers,
 }
 
 /// What there is under a name.
 #[derive(Clone, Debug)]
 pub(crate) enum Found {
     Module(Source),
-    /// Code for the controller, which would have to be Ansible's own.
-    Action(PathBuf),
+    /// Code for the controller, by the name under which Python finds it.
+    Action(String),
 }
 
 /// A module's file.
@@ -69,6 +71,7 @@ impl Foreign {
             found: Mutex::default(),
             packed: Mutex::default(),
             groups: Mutex::default(),
+            helpers: Helpers::default(),
         }
     }
 
@@ -78,9 +81,15 @@ impl Foreign {
         if short.contains('.') {
             return None;
         }
-        if let Some(path) = self.plugins.action(short) {
-            return Some(Found::Action(path));
+        if self.plugins.action(short).is_some() {
+            return Some(Found::Action(short.to_owned()));
         }
+        self.own_module(short)
+    }
+
+    /// A module of the project, whatever action there is of that name.
+    pub(crate) fn own_module(&self, name: &str) -> Option<Found> {
+        let short = name.strip_prefix("ansible.legacy.").unwrap_or(name);
         let path = self.plugins.module(short)?;
         Some(Found::Module(Source { path, entry: format!("ansible.modules.{}", identifier(short)) }))
     }
@@ -91,7 +100,7 @@ impl Foreign {
         if let Some(known) = self.found.lock().get(&key) {
             return known.clone();
         }
-        let found = find::find(self, name, collections);
+        let found = find::find(self, name, collections, true);
         self.found.lock().insert(key, found.clone());
         found
     }
@@ -115,14 +124,33 @@ impl Foreign {
         groups::full_name(group)
     }
 
-    /// A file of filter plugins that defines this filter.
-    pub(crate) fn filter_plugin(&self, name: &str) -> Option<PathBuf> {
-        let Some((collection, short)) = name.rsplit_once('.') else { return self.plugins.filter(name) };
-        let folder = collection.replace('.', "/");
-        self.roots().into_iter().map(|root| root.join(&folder).join("plugins/filter")).find_map(|folder| {
+    /// A module of a collection or of ansible-core, whatever action there is of that name.
+    pub(crate) fn find_module(&self, name: &str, collections: &[String]) -> Option<Found> {
+        find::find(self, name, collections, false)
+    }
+
+    /// A file of plugins that defines this `filter`, `test` or `lookup` (or the folder of those that may).
+    pub(crate) fn plugin(&self, kind: &str, name: &str) -> Option<PathBuf> {
+        let Some((collection, short)) = name.rsplit_once('.') else {
+            return match kind {
+                "filter" => self.plugins.filter(name),
+                "test" => self.plugins.test(name),
+                _ => self.plugins.lookup(name).or_else(|| {
+                    self.core().and_then(|core| python_file(&core.package.join("plugins/lookup"), name))
+                }),
+            };
+        };
+        let folder = format!("{}/plugins/{kind}", collection.replace('.', "/"));
+        self.collection_roots().into_iter().map(|root| root.join(&folder)).find_map(|folder| {
             let file = folder.join(format!("{short}.py"));
-            if file.is_file() { Some(file) } else { Some(folder).filter(|folder| folder.is_dir()) }
+            let several = || Some(folder).filter(|folder| kind != "lookup" && folder.is_dir());
+            if file.is_file() { Some(file) } else { several() }
         })
+    }
+
+    /// Folders beside which plugins are.
+    pub(crate) fn plugin_folders(&self) -> Vec<PathBuf> {
+        self.plugins.bases()
     }
 
     pub(crate) fn packed(&self, source: &Source) -> Result<Arc<Packed>, String> {
@@ -139,7 +167,8 @@ impl Foreign {
         self.core.get_or_init(|| core::find(&self.plugins.collection_roots())).as_ref()
     }
 
-    fn roots(&self) -> Vec<PathBuf> {
+    /// Folders that hold `ansible_collections`' namespaces.
+    pub(crate) fn collection_roots(&self) -> Vec<PathBuf> {
         let mut roots = self.plugins.collection_roots();
         for site in self.core().map(|core| core.sites.as_slice()).unwrap_or_default() {
             let root = site.join("ansible_collections");

@@ -85,7 +85,7 @@ fn python(all: &Foreign, source: &Source, content: Vec<u8>) -> Result<Vec<u8>, S
     files.insert("ansible/__init__.py".to_owned(), about.into_bytes());
     let mut packer = Packer {
         utils: all.plugins.module_utils(),
-        roots: all.roots(),
+        roots: all.collection_roots(),
         core: &core.package,
         files,
         seen: BTreeSet::new(),

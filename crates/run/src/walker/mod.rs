@@ -13,6 +13,7 @@ mod include;
 mod meta;
 mod once;
 mod perform;
+mod plugin;
 pub(crate) mod prepare;
 mod settle;
 

@@ -164,7 +164,7 @@ impl Walker {
                 sent.looped = false;
                 let result = match self.skips_anyway(task, path, &error).await? {
                     Some(skip) => skip,
-                    None => results::failed_by(&self.explained(error)),
+                    None => results::failed_by(&error),
                 };
                 sent.items.push(self.ready(task, &ItemOf::none(), result));
             }
@@ -227,6 +227,11 @@ impl Walker {
                 self.settle_all().await?;
                 self.tell_now(&sent.step.name);
                 item.outcome = Outcome::Ready(work.await);
+            }
+            Work::Plugin(plugin) => {
+                self.settle_all().await?;
+                self.tell_now(&sent.step.name);
+                item.outcome = Outcome::Ready(self.plugin(*plugin, task, path, of).await?);
             }
             Work::Remote(remote) => self.dispatch(*remote, task, sent, &mut item).await?,
         }

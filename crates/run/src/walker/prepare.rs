@@ -14,9 +14,9 @@ use playbook::ir::{Keywords, Loop, Task, Vars};
 use playbook::vars::Scope;
 
 use super::Walker;
-use crate::actions::{self, Action, After, Effect};
+use crate::actions::{self, Action, After, Effect, Plugin};
 use crate::connections::Way;
-use crate::foreign::Foreign;
+use crate::foreign::{Foreign, Found};
 use crate::results;
 
 /// One turn of a loop, or the only turn of a task without one.
@@ -110,6 +110,8 @@ pub(crate) enum Work {
     /// The controller does it, and it takes time.
     Later(Pin<Box<dyn Future<Output = Map> + Send>>),
     Remote(Box<Remote>),
+    /// An action plugin in Python does it.
+    Plugin(Box<Plugin>),
 }
 
 /// A call for a host.
@@ -178,7 +180,6 @@ impl Walker {
             Err(error) => {
                 // `ignore_errors` and `no_log` hold for a condition that cannot be evaluated, too.
                 let traits = self.traits(task, &scope).unwrap_or_default();
-                let error = self.explained(error);
                 let mut result = results::failed_by(&error);
                 result.insert(
                     "msg".to_owned(),
@@ -192,7 +193,7 @@ impl Walker {
             Err(error) if error.is_pending().is_some() => return Err(error),
             Err(error) => {
                 let traits = self.traits_of_failure(task, &scope);
-                let work = Work::Done(results::failed_by(&self.explained(error)));
+                let work = Work::Done(results::failed_by(&error));
                 return Ok(Prepared { traits, delegate: None, work });
             }
         };
@@ -200,24 +201,10 @@ impl Walker {
             Ok((delegate, work)) => Ok(Prepared { traits, delegate, work }),
             Err(error) if error.is_pending().is_some() => Err(error),
             Err(error) => {
-                let result = results::failed_by(&self.explained(error));
+                let result = results::failed_by(&error);
                 Ok(Prepared { traits, delegate: None, work: Work::Done(result) })
             }
         }
-    }
-
-    /// A filter that the project has in Python is not just one that does not exist.
-    pub(crate) fn explained(&self, mut error: Error) -> Error {
-        let name = error.message.strip_prefix("No filter named '").and_then(|rest| rest.split('\'').next());
-        if let Some(plugin) = name.and_then(|name| self.run.foreign.filter_plugin(name)) {
-            error.message = format!(
-                "{} {} is a filter plugin: Python that runs inside Ansible on the controller, which Theseus cannot do; \
-                 use filters that are there, or a module",
-                error.message,
-                plugin.display()
-            );
-        }
-        error
     }
 
     pub(crate) fn traits(&self, task: &Arc<Task>, scope: &Scope) -> Result<Traits, Error> {
@@ -247,12 +234,17 @@ impl Walker {
         let named = self.named_module(task, scope)?;
         let task = named.as_ref().unwrap_or(task);
         let action = Action { walker: self, task, scope, traits, delegate: delegate.as_deref() };
+        let own = self.run.foreign.own(&task.action);
+        if let Some(Found::Action(plugin)) = &own {
+            let work = action.plugin(plugin)?;
+            return Ok((delegate, work));
+        }
         if let Some(wrong) = action.stray_text() {
             return Ok((delegate, Work::Done(wrong)));
         }
         let work = match actions::find(&task.module) {
             Some(run) => run(&action)?,
-            None => action.module()?,
+            None => action.module(own)?,
         };
         Ok((delegate, work))
     }

@@ -10,7 +10,7 @@ use link::{CallEnd, CallHandle, Link, LinkError};
 use playbook::ir::{Task, Vars};
 
 use super::perform::end_of;
-use super::prepare::{ItemOf, Traits};
+use super::prepare::{ItemOf, Traits, Work};
 use super::{Failed, Flow, Stop, Walker};
 use crate::actions::After;
 use crate::course::Path;
@@ -200,11 +200,15 @@ impl Walker {
     }
 
     async fn evaluate_again(&mut self, sent: &Sent, item: &mut Item) -> Flow {
-        if let Ok(prepared) = self.prepare(&sent.task, &item.of)
-            && let super::prepare::Work::Done(result) | super::prepare::Work::Effect(result, _) =
-                prepared.work
-        {
-            item.outcome = Outcome::Ready(result);
+        let Ok(prepared) = self.prepare(&sent.task, &item.of) else { return Ok(()) };
+        match prepared.work {
+            Work::Done(result) | Work::Effect(result, _) => item.outcome = Outcome::Ready(result),
+            Work::Later(work) => item.outcome = Outcome::Ready(work.await),
+            Work::Plugin(plugin) => {
+                let result = Box::pin(self.plugin(*plugin, &sent.task, &sent.path, &item.of)).await?;
+                item.outcome = Outcome::Ready(result);
+            }
+            Work::Remote(_) => {}
         }
         Ok(())
     }
