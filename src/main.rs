@@ -73,6 +73,7 @@ fn theseus(typed: &[String]) -> ExitCode {
 }
 
 fn ansible(name: &str, mut typed: Vec<String>) -> ExitCode {
+    terminal::speak_as_ansible();
     let style = style(Output::Ansible, Color::Auto);
     ExitCode::from(match name {
         "ansible-playbook" => {

@@ -3,6 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use link::{Notices, Secret};
 use playbook::{Diagnostic, Sources};
@@ -76,6 +77,21 @@ pub(crate) fn asker() -> run::Asker {
     })
 }
 
+/// Whether we run under one of Ansible's names: scripts look for its words.
+static AS_ANSIBLE: AtomicBool = AtomicBool::new(false);
+
+pub(crate) fn speak_as_ansible() {
+    AS_ANSIBLE.store(true, Ordering::Relaxed);
+}
+
+fn rendered(mistake: &Diagnostic, sources: &Sources) -> String {
+    match (AS_ANSIBLE.load(Ordering::Relaxed), mistake.warning) {
+        (true, false) => mistake.render_as("[ERROR]", sources),
+        (true, true) => mistake.render_as("[WARNING]", sources),
+        (false, _) => mistake.render(sources),
+    }
+}
+
 /// Print what is wrong; the exit code.
 pub(crate) fn show(problem: &Problem, sources: &Sources, json: bool) -> u8 {
     match problem {
@@ -97,7 +113,7 @@ pub(crate) fn show(problem: &Problem, sources: &Sources, json: bool) -> u8 {
 }
 
 pub(crate) fn show_one(mistake: &Diagnostic, sources: &Sources, json: bool) {
-    eprint!("{}", mistake.render(sources));
+    eprint!("{}", rendered(mistake, sources));
     if json && !mistake.warning {
         let origin = mistake.origin.as_ref();
         crate::report::json_line(serde_json::json!({

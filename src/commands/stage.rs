@@ -49,6 +49,9 @@ impl Stage {
         let options = setup::run_options(&settings, base, &playing.hosts, &inventory);
         let progress = Arc::new(Progress::default());
         let variables = base.variables(inventory, options, progress.clone());
+        if playing.flush_cache {
+            variables.flush_cache();
+        }
         let project = project(base)?;
         let dirs: Vec<_> = project.plays.iter().map(|p| p.dir.clone()).collect();
         let mistakes: Vec<Diagnostic> =
@@ -103,6 +106,9 @@ impl Stage {
     fn warn(&self, sink: &Shared, base: &Base) {
         let of_files = self.variables.take_warnings();
         let mut sink = sink.lock();
+        if let Err(problem) = playbook::vars::FactCache::new(&base.config) {
+            sink.event(&Event::Warning(problem));
+        }
         for warning in base.warnings.iter().chain(&self.project.warnings).chain(&of_files) {
             let place = warning.origin.as_ref().map(|o| format!(" ({o})")).unwrap_or_default();
             sink.event(&Event::Warning(format!("{}{place}", warning.message)));

@@ -238,6 +238,9 @@ impl Sink for Ansible {
                 "{}",
                 self.style.paint.color(AnsiColor::Magenta, &format!("[DEPRECATION WARNING]: {text}"))
             ),
+            Event::Mistake(text) => {
+                eprintln!("{}", self.style.paint.color(AnsiColor::Red, &format!("[ERROR]: {text}")))
+            }
             Event::Notice(text) => eprintln!("{text}"),
             Event::Meta(text) if self.style.verbosity >= 2 => outln!("META: {text}"),
             Event::Recap(recap) => self.recap(recap),

@@ -206,7 +206,12 @@ impl Sink for Pretty {
                         .dim(&format!("in {}", words::seconds(self.started.elapsed().as_secs_f64())))
                 );
             }
-            Event::Playbook { .. } | Event::Included { .. } | Event::Stats(_) | Event::Meta(_) => {}
+            // A failure is shown with its task.
+            Event::Mistake(_)
+            | Event::Playbook { .. }
+            | Event::Included { .. }
+            | Event::Stats(_)
+            | Event::Meta(_) => {}
         }
     }
 }

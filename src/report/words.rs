@@ -60,7 +60,7 @@ pub(crate) fn undone(host: &str, undone: &run::event::Undone) -> String {
 /// The reason in a failed result, for people.
 pub(crate) fn reason(result: &catalog::Map) -> String {
     let text = |name: &str| result.get(name).and_then(Json::as_str).unwrap_or_default().trim().to_owned();
-    let mut reason = match result.get("msg") {
+    let mut reason = match result.get("msg").or_else(|| result.get("reason")) {
         // That it failed is said already.
         Some(Json::String(s)) => s.trim().trim_start_matches("Task failed: ").to_owned(),
         Some(other) => other.to_string(),

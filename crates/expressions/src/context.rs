@@ -22,6 +22,10 @@ pub trait Context: Send + Sync {
     fn takes_undefined(&self, _lookup: &str) -> bool {
         false
     }
+    /// A variable that is encrypted, as it is: a filter may have its password where nobody else does.
+    fn encrypted(&self, _name: &str) -> Option<Value> {
+        None
+    }
     /// Text of a template file for include/import/extends, with its resolved path.
     fn template_source(&self, name: &str) -> Result<Option<(PathBuf, String)>, Error>;
     /// Filters that need the outside (`fileglob`, `vault`, `unvault`); asked only for names that the engine does

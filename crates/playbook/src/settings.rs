@@ -26,6 +26,8 @@ pub struct Settings {
     /// What `ansible_managed` says by default.
     pub ansible_managed: String,
     pub becoming: Becoming,
+    /// Where facts are kept from run to run.
+    pub fact_cache: Option<crate::vars::FactCache>,
     /// The configuration's file, if there is one.
     pub file: Option<PathBuf>,
 }
@@ -64,6 +66,7 @@ impl Default for Settings {
             private_role_vars: None,
             ansible_managed: "Ansible managed".to_owned(),
             becoming: Becoming::default(),
+            fact_cache: None,
             file: None,
         }
     }
@@ -92,6 +95,7 @@ impl From<&crate::config::Config> for Settings {
                 exe: filled(config, "DEFAULT_BECOME_EXE"),
                 flags: filled(config, "DEFAULT_BECOME_FLAGS"),
             },
+            fact_cache: crate::vars::FactCache::new(config).unwrap_or_default(),
             file: config.file.clone(),
         }
     }

@@ -133,6 +133,8 @@ pub enum Event {
         item: Option<String>,
     },
     Warning(String),
+    /// What a failed task's result does not show well.
+    Mistake(String),
     Deprecated(String),
     /// Something worth saying that is no warning (another ssh transport, a new host key).
     Notice(String),

@@ -31,6 +31,8 @@ pub(crate) struct PlayRun {
     pub(crate) handlers: Arc<RwLock<Vec<Arc<Task>>>>,
     /// The task that gathers facts, if the play wants it.
     pub(crate) gather: Option<Arc<Task>>,
+    /// Facts that are known already are not gathered again.
+    pub(crate) smart: bool,
     /// A failure was fatal for all.
     pub(crate) fatal: AtomicBool,
     /// `meta: end_play`
@@ -192,6 +194,7 @@ impl Run {
             force_handlers: frame.force_handlers,
             max_fail_percentage: frame.max_fail_percentage,
             handlers: frame.handlers.clone(),
+            smart: self.settings.gathering == "smart" && frame.play.gather_facts.is_none(),
             gather,
             hosts,
             fatal: AtomicBool::new(false),

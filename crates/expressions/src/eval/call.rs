@@ -136,8 +136,28 @@ impl Run<'_> {
             return self.call_method(&owner, name, args, env);
         }
         let callee = self.eval(callee, env)?;
-        let args = self.args(args, env)?;
+        let function = callee.as_object::<globals::Function>();
+        let args = match function.filter(|function| function.looks_up()) {
+            Some(_) => self.args_of_lookup(args, env)?,
+            None => self.args(args, env)?,
+        };
         self.call_value(&callee, args, env)
+    }
+
+    /// Constants among the arguments of a lookup may hold templates.
+    fn args_of_lookup(&self, args: &Arguments, env: &Env) -> Result<Args, Error> {
+        let mut all = self.args(args, env)?;
+        for (expr, value) in args.positional.iter().zip(&mut all.positional) {
+            if let Kind::Const(constant) = &expr.kind {
+                *value = self.opened(constant).or_else(undefined)?;
+            }
+        }
+        for ((_, expr), (_, value)) in args.named.iter().zip(&mut all.named) {
+            if let Kind::Const(constant) = &expr.kind {
+                *value = self.opened(constant).or_else(undefined)?;
+            }
+        }
+        Ok(all)
     }
 
     fn call_method(&self, owner: &Value, name: &str, args: Args, env: &Env) -> Result<Value, Error> {
@@ -269,6 +289,14 @@ impl Run<'_> {
         }
     }
 
+    /// What cannot be decrypted here may be by who has another password.
+    pub(super) fn encrypted(&self, value: &Expr, call: &FilterCall) -> Option<Value> {
+        match &value.kind {
+            Kind::Name(name) if filters::short_name(&call.name) == "unvault" => self.context.encrypted(name),
+            _ => None,
+        }
+    }
+
     pub(crate) fn apply_filter(
         &self,
         filter: filters::Filter,
@@ -346,6 +374,11 @@ impl Run<'_> {
         };
         result.truth()
     }
+}
+
+/// An error about something undefined, as a value.
+fn undefined(error: Error) -> Result<Value, Error> {
+    if error.is_undefined() { Ok(Value::from_undefined_error(error)) } else { Err(error) }
 }
 
 /// What is left of the arguments goes to `varargs` and `kwargs`, or is an error.

@@ -61,7 +61,10 @@ impl Run<'_> {
             }
             Kind::Call(callee, args) => self.call_expr(callee, args, env),
             Kind::Filter(inner, call) => {
-                let value = self.eval(inner, env)?;
+                let value = match self.eval(inner, env) {
+                    Err(error) if error.is_pending().is_none() => self.encrypted(inner, call).ok_or(error)?,
+                    other => other?,
+                };
                 let args = self.args(&call.args, env)?;
                 self.filter_call(call, value, args).map(|found| self.marked(found, &Value::None, expr, env))
             }

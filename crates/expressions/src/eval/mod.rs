@@ -95,8 +95,12 @@ impl<'a> Run<'a> {
     }
 
     pub(crate) fn constant(&self, value: &Value) -> Result<Value, Error> {
-        let Value::Str(text) = value else { return Ok(value.clone()) };
-        let (true, Some(origin)) = (self.embedded, self.origin) else { return Ok(value.clone()) };
+        if self.embedded { self.opened(value) } else { Ok(value.clone()) }
+    }
+
+    /// A constant in which a template may stand that counts.
+    pub(crate) fn opened(&self, value: &Value) -> Result<Value, Error> {
+        let (Value::Str(text), Some(origin)) = (value, self.origin) else { return Ok(value.clone()) };
         let text = Str::trusted(text.as_str(), Arc::new(origin.clone()));
         if !text.is_template() {
             return Ok(value.clone());

@@ -8,7 +8,7 @@ use super::keywords::{Level, own_vars};
 use super::reader::{Entry, Reader};
 use super::role::Usage;
 use super::task::{Draft, ROLE_ARGS};
-use super::{RoleFrom, as_list};
+use super::{NO_SUCH_FILE, RoleFrom, as_list};
 use crate::ir::{Block, Keywords, Node, Task, VarsKind};
 use crate::search::role_places;
 use crate::yaml::{self, Kind};
@@ -139,7 +139,7 @@ impl Reader<'_> {
         let Some(path) = candidates.iter().find(|path| path.is_file()) else {
             let looked: Vec<String> = candidates.iter().map(|path| path.display().to_string()).collect();
             self.error_hint(
-                format!("could not find or access '{name}'"),
+                format!("{NO_SUCH_FILE} '{name}' on the Ansible Controller"),
                 origin,
                 format!("looked for {}", looked.join(", ")),
             );

@@ -68,6 +68,9 @@ pub struct UnknownModule {
     pub suggestion: Option<String>,
 }
 
+/// How what is said of a file that is not there begins.
+pub const NO_SUCH_FILE: &str = "Could not find or access";
+
 /// A project that was read without mistakes.
 pub struct Project {
     pub plays: Vec<Arc<Play>>,

@@ -355,7 +355,7 @@ fn mistakes_are_found_together_with_their_places() {
     site.yml:14:7: you cannot use both `loop` and `with_*` in one task
     site.yml:16:17: Invalid variable name in 'register' specified: '1x' (names are letters, digits and `_`, and do not begin with a digit)
     site.yml:18:15: `become` has an invalid value ('perhaps'): it must be true or false
-    site.yml:19:21: could not find or access 'missing.yml' (looked for missing.yml, tasks/missing.yml)
+    site.yml:19:21: Could not find or access 'missing.yml' on the Ansible Controller (looked for missing.yml, tasks/missing.yml)
     site.yml:21:7: you cannot use loops on 'import_tasks' statements (use `include_tasks` instead)
     site.yml:22:7: the role 'none' was not found (looked in roles, ROOT; install it with `ansible-galaxy role install none`, if it is one of Galaxy's)
     site.yml:23:23: `copy` has no argument `when` (`when` is a keyword: write it beside the module, not below it)

@@ -118,7 +118,13 @@ fn first_found_term(term: &Value, paths: &[String], wanted: &mut Wanted) -> Resu
             }
         }
         Value::Undefined(_) | Value::None => {}
-        other => push_below(&mut wanted.names, paths, &other.python_str()?),
+        Value::Str(text) => push_below(&mut wanted.names, paths, text.as_str()),
+        other => {
+            return Err(Error::new(format!(
+                "a term of first_found must be text, a mapping or a list of those, not '{}'",
+                other.type_name()
+            )));
+        }
     }
     Ok(())
 }

@@ -62,6 +62,11 @@ impl Inner {
 }
 
 impl HostState {
+    /// With facts of another run.
+    pub(super) fn knowing(facts: Vars) -> Self {
+        Self { inner: RwLock::new(Inner { facts, ..Inner::default() }) }
+    }
+
     pub(super) fn set_facts(&self, facts: impl IntoIterator<Item = (Arc<str>, Value)>) {
         let mut inner = self.inner.write();
         inner.namespace = None;

@@ -1,6 +1,7 @@
 //! Variables: where each comes from and which one wins. One [`Variables`] lives for a whole run and is shared by
 //! all threads; a [`Scope`] is what one task on one host sees of it.
 
+mod cache;
 mod cleaning;
 mod files;
 mod groups;
@@ -26,6 +27,7 @@ use crate::ir::Vars;
 use crate::settings::Settings;
 use crate::vault::Vault;
 
+pub use cache::FactCache;
 use host::HostState;
 pub use host::Mark;
 pub use play::PlayVars;
@@ -204,6 +206,7 @@ impl Variables {
     /// Facts of a module's `ansible_facts`, under the names that the module gave them.
     pub fn set_facts(&self, host: &str, facts: impl IntoIterator<Item = (Arc<str>, Value)>) {
         self.host(host).set_facts(facts);
+        self.keep_facts(host);
     }
     /// `set_fact`: final values. `cacheable`: also kept as facts.
     pub fn set_fact(&self, host: &str, name: impl Into<Arc<str>>, value: Value, cacheable: bool) {
@@ -213,6 +216,9 @@ impl Variables {
             state.set_facts([(name.clone(), value.clone())]);
         }
         state.set(name, value);
+        if cacheable {
+            self.keep_facts(host);
+        }
     }
     /// `register`.
     pub fn register(&self, host: &str, name: impl Into<Arc<str>>, value: Value) {
@@ -244,6 +250,22 @@ impl Variables {
     /// `meta: clear_facts`.
     pub fn clear_facts(&self, host: &str) {
         self.host(host).clear_facts();
+        if let Some(cache) = &self.config.fact_cache {
+            cache.remove(host);
+        }
+    }
+    /// `--flush-cache`: nothing is known any more of the hosts of the inventory.
+    pub fn flush_cache(&self) {
+        if let Some(cache) = &self.config.fact_cache {
+            self.inventory().hosts.keys().for_each(|host| cache.remove(host));
+        }
+    }
+    fn keep_facts(&self, host: &str) {
+        if let Some(cache) = &self.config.fact_cache
+            && let Err(problem) = cache.write(host, &self.facts(host))
+        {
+            self.outside.warn(problem);
+        }
     }
     /// All facts as modules gave them.
     pub fn facts(&self, host: &str) -> Vars {
@@ -266,7 +288,8 @@ impl Variables {
         if let Some(state) = self.hosts.read().get(name) {
             return state.clone();
         }
-        self.hosts.write().entry(name.into()).or_default().clone()
+        let kept = self.config.fact_cache.as_ref().map(|cache| cache.read(name)).unwrap_or_default();
+        self.hosts.write().entry(name.into()).or_insert_with(|| Arc::new(HostState::knowing(kept))).clone()
     }
 
     /// Are dicts of the same name merged over the levels?

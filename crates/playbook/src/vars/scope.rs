@@ -311,6 +311,12 @@ impl Context for Inner {
         let Some(scope) = self.handle() else { return Err(Error::new("the run has ended")) };
         crate::lookups::run(&scope, name, args, kwargs)
     }
+    fn encrypted(&self, name: &str) -> Option<Value> {
+        match self.find(name).ok()?? {
+            Found::Raw(value) => value.as_object::<crate::yaml::VaultText>().is_some().then_some(value),
+            Found::Final(_) => None,
+        }
+    }
     fn takes_undefined(&self, lookup: &str) -> bool {
         self.variables.outside.takes_undefined(lookup)
     }
@@ -381,6 +387,9 @@ impl Context for Scope {
     }
     fn lookup(&self, name: &str, args: &[Value], kwargs: &[(Arc<str>, Value)]) -> Result<Vec<Value>, Error> {
         self.inner.lookup(name, args, kwargs)
+    }
+    fn encrypted(&self, name: &str) -> Option<Value> {
+        self.inner.encrypted(name)
     }
     fn takes_undefined(&self, lookup: &str) -> bool {
         self.inner.takes_undefined(lookup)

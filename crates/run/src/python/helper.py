@@ -48,9 +48,16 @@ def ask(what, **about):
     return answer
 
 
+def undefined(message):
+    try:
+        return UndefinedMarker(hint=message, _no_template_source=True)
+    except TypeError:
+        return UndefinedMarker(hint=message)
+
+
 def opened(entries):
     if len(entries) == 1 and UNDEFINED in entries:
-        return UndefinedMarker(hint=entries[UNDEFINED])
+        return undefined(entries[UNDEFINED])
     return entries
 
 
@@ -247,7 +254,10 @@ def task_of(request):
     for name in ('action', 'args', 'name', 'check_mode', 'diff', 'no_log', 'delegate_to', 'collections'):
         setattr(task, name, request.get(name))
     task.async_val, task.environment, task.module_defaults = 0, [], []
-    task.resolved_action = request['action']
+    try:
+        task._resolved_action = task.resolved_action = request['action']
+    except AttributeError:
+        pass
     task.get_search_path = lambda: request['search']
     return task
 

@@ -44,7 +44,7 @@ impl Walker {
             }
             match self.settled(path, |w| w.load(task, include, of)).await? {
                 Ok(loaded) => included.push((of, loaded)),
-                Err(error) => return self.fail(task, path, &error).await,
+                Err(error) => return self.fail_include(task, path, &error).await,
             }
         }
         match skipped {
@@ -65,6 +65,22 @@ impl Walker {
             self.nodes(&what.loaded.nodes, &child(path, number + 1)).await?;
         }
         Ok(())
+    }
+
+    /// A file that is missing is told of as Ansible does: with the reason in the result, and where it was wanted.
+    async fn fail_include(&mut self, task: &Arc<Task>, path: &Path, error: &Error) -> Flow {
+        if error.message.starts_with(playbook::load::NO_SUCH_FILE) {
+            let place = error.origin.as_ref().unwrap_or(&task.origin);
+            self.run.emit(&Event::Mistake(format!("{}\n{place}: {}", error.message, error.message)));
+            let mut sent = self.announce(task, path).await?;
+            sent.looped = false;
+            let mut result = results::failed(error.message.clone());
+            result.insert("reason".to_owned(), error.message.clone().into());
+            result.shift_remove("msg");
+            sent.items.push(Item::ready(ItemOf::none(), result));
+            return self.enqueue(sent).await;
+        }
+        self.fail(task, path, error).await
     }
 
     async fn skips(
@@ -123,7 +139,8 @@ impl Walker {
             .ok_or_else(|| Error::new(format!("No file specified for {}", task.action)))?;
         let project = &self.run.project;
         let Some(file) = project.find_tasks(&name, task, &self.play.play) else {
-            return Err(Error::new(format!("Could not find or access the file with tasks `{name}`")));
+            let why = format!("{} '{name}' on the Ansible Controller", playbook::load::NO_SUCH_FILE);
+            return Err(Error::new(why).at(&task.origin));
         };
         let request = TasksRequest { task: task.clone(), play: self.play.play.clone(), vars };
         let loaded = if task.is_handler {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use catalog::Map;
 use expressions::Error;
+use playbook::Diagnostic;
 use playbook::ir::Task;
 
 use super::prepare::ItemOf;
@@ -82,8 +83,9 @@ impl Walker {
                 Err(Stop::EndPlay)
             }
             "end_role" => match &task.role {
+                _ if task.is_handler => Err(self.misplaced(task, "Cannot execute 'end_role' from a handler")),
                 Some(role) => Err(Stop::EndRole(role.work)),
-                None => self.fail(task, path, &Error::new("`meta: end_role` works only inside a role")).await,
+                None => Err(self.misplaced(task, "Cannot execute 'end_role' from outside of a role")),
             },
             "role_complete" => Ok(()),
             other => {
@@ -93,6 +95,13 @@ impl Walker {
                 self.fail(task, path, &Error::new(format!("`meta` knows no `{other}`{near}"))).await
             }
         }
+    }
+
+    /// A mistake of the playbook's, which ends the run.
+    fn misplaced(&self, task: &Task, why: &str) -> Stop {
+        self.run.give_up(Diagnostic::new(why).at(&task.origin));
+        self.course.stop_after(&[]);
+        Stop::Interrupted
     }
 
     async fn say_meta(&mut self, task: &Arc<Task>, path: &Path, text: String) -> Flow {

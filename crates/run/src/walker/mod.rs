@@ -32,6 +32,9 @@ use crate::run::Run;
 use once::Once;
 use settle::Sent;
 
+/// The fact that says that facts were gathered.
+const GATHERED: &str = "module_setup";
+
 /// Why a host goes no further (in this block, this play or at all).
 #[derive(Debug)]
 pub(crate) enum Stop {
@@ -123,7 +126,9 @@ impl Walker {
     async fn sections(&mut self) -> Flow {
         let play = self.play.play.clone();
         let facts = self.play.gather.clone();
-        if let Some(task) = facts {
+        if let Some(task) = facts
+            && !(self.play.smart && self.run.variables.facts(&self.host).contains_key(GATHERED))
+        {
             self.task(&task, &vec![0]).await?;
         }
         let sections: [(u32, &[Node]); 4] =
