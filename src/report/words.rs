@@ -57,12 +57,20 @@ pub(crate) fn undone(host: &str, undone: &run::event::Undone) -> String {
     out
 }
 
+/// Without Ansible's words for where in a task something has no value: the place is said, too.
+fn short(text: &str) -> &str {
+    match text.strip_prefix("Finalization of task args for ") {
+        Some(rest) => rest.split_once(" failed: ").map_or(text, |(_, why)| why),
+        None => text,
+    }
+}
+
 /// The reason in a failed result, for people.
 pub(crate) fn reason(result: &catalog::Map) -> String {
     let text = |name: &str| result.get(name).and_then(Json::as_str).unwrap_or_default().trim().to_owned();
     let mut reason = match result.get("msg").or_else(|| result.get("reason")) {
         // That it failed is said already.
-        Some(Json::String(s)) => s.trim().trim_start_matches("Task failed: ").to_owned(),
+        Some(Json::String(s)) => short(s.trim().trim_start_matches("Task failed: ")).to_owned(),
         Some(other) => other.to_string(),
         None => String::new(),
     };

@@ -198,7 +198,12 @@ impl Engine {
             .map_err(|error| placed(error, source.origin().map(|o| &**o)))
     }
 
-    fn evaluate_raw(&self, source: &Str, context: &dyn Context, embedded: bool) -> Result<Value, Error> {
+    pub(crate) fn evaluate_raw(
+        &self,
+        source: &Str,
+        context: &dyn Context,
+        embedded: bool,
+    ) -> Result<Value, Error> {
         let origin = source.origin().map(|origin| &**origin);
         let compiled = self.expression(source)?;
         let run = Run::new(self, context, &self.options, origin, compiled.mutates);

@@ -147,7 +147,8 @@ impl Run<'_> {
     /// Constants among the arguments of a lookup may hold templates.
     fn args_of_lookup(&self, args: &Arguments, env: &Env) -> Result<Args, Error> {
         let mut all = self.args(args, env)?;
-        for (expr, value) in args.positional.iter().zip(&mut all.positional) {
+        // The first is its name.
+        for (expr, value) in args.positional.iter().zip(&mut all.positional).skip(1) {
             if let Kind::Const(constant) = &expr.kind {
                 *value = self.opened(constant).or_else(undefined)?;
             }

@@ -104,6 +104,7 @@ impl Reader<'_> {
                     self.args_map(node, given);
                     if action.spelled {
                         given.args.shift_remove("module");
+                        self.args_below(given);
                     }
                 }
                 Kind::Seq(_) => {
@@ -122,6 +123,19 @@ impl Reader<'_> {
                     }
                 },
             },
+        }
+    }
+
+    /// `action: {module: x, args: …}`: the arguments once more, on top of those beside them.
+    fn args_below(&mut self, given: &mut Given) {
+        match given.args.shift_remove("args") {
+            Some(Value::Dict(dict)) => {
+                for (key, value) in dict.raw_items() {
+                    given.args.insert(Arc::from(key.python_str().unwrap_or_default()), value);
+                }
+            }
+            Some(template @ Value::Str(_)) => given.template = Some(template),
+            _ => {}
         }
     }
 

@@ -103,7 +103,8 @@ fn plain(json: Json) -> Json {
         Json::Array(items) => Json::Array(items.into_iter().map(plain).collect()),
         Json::Object(mut entries) if entries.contains_key(KIND) => {
             entries.remove(KIND);
-            let value = entries.remove("value").or_else(|| entries.into_iter().next().map(|(_, value)| value));
+            let value =
+                entries.remove("value").or_else(|| entries.into_iter().next().map(|(_, value)| value));
             plain(value.unwrap_or(Json::Null))
         }
         Json::Object(entries) => {

@@ -224,6 +224,10 @@ impl Variables {
     pub fn register(&self, host: &str, name: impl Into<Arc<str>>, value: Value) {
         self.host(host).set(name.into(), value);
     }
+    /// What `set_fact` or `register` left under this name.
+    pub fn known(&self, host: &str, name: &str) -> Option<Value> {
+        self.host(host).result(name).ok().flatten()
+    }
     /// `include_vars`: values may be templates.
     pub fn include_vars(&self, host: &str, vars: impl IntoIterator<Item = (Arc<str>, Value)>) {
         let merge = self.merges();

@@ -168,7 +168,10 @@ impl Action<'_> {
             None => None,
         };
         let value = match self.task.args.get(name) {
-            Some(value) => Some(self.scope.value(value)?.resolved()?),
+            Some(value) => {
+                let value = self.scope.value(value).and_then(|value| value.resolved());
+                Some(value.map_err(|error| self.unresolved(name, error))?)
+            }
             None => match from_template {
                 None => self.default_of(name)?,
                 found => found,

@@ -56,8 +56,7 @@ impl Action<'_> {
         let found = foreign.own_module(name);
         if found.is_none() && super::find(&self.task.module).is_none() {
             let ours = agent::modules::find(&self.task.module).is_some();
-            let found =
-                if ours { None } else { foreign.find_module(name, &self.task.keywords.collections) };
+            let found = if ours { None } else { foreign.find_module(name, &self.task.keywords.collections) };
             return self.found(found);
         }
         match (found, super::find(&self.task.module)) {
@@ -91,7 +90,8 @@ pub(crate) fn task_for(task: &Task, name: &str, mut args: Map) -> Task {
             }
         }
     }
-    let args: Vars = args.iter().map(|(name, value)| (Arc::from(name.as_str()), Value::from_json(value))).collect();
+    let args: Vars =
+        args.iter().map(|(name, value)| (Arc::from(name.as_str()), Value::from_json(value))).collect();
     let keywords = Keywords { module_defaults: Vec::new(), ..(*task.keywords).clone() };
     Task {
         action: name.into(),

@@ -41,9 +41,7 @@ impl Foreign {
             Answer::Unknown => None,
             Answer::Later => Some(Err(later.unwrap_or_else(|| Error::new(format!("{what} gave no answer"))))),
             Answer::Failed(failure) if failure.undefined => Some(Err(Error::undefined(failure.text))),
-            Answer::Failed(failure) => {
-                Some(Err(Error::new(format!("{what} failed: {}", failure.text))))
-            }
+            Answer::Failed(failure) => Some(Err(Error::new(format!("{what} failed: {}", failure.text)))),
         }
     }
 }

@@ -102,11 +102,8 @@ pub(crate) const NO_PYTHON: &str = "plugins in Python are run by the Python that
 
 impl Helper {
     fn start(python: &PathBuf) -> std::io::Result<Self> {
-        let mut child = Command::new(python)
-            .args(["-c", HELPER])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
+        let mut child =
+            Command::new(python).args(["-c", HELPER]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let missing = || std::io::Error::other("it has no pipes");
         let to = child.stdin.take().ok_or_else(missing)?;
         let from = BufReader::new(child.stdout.take().ok_or_else(missing)?);

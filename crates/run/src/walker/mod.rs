@@ -83,6 +83,8 @@ pub(crate) struct Walker {
     started: bool,
     /// What a `run_once` task leaves, while one runs.
     collect: Option<Once>,
+    /// In what an include with `run_once` brought, to which the other hosts do not come.
+    alone: bool,
 }
 
 impl Walker {
@@ -104,6 +106,7 @@ impl Walker {
             permit: None,
             started,
             collect: None,
+            alone: false,
         }
     }
 

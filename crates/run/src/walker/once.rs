@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use catalog::Map;
 use expressions::Value;
-use playbook::ir::Task;
+use playbook::ir::{Include, Task};
 
 use super::perform::end_of;
 use super::{Failed, Flow, Stop, Walker};
@@ -23,11 +23,7 @@ pub(crate) struct Once {
 
 impl Walker {
     pub(crate) async fn once(&mut self, task: &Arc<Task>, path: &Path) -> Flow {
-        self.settle_all().await?;
-        self.release();
-        self.course.advance(&self.host, path);
-        self.course.gather(&self.host, path).await;
-        if !self.course.is_first(&self.host, path)
+        if !self.is_first_at(path).await?
             && let Some(once) = self.course.published(&self.host, path).await
         {
             return self.take_over(task, &once);
@@ -43,21 +39,53 @@ impl Walker {
             Err(Stop::Unreachable) => once.unreachable = true,
             _ => {}
         }
+        if self.alone {
+            for host in self.play.hosts.iter().filter(|host| **host != self.host) {
+                self.leave_to(host, &once);
+            }
+        }
         self.course.publish(path, Arc::new(once));
         self.course.advance(&self.host, &end_of(path));
         flow
     }
 
-    fn take_over(&mut self, task: &Arc<Task>, once: &Once) -> Flow {
+    /// What is included is the first host's alone; the others wait for its end.
+    pub(crate) async fn include_once(&mut self, task: &Arc<Task>, include: &Include, path: &Path) -> Flow {
+        if self.is_first_at(path).await? {
+            let before = std::mem::replace(&mut self.alone, true);
+            let flow = self.include(task, include, path).await;
+            self.alone = before;
+            return flow;
+        }
+        let end = end_of(path);
+        self.course.advance(&self.host, &end);
+        self.course.gather(&self.host, &end).await;
+        Ok(())
+    }
+
+    fn leave_to(&self, host: &str, once: &Once) {
         if let Some((name, value)) = &once.registered {
-            self.run.variables.register(&self.host, name.clone(), value.clone());
+            self.run.variables.register(host, name.clone(), value.clone());
         }
         for (facts, module) in &once.facts {
-            self.run.take_facts(&self.host, facts, module);
+            self.run.take_facts(host, facts, module);
         }
         for effect in &once.effects {
-            self.run.effect(&self.host, effect);
+            self.run.effect(host, effect);
         }
+    }
+
+    /// Whether this host does what all hosts have come to.
+    pub(crate) async fn is_first_at(&mut self, path: &Path) -> Flow<bool> {
+        self.settle_all().await?;
+        self.release();
+        self.course.advance(&self.host, path);
+        self.course.gather(&self.host, path).await;
+        Ok(self.course.is_first(&self.host, path))
+    }
+
+    fn take_over(&mut self, task: &Arc<Task>, once: &Once) -> Flow {
+        self.leave_to(&self.host, once);
         match &once.failed {
             Some(result) => Err(Stop::Failed(Box::new(Failed {
                 task: task.clone(),

@@ -125,6 +125,13 @@ impl Walker {
             return Ok(());
         }
         if let Some(include) = task.include.clone() {
+            if let Some(value) = task.keywords.run_once.clone().filter(|_| self.play.several) {
+                match self.settled(path, |w| w.keyword_bool(task, &value, &ItemOf::none())).await? {
+                    Ok(true) => return self.include_once(task, &include, path).await,
+                    Ok(false) => {}
+                    Err(error) => return self.fail(task, path, &error).await,
+                }
+            }
             return self.include(task, &include, path).await;
         }
         if &*task.module == "meta" {

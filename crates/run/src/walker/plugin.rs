@@ -89,9 +89,8 @@ impl Walker {
                 Ok(json!({"content": result.get("content")}))
             }
             _ => {
-                let known = self
-                    .settled(asker.path, |w| variables(&w.scope(asker.task, asker.of), question))
-                    .await?;
+                let known =
+                    self.settled(asker.path, |w| variables(&w.scope(asker.task, asker.of), question)).await?;
                 Ok(known.unwrap_or_else(|_| json!({})))
             }
         }
@@ -105,7 +104,8 @@ impl Walker {
         let scope = self.scope(asker.task, asker.of);
         let task = Arc::new(task_for(asker.task, "ansible.builtin.copy", Map::new()));
         let delegate = asker.delegate.as_deref();
-        let work = Action { walker: self, task: &task, scope: &scope, traits, delegate }.remote("copy", args, None);
+        let work =
+            Action { walker: self, task: &task, scope: &scope, traits, delegate }.remote("copy", args, None);
         let result = self.done_now(work).await?;
         Ok(json!({"result": result}))
     }

@@ -174,7 +174,10 @@ impl Walker {
         match self.condition_of(task, of) {
             Ok(None) => {}
             Ok(Some(skip)) => {
-                return Ok(Prepared { traits: Traits::default(), delegate: None, work: Work::Done(skip) });
+                // What must not be seen is not seen of an item that is skipped either.
+                let no_log = flag(task, &scope, "no_log", |k| &k.no_log, false).unwrap_or(true);
+                let traits = Traits { no_log, ..Traits::default() };
+                return Ok(Prepared { traits, delegate: None, work: Work::Done(skip) });
             }
             Err(error) if error.is_pending().is_some() => return Err(error),
             Err(error) => {
@@ -426,14 +429,31 @@ impl Action<'_> {
             self.merge(&self.scope.value(template)?, &mut args)?;
         }
         for (name, value) in self.task.args.iter() {
-            let value = self.scope.value(value)?;
-            if value.is_omit() {
-                args.shift_remove(&**name);
-            } else {
-                args.insert(name.to_string(), json(&value)?);
-            }
+            let resolved = self.scope.value(value).and_then(|value| match value.is_omit() {
+                true => Ok(None),
+                false => json(&value).map(Some),
+            });
+            match resolved.map_err(|error| self.unresolved(name, error))? {
+                None => args.shift_remove(&**name),
+                Some(value) => args.insert(name.to_string(), value),
+            };
         }
         Ok(args)
+    }
+
+    /// An argument that has no value.
+    pub(crate) fn unresolved(&self, name: &str, mut error: Error) -> Error {
+        if error.is_pending().is_none() {
+            let action = match playbook::load::Modules::spec(&actions::Known, &self.task.module) {
+                Some(spec) => format!("{}.{}", spec.collection, spec.name),
+                None => self.task.action.to_string(),
+            };
+            error.message = format!(
+                "Finalization of task args for '{action}' failed: Error while resolving value for '{name}': {}",
+                error.message
+            );
+        }
+        error
     }
 
     fn merge(&self, value: &Value, args: &mut Map) -> Result<(), Error> {

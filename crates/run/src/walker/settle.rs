@@ -582,11 +582,30 @@ impl Walker {
         }
         if let Some(name) = &sent.task.register {
             let value = register_value(sent, items, &whole.result);
+            let value = if &*sent.task.module == "set_fact" { self.with_own_facts(value) } else { value };
             self.run.variables.register(&self.host, name.clone(), value.clone());
             if let Some(once) = &mut self.collect {
                 once.registered = Some((name.clone(), value));
             }
         }
+    }
+}
+
+impl Walker {
+    /// The facts in what `set_fact` registers are those of the playbook, not their copies in JSON.
+    fn with_own_facts(&self, registered: Value) -> Value {
+        let facts = registered.as_dict().and_then(|dict| dict.get("ansible_facts").ok().flatten());
+        let Some(facts) = facts.and_then(|facts| facts.as_dict()) else { return registered };
+        let own = |(key, value): (Value, Value)| {
+            let known = key.as_str().and_then(|name| self.run.variables.known(&self.host, name));
+            (key, known.unwrap_or(value))
+        };
+        let facts = Value::dict(facts.raw_items().into_iter().map(own));
+        let entries = registered.as_dict().map(|dict| dict.raw_items()).unwrap_or_default();
+        Value::dict(entries.into_iter().map(|(key, value)| {
+            let value = if key.as_str() == Some("ansible_facts") { facts.clone() } else { value };
+            (key, value)
+        }))
     }
 }
 
