@@ -323,6 +323,7 @@ pub(crate) fn settings(playing: &Playing, base: &Base, command: &str) -> Result<
         force_handlers: playing.force_handlers || config.flag("DEFAULT_FORCE_HANDLERS"),
         any_errors_fatal: config.flag("ANY_ERRORS_FATAL"),
         gathering: config.text("DEFAULT_GATHERING").unwrap_or("implicit").to_owned(),
+        facts_modules: config.list("FACTS_MODULES").to_vec(),
         gather_subset: Vec::new(),
         gather_timeout: None,
         fact_path: None,

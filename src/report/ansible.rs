@@ -139,6 +139,12 @@ impl Ansible {
         }
         if debug && !failed {
             shown.retain(|k, _| k != "changed" && k != "failed" && k != "skipped");
+            // Of an item, its line tells enough.
+            for name in ["ansible_loop_var", "ansible_index_var"] {
+                if let Some(Json::String(variable)) = shown.shift_remove(name) {
+                    shown.shift_remove(&variable);
+                }
+            }
         } else if !ended.step.no_log {
             for lines in ["stdout", "stderr"] {
                 if let Some(Json::String(text)) = shown.get(lines).cloned() {

@@ -11,7 +11,7 @@ use parking_lot::RwLock;
 use crate::ast::{Expr, Template};
 use crate::context::Context;
 use crate::error::Error;
-use crate::eval::{Env, Output, Run, Scope, globals, inside};
+use crate::eval::{Env, Output, Run, Scope, globals, inside, only_expression};
 use crate::lexer::SyntaxError;
 use crate::origin::Origin;
 use crate::value::{Str, Value};
@@ -189,6 +189,16 @@ impl Engine {
             },
             other => other,
         })
+    }
+
+    /// As [`Engine::render`]; but what is undefined inside of what an expression gives stays there, for who does not mind.
+    pub fn render_open(&self, source: &Str, context: &dyn Context) -> Result<Value, Error> {
+        match (only_expression(source.as_str()), source.origin()) {
+            (Some(inner), Some(origin)) if source.is_template() => {
+                self.evaluate_raw(&Str::trusted(inner, Arc::clone(origin)), context, false)
+            }
+            _ => self.render(source, context),
+        }
     }
 
     /// `when`, `changed_when`, …: an expression without braces, to a value (see [`Engine::condition`] for a bool).

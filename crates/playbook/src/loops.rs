@@ -52,10 +52,17 @@ fn terms(scope: &Scope, items: &Value) -> Result<Vec<Value>, Error> {
 }
 
 fn lenient_terms(scope: &Scope, items: &Value) -> Result<Vec<Value>, Error> {
-    let Value::List(list) = items else { return terms(scope, items) };
+    let given = match items {
+        Value::List(list) => list.raw_items(),
+        Value::Str(text) if text.is_template() => {
+            let value = scope.variables().engine().render_open(text, scope)?.defined()?;
+            value.as_list().unwrap_or_else(|| vec![value])
+        }
+        _ => return terms(scope, items),
+    };
     let mut all = Vec::new();
-    for item in list.raw_items() {
-        match scope.resolved(&item) {
+    for item in given {
+        match scope.value(&item) {
             Ok(value) if value.is_undefined() || value.is_omit() => {}
             Ok(value) => all.push(value),
             Err(error) if error.is_undefined() => {}

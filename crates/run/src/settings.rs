@@ -22,6 +22,8 @@ pub struct Settings {
     pub any_errors_fatal: bool,
     /// Play's default for `gather_facts`: `implicit`, `explicit`, `smart`.
     pub gathering: String,
+    /// Which modules gather them.
+    pub facts_modules: Vec<String>,
     pub gather_subset: Vec<String>,
     pub gather_timeout: Option<i64>,
     pub fact_path: Option<String>,

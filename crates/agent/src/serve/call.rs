@@ -52,7 +52,7 @@ pub(crate) fn perform(call: &Call, tools: Tools<'_>) -> Map {
         let given: Map = call
             .args
             .iter()
-            .filter(|(name, _)| !name.starts_with('_'))
+            .filter(|(name, _)| !name.starts_with('_') || *name == "_raw_params")
             .map(|(n, v)| (n.clone(), v.clone()))
             .collect();
         result.insert("invocation".to_owned(), json!({"module_args": given}));

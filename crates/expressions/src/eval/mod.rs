@@ -109,14 +109,7 @@ impl<'a> Run<'a> {
             "Jinja constant strings should not contain embedded templates: write the expression itself for {}",
             text.as_str()
         ));
-        match only_expression(text.as_str()) {
-            // What is undefined inside stays inside.
-            Some(inner) => {
-                let inner = Str::trusted(inner, Arc::new(origin.clone()));
-                self.engine.evaluate_raw(&inner, self.context, false)
-            }
-            None => self.engine.render(&text, self.context),
-        }
+        self.engine.render_open(&text, self.context)
     }
 
     /// The place in a file that a position in a template is.
@@ -139,7 +132,7 @@ impl<'a> Run<'a> {
 }
 
 /// What stands in the braces, if there is nothing else.
-fn only_expression(text: &str) -> Option<&str> {
+pub(crate) fn only_expression(text: &str) -> Option<&str> {
     let inner = text.trim().strip_prefix("{{")?.strip_suffix("}}")?;
     (!inner.contains("}}") && !inner.contains("{{") && !inner.starts_with(['-', '+'])).then_some(inner.trim())
 }

@@ -112,7 +112,7 @@ fn integers(op: Operator, x: &BigInt, y: &BigInt) -> Result<Value, Error> {
             check_bits(x.bits() + y.bits())?;
             x * y
         }
-        Operator::Div if zero => return Err(Error::new("division by zero")),
+        Operator::Div if zero => return Err(Error::new("Error rendering template: division by zero")),
         Operator::Div => return divide(x, y),
         Operator::FloorDiv | Operator::Mod if zero => {
             return Err(Error::new("integer division or modulo by zero"));

@@ -63,6 +63,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     s("DEFAULT_VERBOSITY", &[("defaults", "verbosity")], &["ANSIBLE_VERBOSITY"], Kind::Int, Some("0")),
     s("DIFF_ALWAYS", &[("diff", "always")], &["ANSIBLE_DIFF_ALWAYS"], Kind::Flag, Some("false")),
     s("DISPLAY_SKIPPED_HOSTS", &[("defaults", "display_skipped_hosts")], &["ANSIBLE_DISPLAY_SKIPPED_HOSTS"], Kind::Flag, Some("true")),
+    s("FACTS_MODULES", &[("defaults", "facts_modules")], &["ANSIBLE_FACTS_MODULES"], Kind::List, Some("smart")),
     s("HOST_KEY_CHECKING", &[("defaults", "host_key_checking")], &["ANSIBLE_HOST_KEY_CHECKING"], Kind::Flag, Some("true")),
     s("INJECT_FACTS_AS_VARS", &[("defaults", "inject_facts_as_vars")], &["ANSIBLE_INJECT_FACT_VARS"], Kind::Flag, Some("true")),
     s("INTERPRETER_PYTHON", &[("defaults", "interpreter_python")], &["ANSIBLE_PYTHON_INTERPRETER"], Kind::Text, Some("auto")),

@@ -67,7 +67,19 @@ impl Reader<'_> {
             self.extra_args(args.value, &mut given);
         }
         self.own_args(&action, known.as_ref(), &mut given);
+        self.internal_names(&action, &given);
         Some(Draft { node, entries, action, known, given })
+    }
+
+    /// What the controller and its modules tell each other.
+    fn internal_names(&mut self, action: &Action<'_>, given: &Given) {
+        for name in given.args.keys().filter(|name| name.starts_with("_ansible_")) {
+            let problem = format!(
+                "`{name}` cannot be an argument of '{}': The prefix '_ansible_' is reserved for internal use only.",
+                action.name
+            );
+            self.error(problem, given.place(name).unwrap_or(&action.key.origin));
+        }
     }
 
     fn extra_args(&mut self, node: &yaml::Node, given: &mut Given) {

@@ -37,6 +37,7 @@ impl Action<'_> {
             "diff": self.traits.diff,
             "no_log": self.traits.no_log,
             "delegate_to": self.delegate,
+            "module_defaults": self.layers_of_defaults()?,
             "collections": self.task.keywords.collections,
             "search": &*self.task.search,
             "base": &self.scope.play().play.dir,

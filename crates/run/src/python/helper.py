@@ -7,6 +7,7 @@ import base64
 import json
 import os
 import sys
+from types import SimpleNamespace
 
 requests = os.fdopen(os.dup(0), 'r', encoding='utf-8', errors='surrogateescape')
 answers = os.fdopen(os.dup(1), 'w', encoding='utf-8', errors='surrogateescape')
@@ -225,7 +226,10 @@ def remote_module(self, module_name=None, module_args=None, *_args, **_more):
     given = self._task.args if module_args is None else module_args
     given = {name: value for name, value in given.items() if not name.startswith('_ansible_')}
     name = module_name or self._task.action
-    return ask('module', name=name, args=plain(given), check=bool(self._task.check_mode))['result']
+    # Who wants to wait for it later says for how long it may go on.
+    seconds = int(self._task.async_val or 0) or 3600 if _more.get('wrap_async') else 0
+    about = dict(name=name, args=plain(given), check=bool(self._task.check_mode), seconds=seconds)
+    return ask('module', **about)['result']
 
 
 def remote_command(self, cmd, sudoable=True, in_data=None, executable=None, encoding_errors=None, chdir=None):
@@ -248,12 +252,24 @@ def fetch_file(remote, local):
         file.write(base64.b64decode(content['content']))
 
 
+def full_names(defaults):
+    """`module_defaults` under the names that modules have after they were found."""
+    full = dict(defaults)
+    for name, args in defaults.items():
+        if '.' not in name:
+            full.setdefault('ansible.builtin.' + name, args)
+            full.setdefault('ansible.legacy.' + name, args)
+    return full
+
+
 def task_of(request):
     from ansible.playbook.task import Task
     task = Task()
     for name in ('action', 'args', 'name', 'check_mode', 'diff', 'no_log', 'delegate_to', 'collections'):
         setattr(task, name, request.get(name))
-    task.async_val, task.environment, task.module_defaults = 0, [], []
+    task.async_val, task.environment = 0, []
+    task.module_defaults = [full_names(layer) for layer in request['module_defaults']]
+    task._parent = SimpleNamespace(_play=SimpleNamespace(_action_groups={}, _group_actions={}), _parent=None)
     try:
         task._resolved_action = task.resolved_action = request['action']
     except AttributeError:

@@ -47,7 +47,7 @@ mod tests {
     fn undefined_values_come_back_as_such() {
         let there = Value::list(vec![Value::undefined("'x' is undefined"), Value::Int(42), Value::str("y")]);
         let back = unpacked(&packed(&there).unwrap());
-        let items = back.as_list().unwrap().items().unwrap();
+        let items = back.as_list().unwrap();
         assert!(matches!(&items[0], Value::Undefined(missing) if missing.message == "'x' is undefined"));
         assert_eq!(items[1].as_i64(), Some(42));
         assert_eq!(items[2].as_str(), Some("y"));

@@ -30,7 +30,7 @@ impl Walker {
             for name in names.iter().filter_map(|n| n.as_str()) {
                 if !self.notify_name(name) {
                     let text = format!(
-                        "the handler `{name}` that the task `{}` notifies does not exist, and none listens to it",
+                        "The requested handler '{name}' was not found: the task `{}` notifies it, and no handler has the name or listens to it",
                         sent.step.name
                     );
                     self.run.give_up(

@@ -44,7 +44,7 @@ impl Walker {
             }
             match self.settled(path, |w| w.load(task, include, of)).await? {
                 Ok(loaded) => included.push((of, loaded)),
-                Err(error) => return self.fail_include(task, path, &error).await,
+                Err(error) => return Box::pin(self.fail_include(task, path, &error)).await,
             }
         }
         match skipped {

@@ -127,7 +127,7 @@ impl Walker {
         if let Some(include) = task.include.clone() {
             if let Some(value) = task.keywords.run_once.clone().filter(|_| self.play.several) {
                 match self.settled(path, |w| w.keyword_bool(task, &value, &ItemOf::none())).await? {
-                    Ok(true) => return self.include_once(task, &include, path).await,
+                    Ok(true) => return Box::pin(self.include_once(task, &include, path)).await,
                     Ok(false) => {}
                     Err(error) => return self.fail(task, path, &error).await,
                 }
@@ -238,7 +238,7 @@ impl Walker {
             Work::Plugin(plugin) => {
                 self.settle_all().await?;
                 self.tell_now(&sent.step.name);
-                item.outcome = Outcome::Ready(self.plugin(*plugin, task, path, of).await?);
+                item.outcome = Outcome::Ready(Box::pin(self.plugin(*plugin, task, path, of)).await?);
             }
             Work::Remote(remote) => self.dispatch(*remote, task, sent, &mut item).await?,
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use catalog::protocol::NEVER_REFUSED;
 use catalog::{Json, Map};
-use expressions::Error;
+use expressions::{Error, Value};
 use link::CallEnd;
 use playbook::ir::Task;
 use serde_json::json;
@@ -64,7 +64,9 @@ impl Walker {
             Some("module") => {
                 let args = question["args"].as_object().cloned().unwrap_or_default();
                 let traits = Traits { check: question["check"] == true, ..asker.traits };
-                let result = self.module_for(asker, &text("name"), args, traits).await?;
+                let mut task = task_for(asker.task, &text("name"), args);
+                task.async_seconds = question["seconds"].as_i64().filter(|n| *n > 0).map(Value::Int);
+                let result = self.task_for(asker, task, traits).await?;
                 Ok(json!({"result": result}))
             }
             Some("command") => {
@@ -111,7 +113,11 @@ impl Walker {
     }
 
     async fn module_for(&mut self, asker: &Asker<'_>, name: &str, args: Map, traits: Traits) -> Flow<Map> {
-        let task = Arc::new(task_for(asker.task, name, args));
+        self.task_for(asker, task_for(asker.task, name, args), traits).await
+    }
+
+    async fn task_for(&mut self, asker: &Asker<'_>, task: Task, traits: Traits) -> Flow<Map> {
+        let task = Arc::new(task);
         let delegate = asker.delegate.as_deref();
         let work = self
             .settled(asker.path, |w| {

@@ -481,6 +481,11 @@ impl Action<'_> {
         Ok(self.defaults()?.get(name).map(Value::from_json))
     }
 
+    /// All `module_defaults`, for who applies them to modules of its own choice.
+    pub(crate) fn layers_of_defaults(&self) -> Result<Vec<Json>, Error> {
+        self.task.keywords.module_defaults.iter().map(|layer| json(&self.scope.value(layer)?)).collect()
+    }
+
     /// What `module_defaults` say: of its groups first, then of the module itself.
     fn defaults(&self) -> Result<Map, Error> {
         let mut args = Map::new();
@@ -529,6 +534,7 @@ impl Action<'_> {
         let (fact, usual) = match &*self.task.module {
             "service" => ("service_mgr", &["systemd", "systemd_service"][..]),
             "package" => ("pkg_mgr", &[][..]),
+            "gather_facts" => return Ok(vec!["setup".to_owned()]),
             _ => return Ok(Vec::new()),
         };
         let facts = self.scope.variable("ansible_facts")?.and_then(|facts| facts.as_dict());

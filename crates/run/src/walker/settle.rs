@@ -402,6 +402,7 @@ impl Walker {
             String::new()
         });
         let status = self.status(&finished.result, item.traits);
+        name_item(&mut finished.result, item);
         self.report_ended(sent, item, finished, status, Some(label));
     }
 
@@ -643,6 +644,17 @@ fn registered(result: &Map) -> Map {
         .collect()
 }
 
+/// The item that a result is of, as results of loops tell it.
+fn name_item(result: &mut Map, item: &Item) {
+    let value = item.of.value.as_ref().and_then(|v| v.resolved().ok()).and_then(|v| v.to_json().ok());
+    result.insert("ansible_loop_var".to_owned(), (*item.of.loop_var).into());
+    result.insert((*item.of.loop_var).to_owned(), value.unwrap_or(Json::Null));
+    if let Some((name, number)) = &item.of.index_var {
+        result.insert("ansible_index_var".to_owned(), (**name).into());
+        result.insert((**name).to_owned(), (*number).into());
+    }
+}
+
 /// The result of a loop as a whole.
 fn whole_loop(items: &[Item], finished: &[Finished]) -> Option<Finished> {
     let any = |test: fn(&Map) -> bool| finished.iter().any(|f| test(&f.result));
@@ -651,19 +663,7 @@ fn whole_loop(items: &[Item], finished: &[Finished]) -> Option<Finished> {
     let mut list = Vec::with_capacity(finished.len());
     for (item, ended) in items.iter().zip(finished) {
         let mut one = registered(&ended.result);
-        let value = item
-            .of
-            .value
-            .as_ref()
-            .and_then(|v| v.resolved().ok())
-            .and_then(|v| v.to_json().ok())
-            .unwrap_or(Json::Null);
-        one.insert("ansible_loop_var".to_owned(), (*item.of.loop_var).into());
-        one.insert((*item.of.loop_var).to_owned(), value);
-        if let Some((name, number)) = &item.of.index_var {
-            one.insert("ansible_index_var".to_owned(), (**name).into());
-            one.insert((**name).to_owned(), (*number).into());
-        }
+        name_item(&mut one, item);
         list.push(Json::Object(one));
     }
     result.insert("results".to_owned(), Json::Array(list));

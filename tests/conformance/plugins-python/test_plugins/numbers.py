@@ -1,0 +1,3 @@
+class TestModule(object):
+    def tests(self):
+        return {'round_number': lambda value: value % 10 == 0}
