@@ -60,15 +60,14 @@ impl Ansible {
         if ended.status == Status::Skipped && !self.style.display_skipped {
             return;
         }
-        // A loop's items were printed one by one; of the whole only a failure or a skip is printed.
+        self.header();
+        // A loop's items were printed one by one; of the whole, that it is skipped or that nobody is there.
         if ended.looped
             && ended.item.is_none()
             && !matches!(ended.status, Status::Skipped | Status::Unreachable)
-            && !ended.status.is_failure()
         {
-            return self.header();
+            return self.ignoring(ended);
         }
-        self.header();
         self.warned.of(ended, self.style.paint);
         if self.style.diff && !ended.step.no_log {
             for diff in words::diffs(&ended.result) {
@@ -83,6 +82,10 @@ impl Ansible {
         let color =
             words::status_color(if ended.status == Status::Ignored { Status::Failed } else { ended.status });
         outln!("{}", self.style.paint.color(color, &self.line(ended, &host)));
+        self.ignoring(ended);
+    }
+
+    fn ignoring(&self, ended: &Ended) {
         if ended.status == Status::Ignored && ended.item.is_none() {
             outln!("{}", self.style.paint.color(AnsiColor::Cyan, "...ignoring"));
         }

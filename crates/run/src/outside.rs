@@ -108,7 +108,7 @@ impl Outside for Progress {
     }
 
     fn takes_undefined(&self, lookup: &str) -> bool {
-        let plugin = self.foreign.get().and_then(|foreign| foreign.plugin("lookup", lookup));
+        let plugin = self.foreign.get().and_then(|foreign| foreign.own_lookup(lookup));
         let text = plugin.and_then(|path| std::fs::read_to_string(path).ok());
         text.is_some_and(|text| text.contains("accept_args_markers = True"))
     }

@@ -439,7 +439,8 @@ impl Run {
     }
 
     pub(crate) fn pending_facts(&self, host: &str, ticket: u64) {
-        self.variables.set_facts_pending(host, PendingWhat::Call(ticket), &[]);
+        let plain = ["gather_subset", "module_setup"];
+        self.variables.set_facts_pending(host, PendingWhat::Call(ticket), &plain);
     }
 }
 

@@ -165,7 +165,19 @@ impl Reader<'_> {
             return Vec::new();
         };
         let from = |key: &str| draft.given.text(key);
-        let flag = |key: &str| from(key).and_then(|text| catalog::arguments::truth(&text));
+        let mut flag = |key: &str| {
+            let value = draft.given.args.get(key)?;
+            let text = match value {
+                expressions::Value::Str(text) if text.is_template() => {
+                    let origin = draft.given.place(key).unwrap_or(&draft.node.origin);
+                    self.static_value(value, origin, around, key)
+                }
+                _ => from(key),
+            };
+            text.and_then(|text| catalog::arguments::truth(&text))
+        };
+        let allow_duplicates = flag("allow_duplicates").or(Some(true));
+        let (public, validate) = (flag("public"), flag("rolespec_validate").unwrap_or(true));
         let own = own_import_vars(&inner, around);
         let usage = Usage {
             name,
@@ -178,10 +190,10 @@ impl Reader<'_> {
             },
             entry_vars: own,
             params: Arc::default(),
-            allow_duplicates: flag("allow_duplicates").or(Some(true)),
+            allow_duplicates,
             own: String::new(),
-            public: flag("public").unwrap_or(self.shared.options.config.private_role_vars != Some(true)),
-            validate: flag("rolespec_validate").unwrap_or(true),
+            public: public.unwrap_or(self.shared.options.config.private_role_vars != Some(true)),
+            validate,
             dynamic: false,
             dependency: false,
         };

@@ -140,7 +140,7 @@ fn push_below(names: &mut Vec<String>, paths: &[String], name: &str) {
 
 /// A list, or text with `,`, `;` (and for paths `:`) between names.
 fn listed(value: Option<&Value>) -> Result<Vec<String>, Error> {
-    let Some(value) = value else { return Ok(Vec::new()) };
+    let Some(value) = value.filter(|value| !value.is_undefined()) else { return Ok(Vec::new()) };
     let mut all = Vec::new();
     for item in elements(value)? {
         if item.is_undefined() || item.is_none() {

@@ -148,6 +148,11 @@ impl Foreign {
         })
     }
 
+    /// A lookup plugin of the project or of a collection: not one that goes by a name of ours.
+    pub(crate) fn own_lookup(&self, name: &str) -> Option<PathBuf> {
+        if name.contains('.') { self.plugin("lookup", name) } else { self.plugins.lookup(name) }
+    }
+
     /// Folders beside which plugins are.
     pub(crate) fn plugin_folders(&self) -> Vec<PathBuf> {
         self.plugins.bases()
