@@ -320,6 +320,7 @@ pub(crate) fn settings(playing: &Playing, base: &Base, command: &str) -> Result<
         verbosity: playing
             .verbose
             .max(config.int("DEFAULT_VERBOSITY").and_then(|n| u8::try_from(n).ok()).unwrap_or(0)),
+        no_log: config.flag("DEFAULT_NO_LOG"),
         force_handlers: playing.force_handlers || config.flag("DEFAULT_FORCE_HANDLERS"),
         any_errors_fatal: config.flag("ANY_ERRORS_FATAL"),
         gathering: config.text("DEFAULT_GATHERING").unwrap_or("implicit").to_owned(),

@@ -18,6 +18,8 @@ pub struct Settings {
     /// Ask before each task.
     pub step: bool,
     pub verbosity: u8,
+    /// Nothing of what tasks return is shown, unless a task says otherwise.
+    pub no_log: bool,
     pub force_handlers: bool,
     pub any_errors_fatal: bool,
     /// Play's default for `gather_facts`: `implicit`, `explicit`, `smart`.

@@ -48,6 +48,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     s("DEFAULT_MANAGED_STR", &[("defaults", "ansible_managed")], &[], Kind::Text, Some("Ansible managed")),
     s("DEFAULT_MODULE_PATH", &[("defaults", "library")], &["ANSIBLE_LIBRARY"], Kind::PathSpec, Some("{home}/plugins/modules:/usr/share/ansible/plugins/modules")),
     s("DEFAULT_MODULE_UTILS_PATH", &[("defaults", "module_utils")], &["ANSIBLE_MODULE_UTILS"], Kind::PathSpec, Some("{home}/plugins/module_utils:/usr/share/ansible/plugins/module_utils")),
+    s("DEFAULT_NO_LOG", &[("defaults", "no_log")], &["ANSIBLE_NO_LOG"], Kind::Flag, Some("false")),
     s("DEFAULT_PRIVATE_KEY_FILE", &[("defaults", "private_key_file")], &["ANSIBLE_PRIVATE_KEY_FILE"], Kind::Path, None),
     s("DEFAULT_PRIVATE_ROLE_VARS", &[("defaults", "private_role_vars")], &["ANSIBLE_PRIVATE_ROLE_VARS"], Kind::Flag, Some("false")),
     s("DEFAULT_REMOTE_PORT", &[("defaults", "remote_port")], &["ANSIBLE_REMOTE_PORT"], Kind::Int, None),

@@ -164,30 +164,30 @@ impl Reader<'_> {
         else {
             return Vec::new();
         };
-        let from = |key: &str| draft.given.text(key);
-        let mut flag = |key: &str| {
+        let mut told = |key: &str| {
             let value = draft.given.args.get(key)?;
-            let text = match value {
+            match value {
                 expressions::Value::Str(text) if text.is_template() => {
                     let origin = draft.given.place(key).unwrap_or(&draft.node.origin);
-                    self.static_value(value, origin, around, key)
+                    self.static_value(value, origin, &inner, key)
                 }
-                _ => from(key),
-            };
-            text.and_then(|text| catalog::arguments::truth(&text))
+                _ => draft.given.text(key),
+            }
         };
+        let mut flag = |key: &str| told(key).and_then(|text| catalog::arguments::truth(&text));
         let allow_duplicates = flag("allow_duplicates").or(Some(true));
         let (public, validate) = (flag("public"), flag("rolespec_validate").unwrap_or(true));
+        let from = RoleFrom {
+            tasks: told("tasks_from"),
+            vars: told("vars_from"),
+            defaults: told("defaults_from"),
+            handlers: told("handlers_from"),
+        };
         let own = own_import_vars(&inner, around);
         let usage = Usage {
             name,
             origin: draft.node.origin.clone(),
-            from: RoleFrom {
-                tasks: from("tasks_from"),
-                vars: from("vars_from"),
-                defaults: from("defaults_from"),
-                handlers: from("handlers_from"),
-            },
+            from,
             entry_vars: own,
             params: Arc::default(),
             allow_duplicates,

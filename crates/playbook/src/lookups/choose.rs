@@ -74,7 +74,7 @@ fn kind_by_action(action: &str) -> &'static str {
 /// The first file that exists.
 pub(super) fn first_found(call: &Call<'_>) -> Result<Vec<Value>, Error> {
     let mut wanted = Wanted { names: Vec::new(), skip: call.flag("skip", false)? };
-    let paths = listed(call.option("paths"))?;
+    let paths = folders(call.option("paths"))?;
     for name in listed(call.option("files"))? {
         push_below(&mut wanted.names, &paths, &name);
     }
@@ -100,7 +100,7 @@ fn first_found_term(term: &Value, paths: &[String], wanted: &mut Wanted) -> Resu
     match term {
         Value::Dict(dict) => {
             let own = dict.get("paths")?;
-            let paths = listed(own.as_ref())?;
+            let paths = folders(own.as_ref())?;
             for name in listed(dict.get("files")?.as_ref())? {
                 push_below(&mut wanted.names, &paths, &name);
             }
@@ -138,7 +138,13 @@ fn push_below(names: &mut Vec<String>, paths: &[String], name: &str) {
     }
 }
 
-/// A list, or text with `,`, `;` (and for paths `:`) between names.
+/// As [`listed`]; between folders may be `:`, too.
+fn folders(value: Option<&Value>) -> Result<Vec<String>, Error> {
+    let names = listed(value)?;
+    Ok(names.iter().flat_map(|name| name.split(':')).map(str::to_owned).collect())
+}
+
+/// A list, or text with `,` or `;` between names.
 fn listed(value: Option<&Value>) -> Result<Vec<String>, Error> {
     let Some(value) = value.filter(|value| !value.is_undefined()) else { return Ok(Vec::new()) };
     let mut all = Vec::new();

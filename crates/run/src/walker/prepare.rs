@@ -175,7 +175,8 @@ impl Walker {
             Ok(None) => {}
             Ok(Some(skip)) => {
                 // What must not be seen is not seen of an item that is skipped either.
-                let no_log = flag(task, &scope, "no_log", |k| &k.no_log, false).unwrap_or(true);
+                let no_log =
+                    flag(task, &scope, "no_log", |k| &k.no_log, self.run.settings.no_log).unwrap_or(true);
                 let traits = Traits { no_log, ..Traits::default() };
                 return Ok(Prepared { traits, delegate: None, work: Work::Done(skip) });
             }
@@ -215,7 +216,7 @@ impl Walker {
         Ok(Traits {
             ignore_errors: flag(task, scope, "ignore_errors", |k| &k.ignore_errors, false)?,
             ignore_unreachable: flag(task, scope, "ignore_unreachable", |k| &k.ignore_unreachable, false)?,
-            no_log: flag(task, scope, "no_log", |k| &k.no_log, false)?,
+            no_log: flag(task, scope, "no_log", |k| &k.no_log, settings.no_log)?,
             check: flag(task, scope, "check_mode", |k| &k.check_mode, settings.check)?,
             diff: flag(task, scope, "diff", |k| &k.diff, settings.diff)?,
             delegate_facts: flag(task, scope, "delegate_facts", |k| &k.delegate_facts, false)?,
@@ -226,7 +227,7 @@ impl Walker {
     fn traits_of_failure(&self, task: &Arc<Task>, scope: &Scope) -> Traits {
         Traits {
             ignore_errors: flag(task, scope, "ignore_errors", |k| &k.ignore_errors, false).unwrap_or(false),
-            no_log: flag(task, scope, "no_log", |k| &k.no_log, false).unwrap_or(true),
+            no_log: flag(task, scope, "no_log", |k| &k.no_log, self.run.settings.no_log).unwrap_or(true),
             ..Traits::default()
         }
     }
