@@ -61,11 +61,11 @@ impl Ansible {
             return;
         }
         self.header();
-        // A loop's items were printed one by one; of the whole, that it is skipped or that nobody is there.
-        if ended.looped
-            && ended.item.is_none()
-            && !matches!(ended.status, Status::Skipped | Status::Unreachable)
-        {
+        // A loop's items were printed one by one; of the whole, that it is skipped, that nobody is there, or that a
+        // `debug` failed, whose result does not tell its items.
+        let told = matches!(ended.status, Status::Skipped | Status::Unreachable)
+            || (action == "debug" && ended.status.is_failure() && ended.result.contains_key("results"));
+        if ended.looped && ended.item.is_none() && !told {
             return self.ignoring(ended);
         }
         self.warned.of(ended, self.style.paint);
@@ -142,8 +142,10 @@ impl Ansible {
         }
         if debug && !failed {
             shown.retain(|k, _| k != "changed" && k != "failed" && k != "skipped");
-            // Of an item, its line tells enough.
-            for name in ["ansible_loop_var", "ansible_index_var"] {
+            // Of an item, its line tells enough; `var: item` shows it all the same.
+            let said =
+                if shown.contains_key("msg") { &["ansible_loop_var", "ansible_index_var"][..] } else { &[] };
+            for name in said.iter().copied() {
                 if let Some(Json::String(variable)) = shown.shift_remove(name) {
                     shown.shift_remove(&variable);
                 }
