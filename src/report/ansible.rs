@@ -1,6 +1,5 @@
 //! As `ansible-playbook` prints with its default callback, so that scripts which grep it go on working.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anstyle::AnsiColor;
@@ -15,13 +14,20 @@ pub(crate) struct Ansible {
     /// The header is printed with the first result that is shown.
     header: Option<Arc<Step>>,
     /// Includes of one step, shown together.
-    included: BTreeMap<String, Vec<String>>,
+    included: Vec<Inclusion>,
     warned: Warned,
+}
+
+/// A file or role, and the hosts that include it for an item.
+struct Inclusion {
+    file: String,
+    item: Option<String>,
+    hosts: Vec<String>,
 }
 
 impl Ansible {
     pub(crate) fn new(style: Style) -> Self {
-        Self { style, header: None, included: BTreeMap::new(), warned: Warned::default() }
+        Self { style, header: None, included: Vec::new(), warned: Warned::default() }
     }
 
     fn banner(&self, text: &str) {
@@ -41,13 +47,10 @@ impl Ansible {
     }
 
     fn flush_included(&mut self) {
-        for (what, hosts) in std::mem::take(&mut self.included) {
-            outln!(
-                "{}",
-                self.style
-                    .paint
-                    .color(AnsiColor::Cyan, &format!("included: {what} for {}", hosts.join(", ")))
-            );
+        for Inclusion { file, item, hosts } in std::mem::take(&mut self.included) {
+            let item = item.map(|item| format!(" => (item={item})")).unwrap_or_default();
+            let line = format!("included: {file} for {}{item}", hosts.join(", "));
+            outln!("{}", self.style.paint.color(AnsiColor::Cyan, &line));
         }
     }
 
@@ -137,19 +140,22 @@ impl Ansible {
             })
             .map(|(k, v)| (k.clone(), v.clone()))
             .collect();
-        if ended.looped && ended.item.is_none() {
+        let whole = ended.looped && ended.item.is_none();
+        if whole {
             shown.retain(|k, _| k != "results");
         }
-        if debug && !failed {
-            shown.retain(|k, _| k != "changed" && k != "failed" && k != "skipped");
-            // Of an item, its line tells enough; `var: item` shows it all the same.
-            let said =
-                if shown.contains_key("msg") { &["ansible_loop_var", "ansible_index_var"][..] } else { &[] };
-            for name in said.iter().copied() {
-                if let Some(Json::String(variable)) = shown.shift_remove(name) {
-                    shown.shift_remove(&variable);
-                }
-            }
+        if debug && shown.contains_key("msg") {
+            shown.retain(|k, _| k == "msg");
+        } else if debug && !failed {
+            const HIDDEN: [&str; 6] = [
+                "changed",
+                "failed",
+                "skipped",
+                "failed_when_result",
+                "ansible_loop_var",
+                "ansible_index_var",
+            ];
+            shown.retain(|k, _| !HIDDEN.contains(&k.as_str()));
         } else if !ended.step.no_log {
             for lines in ["stdout", "stderr"] {
                 if let Some(Json::String(text)) = shown.get(lines).cloned() {
@@ -161,7 +167,7 @@ impl Ansible {
             }
         }
         let value = Json::Object(shown);
-        Some(if told || self.style.verbosity > 2 {
+        Some(if told && !whole || self.style.verbosity > 2 {
             python_json::indented(&value)
         } else {
             python_json::line(&value)
@@ -239,8 +245,15 @@ impl Sink for Ansible {
                 outln!("FAILED - RETRYING: [{host}]: {} ({left} retries left).", step.name);
             }
             Event::Included { host, file, item, .. } => {
-                let what = item.as_ref().map_or_else(|| file.clone(), |i| format!("{file} (item={i})"));
-                self.included.entry(what).or_default().push(host.to_string());
+                let known = self.included.iter_mut().find(|known| known.file == *file && known.item == *item);
+                match known {
+                    Some(known) => known.hosts.push(host.to_string()),
+                    None => self.included.push(Inclusion {
+                        file: file.clone(),
+                        item: item.clone(),
+                        hosts: vec![host.to_string()],
+                    }),
+                }
             }
             Event::Warning(text) => {
                 eprintln!("{}", self.style.paint.color(AnsiColor::Magenta, &format!("[WARNING]: {text}")))

@@ -109,6 +109,18 @@ impl Inner {
             Ok(None) => {}
             Err(error) => return Some(Err(error)),
         }
+        // Set under its other name.
+        let other = match name {
+            "ansible_host" => "ansible_ssh_host",
+            "ansible_ssh_host" => "ansible_host",
+            "ansible_user" => "ansible_ssh_user",
+            _ => "",
+        };
+        match self.find(other) {
+            Ok(Some(_)) => return self.lookup_variable(other).transpose(),
+            Ok(None) => {}
+            Err(error) => return Some(Err(error)),
+        }
         let options = &self.variables.options;
         let keywords = &task.keywords;
         let (keyword, option) = match name {

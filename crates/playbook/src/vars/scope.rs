@@ -258,7 +258,7 @@ impl Inner {
         }
     }
 
-    fn lookup_variable(&self, name: &str) -> Result<Option<Value>, Error> {
+    pub(super) fn lookup_variable(&self, name: &str) -> Result<Option<Value>, Error> {
         if let Some(value) = self.extras.get(name) {
             return Self::settle(self.resolve_deep(value)).map(Some);
         }

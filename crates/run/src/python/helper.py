@@ -308,25 +308,11 @@ def action(request, around):
         plugin.cleanup()
 
 
-def inventory(request, around):
-    """Hosts and groups of a source that a plugin reads, as a script tells them."""
-    from ansible.inventory.manager import InventoryManager
-    manager = InventoryManager(loader=around.loader, sources=[request['source']])
-    hosts = {name: host.vars for name, host in manager.hosts.items()}
-    groups = {
-        name: {'hosts': [host.name for host in group.hosts], 'children': [child.name for child in group.child_groups],
-               'vars': group.vars}
-        for name, group in manager.groups.items()
-    }
-    return dict(groups, _meta={'hostvars': hosts})
-
-
 WORK = {
     'filter': lambda request, around: jinja(shared.filter_loader, 'filters', request, around),
     'test': lambda request, around: jinja(shared.test_loader, 'tests', request, around),
     'lookup': lookup,
     'action': action,
-    'inventory': inventory,
 }
 
 
