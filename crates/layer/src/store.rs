@@ -32,9 +32,6 @@ pub struct Store {
     dir: PathBuf,
 }
 
-/// So much is free where it does not matter that directories are made ahead.
-const PLENTY: u64 = 64 << 20;
-
 /// How a content came into the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kept {
@@ -292,24 +289,8 @@ impl Store {
 
     fn settle(&self, temporary: &Path, path: &Path) -> Result<()> {
         let dir = path.parent().expect("an object is in a directory");
-        // Not where the last blocks may be needed for contents.
-        if std::fs::symlink_metadata(dir).is_err() && crate::space::need(&self.dir, PLENTY).is_ok() {
-            self.make_neighbours(dir)?;
-        }
         make_private_dir(dir)?;
         std::fs::rename(temporary, path).at("write", path)
-    }
-
-    /// The directories whose names begin as this one's does, all with one wait for the disk: by itself each would cost one,
-    /// and a first run of many files needs most of them.
-    fn make_neighbours(&self, dir: &Path) -> Result<()> {
-        let start = dir.file_name().and_then(|name| name.to_str()?.chars().next());
-        for digit in "0123456789abcdef".chars() {
-            let name: String = start.into_iter().chain([digit]).collect();
-            // The one that is needed says for itself why it cannot be made.
-            _ = std::fs::DirBuilder::new().mode(0o700).create(self.dir.join(name));
-        }
-        crate::durable::sync_dir(&self.dir)
     }
 
     /// Every object: its digest, form and path. What has no object's name is left out.
