@@ -9,4 +9,5 @@ pub(crate) mod names;
 pub(crate) mod product;
 pub(crate) mod public;
 pub(crate) mod request;
+mod signed;
 pub(crate) mod time;

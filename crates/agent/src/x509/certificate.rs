@@ -9,9 +9,10 @@ use super::extensions::{self, Extension};
 use super::names::{Name, general_text};
 use super::public::{number, short_fingerprints};
 use super::request::told_subject;
+use super::signed::Envelope;
 use super::time;
 use crate::module::{Failure, Task};
-use crate::openssl::{self, PrivateKey, Signature};
+use crate::openssl::{self, PrivateKey};
 
 const LABELS: &[&str] = &["CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"];
 const ACCESS: &str = "1.3.6.1.5.5.7.1.1";
@@ -33,9 +34,7 @@ pub(crate) struct Certificate {
 /// One that was read.
 pub(crate) struct Signed {
     pub(crate) certificate: Certificate,
-    whole: Vec<u8>,
-    body: Vec<u8>,
-    signature: Signature,
+    envelope: Envelope,
 }
 
 impl Certificate {
@@ -54,38 +53,28 @@ impl Certificate {
         if !self.extensions.is_empty() {
             parts.push(der::of(der::context(3), &[extensions::list(&self.extensions)]));
         }
-        let body = der::sequence(&parts);
-        let signature = key.sign(task, &body, digest)?;
-        let whole = der::sequence(&[body, signature.algorithm, der::bits(&signature.made)]);
-        Ok(openssl::pem(LABELS[0], &whole))
+        let signed = Envelope::sign(task, key, der::sequence(&parts), digest)?;
+        Ok(openssl::pem(LABELS[0], &signed.whole))
     }
 }
 
 impl Signed {
     /// From text; `None`: that is none.
     pub(crate) fn read(text: &[u8]) -> Option<Self> {
-        let whole = openssl::from_pem(LABELS, &String::from_utf8_lossy(text))?;
-        let mut parts = Reader::new(&whole).maybe(der::SEQUENCE)?.inside();
-        let body = parts.maybe(der::SEQUENCE)?;
-        let algorithm = parts.maybe(der::SEQUENCE)?.whole.to_vec();
-        let made = parts.maybe(der::BITS)?.content.get(1..)?.to_vec();
-        let (certificate, body) = (read_body(body)?, body.whole.to_vec());
-        Some(Self { certificate, body, whole, signature: Signature { algorithm, made } })
+        let envelope = Envelope::read(LABELS, text)?;
+        Some(Self { certificate: read_body(envelope.body()?)?, envelope })
     }
 
     /// Whether the key that belongs to this public one signed it.
     pub(crate) fn is_by(&self, task: &Task<'_>, public: &[u8]) -> Result<bool, Failure> {
-        self.signature.is_of(task, public, &self.body)
+        self.envelope.is_by(task, public)
     }
 
     /// As in a diff.
     pub(crate) fn told(&self) -> Json {
         let is = &self.certificate;
         let mut told = Map::new();
-        told.insert(
-            "signature_algorithm".to_owned(),
-            openssl::algorithm_name(&self.signature.algorithm).into(),
-        );
+        told.insert("signature_algorithm".to_owned(), self.envelope.algorithm_name().into());
         told.extend(told_subject(&is.subject, &is.public));
         let issuer: Map =
             is.issuer.pairs().into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
@@ -96,7 +85,7 @@ impl Signed {
         told.insert("not_before".to_owned(), time::text(is.not_before).into());
         told.insert("not_after".to_owned(), time::text(is.not_after).into());
         told.insert("expired".to_owned(), json!(is.not_after < Timestamp::now()));
-        told.insert("fingerprints".to_owned(), short_fingerprints(&self.whole));
+        told.insert("fingerprints".to_owned(), short_fingerprints(&self.envelope.whole));
         told.insert("serial_number".to_owned(), is.serial_number());
         told.insert("ocsp_uri".to_owned(), json!(is.access("1.3.6.1.5.5.7.48.1")));
         told.insert("issuer_uri".to_owned(), json!(is.access("1.3.6.1.5.5.7.48.2")));

@@ -3,12 +3,13 @@
 use catalog::{Json, Map};
 use serde_json::json;
 
-use super::der::{self, Reader};
+use super::der::{self, Item};
 use super::extensions::{self, Extension};
 use super::names::Name;
 use super::public::{Public, short_fingerprints};
+use super::signed::Envelope;
 use crate::module::{Failure, Task};
-use crate::openssl::{self, PrivateKey, Signature};
+use crate::openssl::{self, PrivateKey};
 
 const EXTENSIONS: &str = "1.2.840.113549.1.9.14";
 const LABELS: &[&str] = &["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"];
@@ -25,8 +26,7 @@ pub(crate) struct Request {
 /// One that was read, with what proves that the owner of the key asks.
 pub(crate) struct Signed {
     pub(crate) request: Request,
-    body: Vec<u8>,
-    signature: Signature,
+    envelope: Envelope,
 }
 
 impl Request {
@@ -43,39 +43,20 @@ impl Request {
             self.public.clone(),
             der::of(der::context(0), &attributes),
         ]);
-        let signature = key.sign(task, &body, digest)?;
-        let whole = der::sequence(&[body, signature.algorithm, der::bits(&signature.made)]);
-        Ok(openssl::pem(LABELS[0], &whole))
+        Ok(openssl::pem(LABELS[0], &Envelope::sign(task, key, body, digest)?.whole))
     }
 }
 
 impl Signed {
     /// From text; `None`: that is none.
     pub(crate) fn read(text: &[u8]) -> Option<Self> {
-        let bytes = openssl::from_pem(LABELS, &String::from_utf8_lossy(text))?;
-        let mut whole = Reader::new(&bytes).maybe(der::SEQUENCE)?.inside();
-        let body = whole.maybe(der::SEQUENCE)?;
-        let algorithm = whole.maybe(der::SEQUENCE)?.whole.to_vec();
-        let made = whole.maybe(der::BITS)?.content.get(1..)?.to_vec();
-        let mut parts = body.inside();
-        parts.maybe(der::INTEGER)?;
-        let subject = Name::read(parts.maybe(der::SEQUENCE)?);
-        let public = parts.maybe(der::SEQUENCE)?.whole.to_vec();
-        let mut extensions = Vec::new();
-        for attribute in parts.maybe(der::context(0)).into_iter().flat_map(|all| all.inside()) {
-            let mut attribute = attribute.inside();
-            if attribute.maybe(der::OID).is_some_and(|oid| oid.oid() == EXTENSIONS) {
-                let list = attribute.maybe(der::SET).and_then(|set| set.inside().next());
-                extensions = list.map(extensions::read).unwrap_or_default();
-            }
-        }
-        let request = Request { subject, public, extensions };
-        Some(Self { request, body: body.whole.to_vec(), signature: Signature { algorithm, made } })
+        let envelope = Envelope::read(LABELS, text)?;
+        Some(Self { request: read_body(envelope.body()?)?, envelope })
     }
 
     /// Whether the owner of the key in it signed it.
     pub(crate) fn is_valid(&self, task: &Task<'_>) -> Result<bool, Failure> {
-        self.signature.is_of(task, &self.request.public, &self.body)
+        self.envelope.is_by(task, &self.request.public)
     }
 
     /// As in a diff.
@@ -86,6 +67,22 @@ impl Signed {
         told.insert("can_parse_csr".to_owned(), json!(true));
         told.into()
     }
+}
+
+fn read_body(body: Item<'_>) -> Option<Request> {
+    let mut parts = body.inside();
+    parts.maybe(der::INTEGER)?;
+    let subject = Name::read(parts.maybe(der::SEQUENCE)?);
+    let public = parts.maybe(der::SEQUENCE)?.whole.to_vec();
+    let mut extensions = Vec::new();
+    for attribute in parts.maybe(der::context(0)).into_iter().flat_map(|all| all.inside()) {
+        let mut attribute = attribute.inside();
+        if attribute.maybe(der::OID).is_some_and(|oid| oid.oid() == EXTENSIONS) {
+            let list = attribute.maybe(der::SET).and_then(|set| set.inside().next());
+            extensions = list.map(extensions::read).unwrap_or_default();
+        }
+    }
+    Some(Request { subject, public, extensions })
 }
 
 /// Who it is, and by which key.
