@@ -135,6 +135,17 @@ pub(crate) struct Expression {
     mutates: bool,
 }
 
+/// Where an expression stands.
+#[derive(Clone, Copy)]
+pub(crate) enum Reading {
+    /// Alone in a template's braces.
+    Braces,
+    /// By itself, without braces.
+    Expression,
+    /// In a condition, where text in quotes may be a template.
+    Condition,
+}
+
 /// One per run, shared by all threads.
 pub struct Engine {
     options: Options,
@@ -181,7 +192,7 @@ impl Engine {
         let origin = source.origin().map(|origin| &**origin);
         let template = self.string(source)?;
         let run = Run::new(self, context, &self.options, origin, template.mutates);
-        let result = run.render(&template).map_err(|error| placed(error, origin))?;
+        let result = run.render(&template).map_err(|error| placed(run.rendering(error), origin))?;
         Ok(match result {
             Value::Str(text) => match lost_newlines(source.as_str(), text.as_str(), "\n") {
                 lost if lost.is_empty() => Value::Str(text),
@@ -195,7 +206,7 @@ impl Engine {
     pub fn render_open(&self, source: &Str, context: &dyn Context) -> Result<Value, Error> {
         match (only_expression(source.as_str()), source.origin()) {
             (Some(inner), Some(origin)) if source.is_template() => {
-                self.evaluate_raw(&Str::trusted(inner, Arc::clone(origin)), context, false)
+                self.evaluate_raw(&Str::trusted(inner, Arc::clone(origin)), context, Reading::Braces)
             }
             _ => self.render(source, context),
         }
@@ -203,7 +214,7 @@ impl Engine {
 
     /// `when`, `changed_when`, …: an expression without braces, to a value (see [`Engine::condition`] for a bool).
     pub fn evaluate(&self, source: &Str, context: &dyn Context) -> Result<Value, Error> {
-        self.evaluate_raw(source, context, false)?
+        self.evaluate_raw(source, context, Reading::Expression)?
             .finalize()
             .map_err(|error| placed(error, source.origin().map(|o| &**o)))
     }
@@ -212,12 +223,16 @@ impl Engine {
         &self,
         source: &Str,
         context: &dyn Context,
-        embedded: bool,
+        reading: Reading,
     ) -> Result<Value, Error> {
         let origin = source.origin().map(|origin| &**origin);
         let compiled = self.expression(source)?;
         let run = Run::new(self, context, &self.options, origin, compiled.mutates);
-        let run = if embedded { run.with_embedded() } else { run };
+        let run = match reading {
+            Reading::Braces => run,
+            Reading::Expression => run.of_expression(),
+            Reading::Condition => run.of_expression().with_embedded(),
+        };
         let result = run.eval(&compiled.expr, &self.bare);
         result.map_err(|error| placed(error, origin))
     }
@@ -251,7 +266,7 @@ impl Engine {
             context.warn(format!("conditionals should not be wrapped in template delimiters: {trimmed}"));
             self.render(text, context)?
         } else {
-            self.evaluate_raw(text, context, true)?
+            self.evaluate_raw(text, context, Reading::Condition)?
         };
         if let Value::Undefined(missing) = &result {
             return Err(placed(missing.error(), origin));
@@ -316,7 +331,8 @@ impl Engine {
             return Ok(String::new());
         }
         let run = Run::new(self, context, &options, None, template.mutates);
-        let mut text = run.render_text(&template, body.len()).map_err(|error| shift(error.at(&start)))?;
+        let mut text =
+            run.render_text(&template, body.len()).map_err(|error| shift(run.rendering(error).at(&start)))?;
         if options.keep_trailing_newline {
             text.push_str(&lost_newlines(body, &text, &options.newline_sequence));
         }

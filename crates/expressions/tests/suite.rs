@@ -392,6 +392,57 @@ fn errors_say_where() {
     assert_eq!(error.origin.expect("a place").line, 3);
 }
 
+/// The words are those of ansible-core 2.19 with Python 3.11.
+#[test]
+fn errors_name_who_raised_them() {
+    let context = variables(vec![("s", Value::str("a")), ("list", Value::list(vec![]))]);
+    let engine = Engine::new();
+    for (expression, words) in [
+        ("1 / 0", "Error rendering template: division by zero"),
+        ("1 % 0", "Error rendering template: integer modulo by zero"),
+        ("1 // 0", "Error rendering template: integer division or modulo by zero"),
+        ("1.0 / 0", "Error rendering template: float division by zero"),
+        ("1.0 % 0", "Error rendering template: float modulo"),
+        ("1.0 // 0", "Error rendering template: float floor division by zero"),
+        ("s + 1", "Error rendering template: can only concatenate str (not \"int\") to str"),
+        ("1 + s", "Error rendering template: unsupported operand type(s) for +: 'int' and 'str'"),
+        ("s ** 2", "Error rendering template: unsupported operand type(s) for ** or pow(): 'str' and 'int'"),
+        ("s * 'b'", "Error rendering template: can't multiply sequence by non-int of type 'str'"),
+        ("-s", "Error rendering template: bad operand type for unary -: 'str'"),
+        ("'%d' % s", "Error rendering template: %d format: a real number is required, not str"),
+        ("1 < s", "Error rendering template: '<' not supported between instances of 'int' and 'str'"),
+        ("1 in 2", "Error rendering template: argument of type 'int' is not iterable"),
+        ("1 in s", "Error rendering template: 'in <string>' requires string as left operand, not int"),
+        (
+            "list['a':]",
+            "Error rendering template: slice indices must be integers or None or have an __index__ method",
+        ),
+        ("s.index('b')", "Error rendering template: substring not found"),
+        ("list.pop()", "Error rendering template: pop from empty list"),
+        ("10 ** 400 * 1.0", "Error rendering template: int too large to convert to float"),
+        ("10 ** 400 / 3", "Error rendering template: integer division result too large for a float"),
+        ("2.0 ** 10000", "Error rendering template: (34, 'Numerical result out of range')"),
+        ("{[]: 1}", "Error rendering template: unhashable type: 'list'"),
+        ("(1 / 0) | int + 1", "Error rendering template: division by zero"),
+        (
+            "5 | length",
+            "The filter plugin 'ansible.builtin.length' failed: object of type 'int' has no len()",
+        ),
+        (
+            "[1, s] | sum",
+            "The filter plugin 'ansible.builtin.sum' failed: unsupported operand type(s) for +: 'int' and 'str'",
+        ),
+    ] {
+        let error = render(&format!("{{{{ {expression} }}}}"), &context).expect_err(expression);
+        assert_eq!(error.message, words, "{expression}");
+    }
+    let condition = Value::Str(Str::trusted("1 / 0 == 1", origin()));
+    let error = engine.condition(&condition, &context).expect_err("no condition");
+    assert_eq!(error.message, "Error rendering expression: division by zero");
+    let error = render("{% for x in 5 %}{% endfor %}", &context).expect_err("no list");
+    assert_eq!(error.message, "Error rendering template: 'int' object is not iterable");
+}
+
 #[test]
 fn files_keep_their_newline_and_obey_the_header() {
     let context = variables(vec![("x", Value::Int(5))]);

@@ -12,11 +12,12 @@ impl Run<'_> {
         match &expr.kind {
             Kind::Const(value) => self.constant(value),
             Kind::Name(name) => {
-                self.name(name, env, expr).map_err(|error| self.located(error, env, expr.pos))
+                self.name(name, env, expr).map_err(|error| self.found_at(error, env, expr.pos))
             }
             _ => {
                 value::deeper()?;
-                self.eval_inner(expr, env).map_err(|error| self.located(error, env, expr.pos))
+                self.eval_inner(expr, env)
+                    .map_err(|error| self.found_at(self.raised(error, expr), env, expr.pos))
             }
         }
     }

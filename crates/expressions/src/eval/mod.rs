@@ -5,6 +5,7 @@ mod expression;
 pub(crate) mod globals;
 mod looping;
 mod output;
+mod raised;
 mod scope;
 mod statement;
 mod template;
@@ -40,6 +41,8 @@ pub(crate) struct Run<'a> {
     copies: Option<Mutex<HashMap<Arc<str>, Value>>>,
     /// Text in quotes may be a template (in conditions).
     embedded: bool,
+    /// It is a template, and no expression without braces.
+    template: bool,
 }
 
 /// The template that is running, its blocks and its top scope.
@@ -85,12 +88,19 @@ impl<'a> Run<'a> {
             kept_units: Mutex::default(),
             copies,
             embedded: false,
+            template: true,
         }
     }
 
     /// For a condition: `when: name == "{{ other }}"` means what `when: name == other` means.
     pub(crate) fn with_embedded(mut self) -> Self {
         self.embedded = true;
+        self
+    }
+
+    /// For an expression without braces.
+    pub(crate) fn of_expression(mut self) -> Self {
+        self.template = false;
         self
     }
 
@@ -120,7 +130,12 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// An error that has come up here, in Ansible's words.
     fn located(&self, error: Error, env: &Env, pos: Pos) -> Error {
+        self.found_at(self.rendering(error), env, pos)
+    }
+
+    fn found_at(&self, error: Error, env: &Env, pos: Pos) -> Error {
         if error.origin.is_some() {
             return error;
         }

@@ -232,7 +232,7 @@ impl Run<'_> {
 
     fn missing_template(&self, what: &Expr, env: &Env) -> Error {
         let name = self.eval(what, env).and_then(|value| value.python_str()).unwrap_or_default();
-        self.located(Error::new(format!("the template '{name}' was not found")), env, what.pos)
+        self.found_at(Error::new(format!("the template '{name}' was not found")), env, what.pos)
     }
 
     /// The first of the named templates that exists.

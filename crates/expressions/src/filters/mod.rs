@@ -120,6 +120,20 @@ fn of_collection(name: &str) -> Option<Function> {
     }
 }
 
+/// The collection that a filter of the engine's belongs to, and the filter's name in it.
+pub(crate) fn home(name: &str) -> (&str, &str) {
+    let short = short_name(name);
+    if let Some(full) = short.rsplit_once('.') {
+        return full;
+    }
+    let collection = match find(short) {
+        Some(filter) if !filter.collection => "ansible.builtin",
+        _ if community::general(short).is_some() => "community.general",
+        _ => "ansible.utils",
+    };
+    (collection, short)
+}
+
 /// The text of a value, as filters of text take it.
 pub(crate) fn text_of(value: &Value) -> Result<String, Error> {
     match value {

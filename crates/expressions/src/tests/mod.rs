@@ -34,6 +34,12 @@ pub(crate) fn find(name: &str) -> Option<Test> {
     Some(Test { function, takes_undefined })
 }
 
+/// The collection that a test of the engine's belongs to, and the test's name in it.
+pub(crate) fn home(name: &str) -> (&str, &str) {
+    let short = crate::filters::short_name(name);
+    short.rsplit_once('.').unwrap_or(("ansible.builtin", short))
+}
+
 fn argument<'a>(args: &'a Args, test: &str) -> Result<&'a Value, Error> {
     if args.positional.len() + args.named.len() > 1 {
         return Err(Error::new(format!("the test '{test}' takes one argument only")));

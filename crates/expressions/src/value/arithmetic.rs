@@ -59,6 +59,11 @@ pub(crate) fn apply(op: Operator, a: &Value, b: &Value) -> Result<Value, Error> 
         (Operator::Mod, Value::Str(format), _) => crate::format::percent(format.as_str(), b).map(Value::from),
         (Operator::Mul, Value::Str(_) | Value::List(_) | Value::Tuple(_), _) if is_integer(b) => repeat(a, b),
         (Operator::Mul, _, Value::Str(_) | Value::List(_) | Value::Tuple(_)) if is_integer(a) => repeat(b, a),
+        (Operator::Mul, Value::Str(_) | Value::List(_) | Value::Tuple(_), other)
+        | (Operator::Mul, other, Value::Str(_) | Value::List(_) | Value::Tuple(_)) => {
+            let kind = other.type_name();
+            Err(Error::new(format!("can't multiply sequence by non-int of type '{kind}'")))
+        }
         (Operator::Sub, Value::Object(o), _) => {
             o.arithmetic('-', b, false).unwrap_or_else(|| Err(unsupported(op, a, b)))
         }
@@ -100,6 +105,11 @@ fn numbers(op: Operator, a: &Value, b: &Value) -> Result<Value, Error> {
         return integers(op, &x, &y);
     }
     let (Some(x), Some(y)) = (a.as_f64(), b.as_f64()) else { return Err(unsupported(op, a, b)) };
+    for (side, float) in [(a, x), (b, y)] {
+        if matches!(side, Value::Big(_)) && float.is_infinite() {
+            return Err(Error::new("int too large to convert to float"));
+        }
+    }
     floats(op, x, y)
 }
 
@@ -112,11 +122,10 @@ fn integers(op: Operator, x: &BigInt, y: &BigInt) -> Result<Value, Error> {
             check_bits(x.bits() + y.bits())?;
             x * y
         }
-        Operator::Div if zero => return Err(Error::new("Error rendering template: division by zero")),
+        Operator::Div if zero => return Err(Error::new("division by zero")),
         Operator::Div => return divide(x, y),
-        Operator::FloorDiv | Operator::Mod if zero => {
-            return Err(Error::new("integer division or modulo by zero"));
-        }
+        Operator::FloorDiv if zero => return Err(Error::new("integer division or modulo by zero")),
+        Operator::Mod if zero => return Err(Error::new("integer modulo by zero")),
         Operator::FloorDiv => x.div_floor(y),
         Operator::Mod => x.mod_floor(y),
         Operator::Pow => return power(x, y),
