@@ -14,6 +14,7 @@ const PACKAGES: &[&str] = &[
     "acl",
     "attr",
     "busybox-static",
+    "createrepo-c",
     "cron",
     "curl",
     "debootstrap",
@@ -32,13 +33,16 @@ const PACKAGES: &[&str] = &[
     "python3",
     "python3-apt",
     "python3-venv",
+    "rpm",
     "rsync",
+    "ruby",
     "sudo",
     "systemd-sysv",
     "unzip",
     "xfsprogs",
     "xz-utils",
     "zip",
+    "zypper",
 ];
 
 /// The reference that Theseus is compared with, what some of its filters need, and its fast rival for the bench.

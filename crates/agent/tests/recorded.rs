@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
+use std::process::Command;
 
 use catalog::Json;
 use serde::Deserialize;
@@ -23,6 +24,45 @@ struct Recorded {
     args: Json,
     check: bool,
     result: Json,
+}
+
+/// Tasks one after the other on what a script prepared, and the values that are wanted of each.
+#[derive(Deserialize)]
+struct InOrder {
+    tasks: Vec<Wanted>,
+}
+
+#[derive(Deserialize)]
+struct Wanted {
+    task: String,
+    module: String,
+    args: Json,
+    #[serde(default)]
+    check: bool,
+    wanted: BTreeMap<String, Json>,
+}
+
+/// Runs a script that makes, in the host's working directory, what the tasks are about.
+pub(crate) fn prepare(host: &Host, script: &str) {
+    host.put("prepare", script);
+    let done = Command::new("sh").arg(host.path("prepare")).arg(host.work()).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+}
+
+pub(crate) fn in_order(host: &mut Host, recording: &str) {
+    let recording: InOrder = serde_json::from_str(recording).unwrap();
+    let mut wrong = Vec::new();
+    for Wanted { task, module, args, check, wanted } in recording.tasks {
+        let result = if check { host.check(&module, args) } else { host.run(&module, args) };
+        for (key, value) in wanted {
+            let value: Json = serde_json::from_str(&value.to_string().replace("W/", &host.path(""))).unwrap();
+            let is = if key == "failed" { (result["failed"] == true).into() } else { result[&key].clone() };
+            if is != value {
+                wrong.push(format!("{task}: `{key}` is {is}, not {value}: {}", result["msg"]));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

@@ -8,6 +8,11 @@ use crate::host::Host;
 
 /// Runs one test again inside a throw-away copy of this machine. `true`: we are inside.
 fn inside_a_copy(test: &str) -> bool {
+    in_a_copy(&format!("system::{test}"))
+}
+
+/// The same for a test of any file.
+pub(crate) fn in_a_copy(test: &str) -> bool {
     if std::env::var_os("THESEUS_IN_A_COPY").is_some() {
         return true;
     }
@@ -21,7 +26,7 @@ exec chroot "$T/r" "$0" --exact "$1" --nocapture"#;
     let output = std::process::Command::new("unshare")
         .args(["-mpu", "--fork", "--kill-child", "sh", "-c", script])
         .arg(binary)
-        .arg(format!("system::{test}"))
+        .arg(test)
         .env("THESEUS_IN_A_COPY", "1")
         .output();
     let Ok(output) = output else {
@@ -39,7 +44,7 @@ exec chroot "$T/r" "$0" --exact "$1" --nocapture"#;
 }
 
 /// Whether the host lacks a program that the test is about.
-fn lacks(test: &str, program: &str) -> bool {
+pub(crate) fn lacks(test: &str, program: &str) -> bool {
     let there = agent::command::find_program(program).is_some();
     if !there {
         println!("SKIPPED {test}: there is no `{program}`");

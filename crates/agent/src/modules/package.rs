@@ -32,6 +32,9 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     if matches!(manager.as_str(), "dnf" | "dnf4" | "dnf5" | "yum" | "yum4") {
         return by(&super::dnf::MODULE, args.0.clone(), task);
     }
+    if manager == "zypper" {
+        return by(&super::zypper::MODULE, args.0.clone(), task);
+    }
     if manager != "apt" {
         let refresh = args.bool("update_cache");
         return others::apply(task, &manager, &args.strings("name"), &args.string("state"), refresh);

@@ -8,3 +8,4 @@ pub mod rpm;
 #[cfg(test)]
 mod tests;
 pub mod version;
+pub mod zypp;

@@ -1,4 +1,4 @@
-//! Package managers other than apt and dnf: present, absent, latest by their own commands.
+//! Package managers other than apt, dnf and zypper: present, absent, latest by their own commands.
 
 use crate::children;
 use crate::module::{Failure, Outcome, Task};
@@ -39,15 +39,6 @@ const MANAGERS: &[Manager] = &[
         upgrade: &["pacman", "-S", "--noconfirm", "--needed"],
         remove: &["pacman", "-R", "--noconfirm"],
         refresh: &["pacman", "-Sy"],
-    },
-    Manager {
-        name: "zypper",
-        installed: &["rpm", "-q", "--whatprovides"],
-        outdated: (&["zypper", "-q", "--non-interactive", "update", "--dry-run"], Newer::Output),
-        install: &["zypper", "--non-interactive", "install"],
-        upgrade: &["zypper", "--non-interactive", "update"],
-        remove: &["zypper", "--non-interactive", "remove"],
-        refresh: &["zypper", "--non-interactive", "refresh"],
     },
 ];
 
