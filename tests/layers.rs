@@ -38,11 +38,11 @@ impl Ground {
         Self::new(name, HostOptions { init: InitKind::Small, ..HostOptions::new("one") }, site)
     }
 
-    fn apply(&self, more: &[&str]) -> Ended {
+    pub(crate) fn apply(&self, more: &[&str]) -> Ended {
         self.project.run(&[&["apply", "site.yml"], more].concat())
     }
 
-    fn tree(&self) -> String {
+    pub(crate) fn tree(&self) -> String {
         let look = "find /etc /opt/new /home -xdev -printf '%p %y %m %U %G %l %s %t\\n' 2>/dev/null; \
                     find /etc /opt/new /home -xdev -type f -exec sha256sum {} + 2>/dev/null; true";
         self.host.run("sh", &["-c", look]).unwrap()

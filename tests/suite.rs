@@ -13,6 +13,7 @@ mod images;
 mod inventory;
 mod lab;
 mod layers;
+mod others;
 mod plan;
 mod planting;
 mod validate;

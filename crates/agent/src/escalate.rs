@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use catalog::protocol::{Escalate, MAGIC};
+use catalog::protocol::{Escalate, MAGIC, OnBehalfOf};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 
@@ -46,7 +46,14 @@ impl Refused {
     }
 }
 
-pub(crate) fn open(how: &Escalate, cancelled: &AtomicBool, end: Instant) -> Result<Opened, Refused> {
+/// `door`: where a watch begins; `started` is told when somebody is through it.
+pub(crate) fn open(
+    how: &Escalate,
+    cancelled: &AtomicBool,
+    end: Instant,
+    door: Option<witness::Door>,
+    started: impl FnOnce(),
+) -> Result<Opened, Refused> {
     let broken =
         |error: io::Error| Refused::new(format!("{} could not be started: {}", how.method, plain(&error)));
     if let Some(dir) = how.chdir.as_ref().filter(|dir| !std::path::Path::new(dir).is_dir()) {
@@ -57,7 +64,8 @@ pub(crate) fn open(how: &Escalate, cancelled: &AtomicBool, end: Instant) -> Resu
     }
     let own = Own::find().map_err(broken)?;
     let terminal = Terminal::open().map_err(broken)?;
-    let (process, input, output) = start(how, &own, &terminal).map_err(broken)?;
+    let (process, input, output) = start(how, &own, &terminal, door).map_err(broken)?;
+    started();
     let mut talk = Talk {
         how,
         own: &own,
@@ -151,7 +159,12 @@ impl Terminal {
     }
 }
 
-fn start(how: &Escalate, own: &Own, terminal: &Terminal) -> io::Result<(Child, File, File)> {
+fn start(
+    how: &Escalate,
+    own: &Own,
+    terminal: &Terminal,
+    door: Option<witness::Door>,
+) -> io::Result<(Child, File, File)> {
     let (data_in, our_out) = io::pipe()?;
     let (our_in, data_out) = io::pipe()?;
     let argv = command_line(how, own);
@@ -176,7 +189,7 @@ fn start(how: &Escalate, own: &Own, terminal: &Terminal) -> io::Result<(Child, F
     let give = extra.iter().map(|(fd, number)| (fd.as_raw_fd(), *number)).collect();
     prepare(
         &mut command,
-        Start { session: true, terminal_on: Some(slave.as_raw_fd()), give, ..Start::default() },
+        Start { session: true, terminal_on: Some(slave.as_raw_fd()), give, door, ..Start::default() },
     );
     let child = command.spawn()?;
     drop((extra, slave));
@@ -229,10 +242,18 @@ fn command_line(how: &Escalate, own: &Own) -> Vec<OsString> {
                 argv.extend(["-p".into(), PROMPT.into()]);
             }
             argv.extend(["-u".into(), user]);
+            argv.extend(how.on_behalf_of.iter().flat_map(seen_as));
             argv.extend(script);
         }
     }
     argv
+}
+
+/// What sudo says to a program about who asked for it.
+fn seen_as(who: &OnBehalfOf) -> [OsString; 4] {
+    let OnBehalfOf { user, uid, gid } = who;
+    let (uid, gid) = (format!("SUDO_UID={uid}"), format!("SUDO_GID={gid}"));
+    ["env".into(), format!("SUDO_USER={user}").into(), uid.into(), gid.into()]
 }
 
 fn sudo_flag(flag: String, has_password: bool) -> Option<String> {

@@ -23,6 +23,12 @@ fn below(outer: u32, own: u32) -> bool {
     std::iter::successors(Some(own), |pid| parent(*pid)).skip(1).take(DEEPEST).any(|pid| pid == outer)
 }
 
+/// A process below this one, with all that are between them.
+pub(crate) fn line_to_us(pid: u32) -> impl Iterator<Item = u32> {
+    let own = std::process::id();
+    std::iter::successors(Some(pid), |pid| parent(*pid)).take(DEEPEST).take_while(move |pid| *pid != own)
+}
+
 fn parent(pid: u32) -> Option<u32> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;

@@ -17,6 +17,8 @@ mod blobs;
 mod call;
 mod executor;
 mod masking;
+mod overseen;
+mod record;
 mod relay;
 mod shared;
 
@@ -86,7 +88,8 @@ pub fn serve(
     }
     let recorder = Recorder::new(options.state_dir.clone(), layer_run(&run))
         .lock_wait(options.lock_wait)
-        .nested(crate::nested::is_inside());
+        .nested(crate::nested::is_inside())
+        .witnessed(run.witnessed);
     let shared = Arc::new(Shared::new(output, options.state_dir.clone()));
     let for_reader = shared.clone();
     std::thread::Builder::new().name("reader".to_owned()).spawn(move || {
@@ -135,7 +138,10 @@ fn greet(input: &mut impl Read, output: &mut impl Write, state_dir: &Path) -> io
     // Whoever comes in can come in: the guard has nothing to do any more.
     crate::host::guard::disarm(state_dir);
     let recovered = crate::host::undo::recover_if_free(state_dir);
-    protocol::write_frame(output, &FromAgent::Hello(Hello { recovered, ..hello() }), &[])?;
+    let state_dir = state_dir.to_string_lossy().into_owned();
+    let watches = rustix::process::geteuid().is_root() && witness::ready(watch_mode(&run)).is_ok();
+    let hello = Hello { recovered, state_dir, watches, ..hello() };
+    protocol::write_frame(output, &FromAgent::Hello(hello), &[])?;
     Ok(Some(run))
 }
 
@@ -145,6 +151,8 @@ pub(crate) fn hello() -> Hello {
     let names = rustix::system::uname();
     Hello {
         recovered: Vec::new(),
+        state_dir: String::new(),
+        watches: false,
         version: VERSION,
         pid: std::process::id(),
         uid,
@@ -187,7 +195,9 @@ fn take(message: ToAgent, body: Vec<u8>, shared: &Shared) {
             }
             shared.push(Item::Call { id, agent, epoch, call });
         }
-        ToAgent::Open { agent, escalate } => shared.push(Item::Open { agent, escalate }),
+        ToAgent::Open { agent, escalate } => {
+            shared.push(Item::Open { agent, escalate, through_root: true });
+        }
         ToAgent::Resume { epoch } => shared.push(Item::Resume { epoch }),
         ToAgent::Bye { failed, undo } => shared.push(Item::Bye { failed, undo }),
         ToAgent::Hello { .. } => shared.close(Some("the controller greeted twice".to_owned())),

@@ -14,7 +14,7 @@ use crate::Map;
 
 /// Raised whenever a frame changes its meaning. Controller and agent must agree exactly: the agent is pushed
 /// by digest, so they come from one build.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// No header and no body is larger than this; a longer length is a broken stream, not a large message.
 pub const MAX_FRAME: u32 = 1 << 30;
@@ -87,6 +87,12 @@ pub enum FromAgent {
         id: CallId,
     },
     Alive,
+    /// What another user's agent did that cannot be watched, or that no undo takes back: for the record of the one that
+    /// started it.
+    Told {
+        what: String,
+        irreversible: bool,
+    },
     /// The layer is sealed.
     Sealed(Sealed),
     /// The agent cannot go on (lock held, store broken); the stream ends after this.
@@ -108,6 +114,9 @@ pub struct RunInfo {
     /// Programs are run without being watched: their layer cannot be undone.
     #[serde(default)]
     pub unwatched: bool,
+    /// Of another user's agent: the one that started it records what it changes.
+    #[serde(default)]
+    pub witnessed: bool,
     /// When the controller is lost in the middle, what was done is put back.
     #[serde(default)]
     pub undo_when_lost: bool,
@@ -186,6 +195,12 @@ pub struct Hello {
     pub host: String,
     /// `uname -r`
     pub kernel: String,
+    /// Where its own notes are.
+    #[serde(default)]
+    pub state_dir: String,
+    /// It can watch what programs of other users do.
+    #[serde(default)]
+    pub watches: bool,
 }
 
 /// How to become another user on the host.
@@ -206,10 +221,20 @@ pub struct Escalate {
     /// Where the method's program is started, and the other user's tasks are done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chdir: Option<String>,
+    /// Root's agent is asked on behalf of this user, who is to be seen as the one that asked `sudo`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_behalf_of: Option<OnBehalfOf>,
     /// What `su` asks for a password with, where that is not one of the usual ways.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prompts: Vec<String>,
     pub timeout_seconds: u32,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq, Hash)]
+pub struct OnBehalfOf {
+    pub user: String,
+    pub uid: u32,
+    pub gid: u32,
 }
 
 /// One task for one host, all templates resolved.

@@ -168,6 +168,8 @@ fn hello(bake: &Bake) -> Hello {
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
     Hello {
         recovered: Vec::new(),
+        state_dir: String::new(),
+        watches: false,
         version: VERSION,
         pid: std::process::id(),
         uid: 0,

@@ -46,6 +46,7 @@ mod time;
 mod tree;
 mod undo;
 mod watched;
+mod witnessed;
 
 pub use differ::differences;
 pub use digest::{Digest, Hasher};

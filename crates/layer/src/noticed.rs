@@ -42,6 +42,9 @@ impl Recorder {
 
     /// Services are about to be started or stopped on purpose: what comes of it is in [`Recorder::services`].
     pub fn acts_on_services(&mut self) -> Result<()> {
+        if self.witnessed {
+            return Ok(());
+        }
         self.open()?;
         self.services_count = true;
         Ok(())

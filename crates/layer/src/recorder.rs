@@ -26,6 +26,10 @@ pub struct Recorder {
     pub(crate) detached: bool,
     /// A run that a task of another run started: that one has the lock until this one is over.
     pub(crate) nested: bool,
+    /// Another recorder hears of all that this process does and records it.
+    pub(crate) witnessed: bool,
+    /// What that one cannot see.
+    pub(crate) told: Vec<Opaque>,
     pub(crate) open: Option<Open>,
     pub(crate) causes: Vec<Cause>,
     cause_noted: usize,
@@ -84,6 +88,8 @@ impl Recorder {
             lock_wait: Duration::from_secs(60),
             detached: false,
             nested: false,
+            witnessed: false,
+            told: Vec::new(),
             open: None,
             causes: Vec::new(),
             cause_noted: 0,
@@ -167,6 +173,10 @@ impl Recorder {
 
     fn say(&mut self, what: String, irreversible: bool) -> Result<()> {
         let opaque = Opaque { cause: self.cause(), what, irreversible };
+        if self.witnessed {
+            self.told.push(opaque);
+            return Ok(());
+        }
         self.open()?;
         self.note(&Entry::Opaque(opaque.clone()))?;
         self.opaque.push(opaque);
@@ -222,6 +232,7 @@ impl Recorder {
 
     /// Take the lock and make the directories, at the first change.
     pub(crate) fn open(&mut self) -> Result<&mut Open> {
+        debug_assert!(!self.witnessed, "another one has the record");
         if self.open.is_none() {
             std::fs::create_dir_all(self.dir.parent().unwrap_or(Path::new("/"))).at("create", &self.dir)?;
             store::make_private_dir(&self.dir)?;
@@ -250,6 +261,9 @@ impl Recorder {
     }
 
     pub(crate) fn note(&mut self, entry: &Entry) -> Result<()> {
+        if self.witnessed {
+            return Ok(());
+        }
         let new_causes = self.cause_noted..self.causes.len();
         self.cause_noted = self.causes.len();
         let causes: Vec<Entry> = self.causes[new_causes].iter().cloned().map(Entry::Cause).collect();
@@ -270,6 +284,9 @@ impl Recorder {
         before: Option<PathState>,
         after: Option<PathState>,
     ) {
+        if self.witnessed {
+            return self.touched.push(path);
+        }
         // Of a directory, the first step tells the time before the run: one that changes nothing is none.
         let is_dir = before.as_ref().is_some_and(PathState::is_dir);
         if is_dir && before == after && !self.latest.contains_key(&path) {

@@ -268,7 +268,8 @@ impl Shared {
                 end_call(&mut state, id, CallEnd::Done { result, paths, micros });
             }
             FromAgent::Refused { id } => end_call(&mut state, id, CallEnd::Refused),
-            FromAgent::Alive => {}
+            // What is told is for an agent that has another one under watch.
+            FromAgent::Alive | FromAgent::Told { .. } => {}
             FromAgent::Sealed(sealed) => {
                 state.depth += 1;
                 state.closing = true;

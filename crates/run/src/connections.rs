@@ -375,6 +375,7 @@ impl Reader<'_> {
             )?,
             chdir: self.text(&[&named("chdir")])?,
             prompts: self.texts(&named("prompt_l10n"))?,
+            on_behalf_of: None,
             timeout_seconds: self.patience()?,
             method,
         }))

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use layer::{Recorder, Touch};
@@ -23,6 +24,10 @@ pub trait Keeper {
     /// What nobody saw.
     fn unseen(&mut self, what: String) -> layer::Result<()>;
     fn barrier(&mut self) -> layer::Result<()>;
+    /// Whether one thing that could not be kept stops everything after it.
+    fn gives_up(&self) -> bool {
+        true
+    }
 }
 
 impl Keeper for Recorder {
@@ -47,6 +52,8 @@ impl Keeper for Recorder {
 pub struct Listener {
     fd: OwnedFd,
     over: OwnedFd,
+    /// The threads whose calls were stopped, as far as they may still run.
+    heard: Mutex<HashSet<u32>>,
 }
 
 /// What came of it.
@@ -76,7 +83,7 @@ impl Listener {
     pub(crate) fn new(fd: OwnedFd) -> io::Result<Self> {
         sys::wake_at_once(fd.as_fd());
         let over = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Self { fd, over })
+        Ok(Self { fd, over, heard: Mutex::default() })
     }
 
     /// The command has ended: [`Listener::serve`] returns soon, even if some of its processes live on.
@@ -92,7 +99,7 @@ impl Listener {
 
     /// Hear until the last process has ended, or until [`Listener::end`]. To be run on a thread of its own.
     pub fn serve(&self, keeper: &mut dyn Keeper) -> Seen {
-        let mut hearing = Hearing { judge: Judge::new(), threads: HashSet::new(), seen: Seen::default() };
+        let mut hearing = Hearing { judge: Judge::new(), seen: Seen::default() };
         let mut ended: Option<Instant> = None;
         loop {
             let left = ended.map(|since| GRACE.saturating_sub(since.elapsed()));
@@ -119,8 +126,27 @@ impl Listener {
             }
         }
         hearing.seen.alive = true;
-        hearing.seen.strays = strays(&hearing.threads);
+        hearing.seen.strays = self.alive();
         hearing.seen
+    }
+
+    /// The processes that still run, of those that were heard, as number and name.
+    pub fn alive(&self) -> Vec<(u32, String)> {
+        let mut all = Vec::new();
+        self.heard().retain(|thread| {
+            let name = Target(*thread).name();
+            let runs = name.is_some();
+            all.extend(name);
+            runs
+        });
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    fn heard(&self) -> MutexGuard<'_, HashSet<u32>> {
+        // A set is whole whoever panicked.
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a call waits, whether nobody is left, whether the command has ended.
@@ -141,7 +167,7 @@ impl Listener {
     fn one(&self, hearing: &mut Hearing, keeper: &mut dyn Keeper) -> io::Result<()> {
         let Some(call) = sys::receive(&self.fd)? else { return Ok(()) };
         hearing.seen.calls += 1;
-        hearing.threads.insert(call.pid);
+        self.heard().insert(call.pid);
         if hearing.seen.error.is_none() {
             let waits = || sys::still_waits(&self.fd, call.id);
             let heard = catch_unwind(AssertUnwindSafe(|| hearing.judge.hear(&call, keeper, waits)));
@@ -153,13 +179,15 @@ impl Listener {
         }
         // What cannot be kept must not be changed.
         let number = hearing.seen.error.as_ref().map(|error| error.raw_os_error().unwrap_or(libc::EIO));
+        if !keeper.gives_up() {
+            hearing.seen.error = None;
+        }
         sys::answer(&self.fd, call.id, number)
     }
 }
 
 struct Hearing {
     judge: Judge,
-    threads: HashSet<u32>,
     seen: Seen,
 }
 
@@ -171,12 +199,4 @@ impl Hearing {
 
 fn internal(source: io::Error) -> layer::Error {
     layer::Error::Io { doing: "watch", path: PathBuf::from("the program"), source }
-}
-
-/// The processes that still run, of those that were heard.
-fn strays(threads: &HashSet<u32>) -> Vec<(u32, String)> {
-    let mut all: Vec<(u32, String)> = threads.iter().filter_map(|thread| Target(*thread).name()).collect();
-    all.sort_unstable();
-    all.dedup();
-    all
 }

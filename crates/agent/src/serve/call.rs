@@ -103,7 +103,7 @@ fn run(module: &Module, args: &Args, call: &Call, tools: Tools<'_>) -> Map {
     result
 }
 
-fn cause(call: &Call) -> layer::Cause {
+pub(super) fn cause(call: &Call) -> layer::Cause {
     let cause = &call.cause;
     layer::Cause {
         play: cause.play.clone(),

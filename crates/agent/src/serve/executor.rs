@@ -8,29 +8,30 @@ use std::time::Instant;
 
 use catalog::Map;
 use catalog::protocol::{
-    AgentId, Call, CallId, Escalate, FromAgent, NEVER_REFUSED, RunInfo, Sealed, ToAgent, Undone,
+    AgentId, Call, CallId, Escalate, FromAgent, NEVER_REFUSED, OnBehalfOf, RunInfo, Sealed, ToAgent, Undone,
 };
 use layer::Recorder;
 use serde_json::json;
 
 use super::around::Around;
 use super::call::{Tools, perform};
+use super::overseen::Overseen;
+use super::record::{Kept, Record};
 use super::relay;
 use super::shared::{Contents, Item, Outstanding, Shared, Stopped};
 use crate::cache::Cache;
-use crate::escalate::Refused;
+use crate::escalate::{self, Refused};
 use crate::jobs;
 
 pub(super) struct Executor {
     shared: Arc<Shared>,
-    recorder: Recorder,
+    record: Arc<Record>,
     cache: Cache,
     run: RunInfo,
     children: Vec<relay::Child>,
     /// Agents that were ended in the middle of the run, to be opened again if they are needed.
     released: HashMap<AgentId, Escalate>,
     any_failed: bool,
-    around: Around,
 }
 
 impl Executor {
@@ -38,13 +39,12 @@ impl Executor {
         let around = Around::new(recorder.state_dir().to_owned(), &run);
         Self {
             shared,
-            recorder,
+            record: Arc::new(Record::new(recorder, around)),
             cache,
             run,
             children: Vec::new(),
             released: HashMap::new(),
             any_failed: false,
-            around,
         }
     }
 
@@ -57,7 +57,11 @@ impl Executor {
                     }
                 }
                 Item::Call { id, agent, epoch, call } => self.others_call(id, agent, epoch, call),
-                Item::Open { agent, escalate } => self.open(agent, escalate),
+                Item::Open { agent, escalate, through_root } => {
+                    if !(through_root && self.open_through_root(agent, &escalate)) {
+                        self.open(agent, &escalate);
+                    }
+                }
                 Item::Resume { epoch } => {
                     self.shared.wait_for_others(None);
                     self.shared.stop(None);
@@ -73,7 +77,8 @@ impl Executor {
         }
         // The controller is gone without a goodbye.
         relay::end_all(self.children);
-        let sealed = self.around.seal(self.recorder, true, self.run.undo_when_lost, &self.shared);
+        let Some(Kept { recorder, around }) = self.record.take() else { return Ok(()) };
+        let sealed = around.seal(recorder, true, self.run.undo_when_lost, &self.shared);
         sealed.map(drop).map_err(io::Error::other)
     }
 
@@ -86,33 +91,48 @@ impl Executor {
         }
         self.release_removed(call);
         let start = Instant::now();
-        let mark = self.recorder.mark();
-        let begun = self.shared.begin(id);
-        if begun && !call.check {
-            self.around.begin();
-        }
-        let mut result =
-            if begun { self.result(call) } else { failure("the task was interrupted before it began") };
-        self.shared.end();
-        if call.module == "layers" {
-            self.around.undone();
-        } else if begun && !call.check {
-            self.around.settle(&mut self.recorder, mark, &mut result, &self.shared);
-        }
+        let record = self.record.clone();
+        let Some(Did { result, paths, told, blocked }) = record.with(|kept| self.own(kept, id, call)) else {
+            return false;
+        };
         let failed = result.get("failed").is_some_and(|f| f == true);
         if failed && !call.keep_going && epoch != NEVER_REFUSED {
             self.shared.stop(Some(Stopped { epoch, group: call.group }));
         }
         self.any_failed |= failed;
-        let paths =
-            self.recorder.touched_since(mark).iter().map(|p| p.to_string_lossy().into_owned()).collect();
         let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        for (what, irreversible) in told {
+            self.shared.send(&FromAgent::Told { what, irreversible });
+        }
         self.shared.send(&FromAgent::Done { id, result, paths, micros });
-        if let Some(reason) = self.recorder.blocked() {
-            self.shared.send(&FromAgent::Fatal { reason: reason.to_owned() });
+        if let Some(reason) = blocked {
+            self.shared.send(&FromAgent::Fatal { reason });
             return false;
         }
         true
+    }
+
+    fn own(&mut self, kept: &mut Kept, id: CallId, call: &Call) -> Did {
+        let mark = kept.recorder.mark();
+        let begun = self.shared.begin(id);
+        // Who watches us does all that is to be done around a task.
+        let ours = begun && !kept.recorder.is_witnessed();
+        if ours && !call.check {
+            kept.around.begin();
+        }
+        let mut result = if begun {
+            self.result(&mut kept.recorder, call)
+        } else {
+            failure("the task was interrupted before it began")
+        };
+        self.shared.end();
+        if call.module == "layers" {
+            kept.around.undone();
+        }
+        let aside = call.module == "layers" || call.check || !ours;
+        let paths = kept.settle(mark, &mut result, aside, &self.shared);
+        let told = kept.recorder.take_told();
+        Did { result, paths, told, blocked: kept.recorder.blocked().map(str::to_owned) }
     }
 
     fn release_removed(&mut self, call: &Call) {
@@ -127,13 +147,15 @@ impl Executor {
         }
     }
 
-    fn result(&mut self, call: &Call) -> Map {
+    fn result(&mut self, recorder: &mut Recorder, call: &Call) -> Map {
         if call.async_seconds > 0 && !call.check {
-            return jobs::start(call, &self.run, self.recorder.state_dir());
+            // It goes on when nobody watches it any more: it has a record of its own.
+            let run = RunInfo { witnessed: false, ..self.run.clone() };
+            return jobs::start(call, &run, recorder.state_dir());
         }
         let contents = Contents(self.shared.clone());
         let tools = Tools {
-            recorder: &mut self.recorder,
+            recorder,
             watch: super::watch_mode(&self.run),
             cache: &mut self.cache,
             blobs: &contents,
@@ -143,13 +165,15 @@ impl Executor {
     }
 
     fn others_call(&mut self, id: CallId, agent: AgentId, epoch: u32, call: Box<Call>) {
-        self.shared.wait_for_others(Some(agent));
+        // What it changes is looked at after each call: it must not have begun with the next.
+        let may_have_more = self.overseen(agent).is_none();
+        self.shared.wait_for_others(may_have_more.then_some(agent));
         if self.shared.refuses(epoch, call.group) {
             self.shared.send(&FromAgent::Refused { id });
             return;
         }
         if let Some(how) = self.released.remove(&agent)
-            && let Ok((child, _)) = relay::open(&self.shared, agent, &how, &self.run)
+            && let Ok((child, _)) = relay::open(&self.shared, &self.record, agent, &how, &self.run)
         {
             self.children.push(child);
         }
@@ -161,7 +185,12 @@ impl Executor {
             Err(format!("there is no agent {agent} on this host"))
         };
         match handed {
-            Ok(()) => self.shared.to_child(agent, &ToAgent::Call { id, agent: 0, epoch, call }, &[]),
+            Ok(()) => {
+                if let Some(overseen) = self.overseen(agent) {
+                    overseen.call(id, &call);
+                }
+                self.shared.to_child(agent, &ToAgent::Call { id, agent: 0, epoch, call }, &[]);
+            }
             Err(reason) => {
                 self.shared.stop(stop);
                 self.shared.send(&FromAgent::Done {
@@ -174,8 +203,31 @@ impl Executor {
         }
     }
 
-    fn open(&mut self, agent: AgentId, escalate: Escalate) {
-        match relay::open(&self.shared, agent, &escalate, &self.run) {
+    fn overseen(&self, agent: AgentId) -> Option<&Arc<Overseen>> {
+        self.children.iter().find(|child| child.agent == agent)?.overseen.as_ref()
+    }
+
+    /// What an agent does that root's started is watched. False: there is no such way.
+    fn open_through_root(&self, agent: AgentId, escalate: &Escalate) -> bool {
+        let root = self.children.iter().find(|child| child.watches && self.shared.has_child(child.agent));
+        let mut accounts = crate::accounts::Accounts::read();
+        let is_root = accounts.user(&escalate.user).is_none_or(|user| user.uid == 0);
+        match root {
+            Some(root) if !is_root && !escalate::is_own(escalate) => {
+                let on_behalf_of = Some(OnBehalfOf {
+                    user: crate::accounts::own_name(),
+                    uid: rustix::process::getuid().as_raw(),
+                    gid: rustix::process::getgid().as_raw(),
+                });
+                self.shared.ask_root(root.agent, agent, Escalate { on_behalf_of, ..escalate.clone() });
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn open(&mut self, agent: AgentId, escalate: &Escalate) {
+        match relay::open(&self.shared, &self.record, agent, escalate, &self.run) {
             Ok((child, hello)) => {
                 self.children.push(child);
                 self.shared.send(&FromAgent::Opened { agent, hello });
@@ -187,14 +239,20 @@ impl Executor {
         }
     }
 
-    fn bye(self, failed: bool, undo: bool) {
+    fn bye(mut self, failed: bool, undo: bool) {
         self.shared.wait_for_others(None);
         let agents = self.shared.children();
         for agent in &agents {
             self.shared.to_child(*agent, &ToAgent::Bye { failed, undo }, &[]);
         }
+        // Of those that have no record of their own, all is known when they have ended.
+        let (overseen, others) =
+            std::mem::take(&mut self.children).into_iter().partition(|c| c.overseen.is_some());
+        self.children = others;
+        relay::end_all(overseen);
+        let Some(Kept { recorder, around }) = self.record.take() else { return };
         // Ours first: one that became our own user in another way seals behind us.
-        let sealed = self.around.seal(self.recorder, failed, undo, &self.shared);
+        let sealed = around.seal(recorder, failed, undo, &self.shared);
         let others = self.shared.wait_for_seals(&agents);
         let root = self.children.iter().filter(|c| c.uid == 0).find_map(|c| others.get(&c.agent));
         // The controller's word: a failure that the play rescued is no failure of the run.
@@ -219,6 +277,16 @@ impl Executor {
         self.shared.cancelled.store(true, Ordering::Relaxed);
         self.shared.send(&message);
     }
+}
+
+/// What came of a call of our own.
+struct Did {
+    result: Map,
+    paths: Vec<String>,
+    /// For the record of the one that watches us.
+    told: Vec<(String, bool)>,
+    /// Why this run may not change the host.
+    blocked: Option<String>,
 }
 
 /// What two users' agents put back on one host.

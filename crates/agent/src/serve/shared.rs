@@ -13,10 +13,25 @@ use crate::host::guard::Guard;
 
 /// Work, in the order in which it came.
 pub(super) enum Item {
-    Call { id: CallId, agent: AgentId, epoch: u32, call: Box<Call> },
-    Open { agent: AgentId, escalate: Escalate },
-    Resume { epoch: u32 },
-    Bye { failed: bool, undo: bool },
+    Call {
+        id: CallId,
+        agent: AgentId,
+        epoch: u32,
+        call: Box<Call>,
+    },
+    /// `through_root`: by root's agent, where we are not root and have it.
+    Open {
+        agent: AgentId,
+        escalate: Escalate,
+        through_root: bool,
+    },
+    Resume {
+        epoch: u32,
+    },
+    Bye {
+        failed: bool,
+        undo: bool,
+    },
 }
 
 pub(super) struct Shared {
@@ -45,6 +60,10 @@ struct Queue {
     stopped: Option<Stopped>,
     /// Agents that ended, and why.
     dead: HashMap<AgentId, String>,
+    /// Agents that root's agent has: which one that is.
+    through: HashMap<AgentId, AgentId>,
+    /// Agents that root's agent was asked for.
+    asked: HashMap<AgentId, (AgentId, Escalate)>,
     sealed: HashMap<AgentId, Sealed>,
 }
 
@@ -59,6 +78,13 @@ pub(super) struct Outstanding {
 pub(super) struct Stopped {
     pub(super) epoch: u32,
     pub(super) group: u64,
+}
+
+impl Queue {
+    /// To whom the frames for this agent go.
+    fn way(&self, agent: AgentId) -> AgentId {
+        self.through.get(&agent).copied().unwrap_or(agent)
+    }
 }
 
 /// A thread that panicked while it held a lock left the data whole: every change is one assignment or insertion.
@@ -201,7 +227,31 @@ impl Shared {
     }
 
     pub(super) fn has_child(&self, agent: AgentId) -> bool {
-        lock(&self.children).contains_key(&agent)
+        let way = lock(&self.queue).way(agent);
+        lock(&self.children).contains_key(&way)
+    }
+
+    /// Root's agent shall start this one.
+    pub(super) fn ask_root(&self, root: AgentId, agent: AgentId, escalate: Escalate) {
+        lock(&self.queue).asked.insert(agent, (root, escalate.clone()));
+        self.to_child(root, &ToAgent::Open { agent, escalate }, &[]);
+    }
+
+    /// It did.
+    pub(super) fn root_opened(&self, agent: AgentId) {
+        let mut queue = lock(&self.queue);
+        if let Some((root, _)) = queue.asked.remove(&agent) {
+            queue.through.insert(agent, root);
+        }
+    }
+
+    /// It cannot, or has ended: then it is done without.
+    pub(super) fn root_refused(&self, agent: AgentId) {
+        let asked = lock(&self.queue).asked.remove(&agent);
+        if let Some((_, escalate)) = asked {
+            let escalate = Escalate { on_behalf_of: None, ..escalate };
+            self.push(Item::Open { agent, escalate, through_root: false });
+        }
     }
 
     pub(super) fn children(&self) -> Vec<AgentId> {
@@ -209,8 +259,10 @@ impl Shared {
     }
 
     pub(super) fn to_child(&self, agent: AgentId, message: &ToAgent, body: &[u8]) {
-        let Ok(frame) = protocol::encode(message, body) else { return };
-        if let Some(child) = lock(&self.children).get_mut(&agent) {
+        let way = lock(&self.queue).way(agent);
+        let message = if way == agent { Some(message.clone()) } else { readdressed(message, agent) };
+        let Some(frame) = message.and_then(|message| protocol::encode(&message, body).ok()) else { return };
+        if let Some(child) = lock(&self.children).get_mut(&way) {
             // If it has ended, the thread that listens to it tells.
             _ = child.write_all(&frame).and_then(|()| child.flush());
         }
@@ -219,7 +271,7 @@ impl Shared {
     /// A call goes to another agent. Fails when that has ended.
     pub(super) fn hand_over(&self, id: CallId, outstanding: Outstanding) -> Result<(), String> {
         let mut queue = lock(&self.queue);
-        if let Some(reason) = queue.dead.get(&outstanding.agent) {
+        if let Some(reason) = queue.dead.get(&queue.way(outstanding.agent)) {
             return Err(reason.clone());
         }
         queue.outstanding.insert(id, outstanding);
@@ -241,7 +293,9 @@ impl Shared {
     /// Wait until no other agent works, except `agent`.
     pub(super) fn wait_for_others(&self, agent: Option<AgentId>) {
         let mut queue = lock(&self.queue);
-        while !queue.closed && queue.outstanding.values().any(|o| Some(o.agent) != agent) {
+        while !queue.closed
+            && queue.outstanding.values().any(|o| Some(queue.way(o.agent)) != agent.map(|a| queue.way(a)))
+        {
             queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -251,8 +305,13 @@ impl Shared {
         lock(&self.children).remove(&agent);
         let mut queue = lock(&self.queue);
         queue.dead.insert(agent, reason.to_owned());
-        let lost = queue.outstanding.iter().filter(|(_, o)| o.agent == agent).map(|(id, _)| *id).collect();
+        let lost = queue.outstanding.iter().filter(|(_, o)| queue.way(o.agent) == agent);
+        let lost = lost.map(|(id, _)| *id).collect();
+        let asked: Vec<AgentId> =
+            queue.asked.iter().filter(|(_, (root, _))| *root == agent).map(|(asked, _)| *asked).collect();
+        drop(queue);
         self.changed.notify_all();
+        asked.into_iter().for_each(|agent| self.root_refused(agent));
         lost
     }
 
@@ -296,4 +355,17 @@ impl crate::module::Blobs for Contents {
         }
         self.0.blobs.wait(digest, &self.0.cancelled)
     }
+}
+
+/// For another agent's own: what is for that one alone is not passed on.
+fn readdressed(message: &ToAgent, to: AgentId) -> Option<ToAgent> {
+    let mut message = message.clone();
+    match &mut message {
+        ToAgent::Call { agent, .. } | ToAgent::Blob { agent, .. } | ToAgent::NoBlob { agent, .. } => {
+            *agent = to;
+        }
+        ToAgent::Cancel { .. } => {}
+        _ => return None,
+    }
+    Some(message)
 }
