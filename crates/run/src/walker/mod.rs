@@ -6,6 +6,7 @@
 //! to have failed, the host itself has refused everything behind it, and what the controller had already done
 //! for later tasks (`set_fact`) is taken back.
 
+mod arguments;
 mod blocks;
 mod dispatch;
 mod handlers;
