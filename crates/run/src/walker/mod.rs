@@ -9,6 +9,7 @@
 mod arguments;
 mod blocks;
 mod dispatch;
+mod finish;
 mod handlers;
 mod include;
 mod meta;
