@@ -193,6 +193,23 @@ fn after_a_crash_the_next_contact_puts_back() {
 }
 
 #[test]
+fn a_record_that_cannot_be_closed_is_no_success() {
+    if !lab_is_possible("a_record_that_cannot_be_closed_is_no_success") {
+        return;
+    }
+    let read_only = "mount -t tmpfs -o ro none /var/lib/theseus/layers";
+    let site = format!("{SITE}    - name: in the way\n      shell: {read_only}\n");
+    let ground = Ground::small("open", &site);
+    ground.host.run("mkdir", &["-p", "-m", "700", "/var/lib/theseus/layers"]).unwrap();
+    let before = ground.tree();
+    let ended = ground.apply(&[]);
+    assert!(ended.code == 4 && ended.err.contains("puts back what this run changed"), "{}", ended.shown());
+    ground.host.run("umount", &["/var/lib/theseus/layers"]).unwrap();
+    ground.project.run(&["recover", "one"]).fine();
+    assert_eq!(ground.tree(), before);
+}
+
+#[test]
 fn only_so_much_history_is_kept() {
     if !lab_is_possible("only_so_much_history_is_kept") {
         return;

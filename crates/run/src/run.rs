@@ -398,9 +398,7 @@ impl Run {
         for (host, end) in sealed {
             match end {
                 Ok(sealed) => self.note_end(host, sealed, &mut recap).await,
-                Err(error) if !failed.contains(&host) => {
-                    self.warn(format!("{host}: the record of this run could not be closed: {error}"))
-                }
+                Err(error) if !failed.contains(&host) => self.note_open_end(&host, &error),
                 Err(_) => {}
             }
         }
@@ -411,6 +409,22 @@ impl Run {
             custom: state.stats.clone(),
             interrupted: self.interrupted(),
             ..recap
+        }
+    }
+
+    /// The host counts the run as one that never ended: what it changed does not last.
+    fn note_open_end(&self, host: &str, error: &LinkError) {
+        let changed = !self.settings.check
+            && self.state.lock().counters.get(host).is_some_and(|counted| counted.changed > 0);
+        let then = match changed {
+            true => format!(
+                "; unless it was, the next contact (`theseus recover {host}`) puts back what this run changed"
+            ),
+            false => String::new(),
+        };
+        self.warn(format!("{host}: the record of this run could not be closed: {error}{then}"));
+        if changed {
+            self.count(host, Status::Unreachable, false, false);
         }
     }
 
