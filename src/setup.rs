@@ -79,7 +79,8 @@ impl Base {
         let extensions = config.list("DEFAULT_JINJA2_EXTENSIONS");
         let has = |name: &str| extensions.iter().any(|e| e.rsplit('.').next() == Some(name));
         let options = Options {
-            lenient: config.flag("ALLOW_BROKEN_CONDITIONALS"),
+            lenient: config.flag("ALLOW_BROKEN_CONDITIONALS") || definition.older_language,
+            text_templates: definition.older_language,
             extension_do: has("do"),
             extension_loopcontrols: has("loopcontrols"),
             ..Options::default()

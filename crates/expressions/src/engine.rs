@@ -8,14 +8,14 @@ use foldhash::fast::RandomState;
 use indexmap::{Equivalent, IndexMap, IndexSet};
 use parking_lot::RwLock;
 
-use crate::ast::{Expr, Template};
+use crate::ast::{Expr, Kind, Template};
 use crate::context::Context;
 use crate::error::Error;
 use crate::eval::{Env, Output, Run, Scope, globals, inside, only_expression};
 use crate::lexer::SyntaxError;
 use crate::origin::Origin;
 use crate::value::{Str, Value};
-use crate::{header, outline, parser};
+use crate::{header, older, outline, parser};
 
 /// How a template file is read: the options of the `template` module and its `#jinja2:` header.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -32,6 +32,8 @@ pub struct Options {
     pub keep_trailing_newline: bool,
     /// 2.18's meaning: conditionals need not be boolean.
     pub lenient: bool,
+    /// 2.18's meaning: strings of playbooks give text, and what reads as a list or a mapping becomes one.
+    pub text_templates: bool,
     /// The `do` statement.
     pub extension_do: bool,
     /// `break` and `continue`.
@@ -55,6 +57,7 @@ impl Default for Options {
             newline_sequence: "\n".to_owned(),
             keep_trailing_newline: true,
             lenient: false,
+            text_templates: false,
             extension_do: false,
             extension_loopcontrols: false,
             collections: true,
@@ -193,20 +196,30 @@ impl Engine {
         let template = self.string(source)?;
         let run = Run::new(self, context, &self.options, origin, template.mutates);
         let result = run.render(&template).map_err(|error| placed(run.rendering(error), origin))?;
-        Ok(match result {
+        let result = match result {
             Value::Str(text) => match lost_newlines(source.as_str(), text.as_str(), "\n") {
                 lost if lost.is_empty() => Value::Str(text),
                 lost => Value::from(format!("{}{lost}", text.as_str())),
             },
             other => other,
-        })
+        };
+        if !self.options.text_templates {
+            return Ok(result);
+        }
+        Ok(older(result, older::is_variable(&template.body), source, context))
     }
 
     /// As [`Engine::render`]; but what is undefined inside of what an expression gives stays there, for who does not mind.
     pub fn render_open(&self, source: &Str, context: &dyn Context) -> Result<Value, Error> {
         match (only_expression(source.as_str()), source.origin()) {
             (Some(inner), Some(origin)) if source.is_template() => {
-                self.evaluate_raw(&Str::trusted(inner, Arc::clone(origin)), context, Reading::Braces)
+                let inner = Str::trusted(inner, Arc::clone(origin));
+                let value = self.evaluate_raw(&inner, context, Reading::Braces)?;
+                if !self.options.text_templates {
+                    return Ok(value);
+                }
+                let variable = matches!(self.expression(&inner)?.expr.kind, Kind::Name(_));
+                Ok(older(value, variable, source, context))
             }
             _ => self.render(source, context),
         }
@@ -292,8 +305,10 @@ impl Engine {
             other => other.truth()?,
         };
         if self.options.lenient {
-            context
-                .warn(format!("the conditional '{what}' gives a value of type '{kind}', taken as {truth}"));
+            let place = origin.map(|origin| format!("{origin}: ")).unwrap_or_default();
+            context.warn(format!(
+                "{place}the conditional '{what}' gives a value of type '{kind}', taken as {truth}"
+            ));
             return Ok(truth);
         }
         let hint = match result {
@@ -407,7 +422,11 @@ impl Run<'_> {
         let mut out = Output::default();
         let root = Scope::root(true);
         let unit = self.template(template, Arc::clone(&root), &mut out);
-        let result = unit.and_then(|_| out.finish());
+        let result = unit.and_then(|_| match out.into_value() {
+            // An `if` without `else`.
+            Value::Undefined(missing) if missing.soft && self.options.text_templates => Ok(Value::None),
+            value => value.finalize(),
+        });
         root.clear();
         result
     }
@@ -428,6 +447,18 @@ impl Run<'_> {
 fn lost_newlines(source: &str, result: &str, newline: &str) -> String {
     let count = |text: &str, end: &str| (text.len() - text.trim_end_matches(end).len()) / end.len().max(1);
     newline.repeat(count(source, "\n").saturating_sub(count(result, newline)))
+}
+
+/// 2.18's value of a template, with a warning where 2.19 gives something else.
+fn older(value: Value, variable: bool, source: &Str, context: &dyn Context) -> Value {
+    let (value, becomes) = older::meaning(value, variable);
+    if let (Some(kind), Some(origin)) = (becomes, source.origin()) {
+        let line = source.as_str().trim().lines().next().unwrap_or_default();
+        context.warn(format!(
+            "{origin}: this template gives {kind} as in ansible-core 2.18, and something else since 2.19: {line}"
+        ));
+    }
+    value
 }
 
 fn placed(error: Error, origin: Option<&Origin>) -> Error {

@@ -20,6 +20,8 @@ pub const FILE: &str = "theseus.yml";
 /// What the file says; its defaults where there is none.
 #[derive(Clone, Debug, Default)]
 pub struct Definition {
+    /// `language: "2.18"`: templates and conditions mean what they meant in that version of ansible-core.
+    pub older_language: bool,
     /// `apply: {on_failure: rollback}`
     pub undo_on_failure: bool,
     /// `apply: {guard: 60}`, in seconds; 0: none.
@@ -50,11 +52,12 @@ impl Definition {
     fn read(node: &Node) -> Result<Self> {
         let mut definition = Self::default();
         for (key, value) in entries(node, "theseus.yml")? {
-            match known(key, &["apply", "fleets", "health", "history", "images"])? {
+            match known(key, &["apply", "fleets", "health", "history", "images", "language"])? {
                 "apply" => definition.read_apply(value)?,
                 "fleets" => definition.fleets = Some(value.clone()),
                 "health" => definition.read_health(value)?,
                 "images" => definition.images = images::read(value)?,
+                "language" => definition.older_language = older(value)?,
                 _ => {
                     for (key, value) in entries(value, "history")? {
                         known(key, &["keep"])?;
@@ -98,6 +101,15 @@ impl Definition {
             }
         }
         Ok(())
+    }
+}
+
+/// A version of ansible-core whose meaning is asked for: 2.18's holds for those before it, too.
+fn older(node: &Node) -> Result<bool> {
+    match node.scalar_text().unwrap_or_default().as_str() {
+        "2.16" | "2.17" | "2.18" => Ok(true),
+        "2.19" => Ok(false),
+        _ => Err(node.error("language is a version of ansible-core: `\"2.18\"` or `\"2.19\"`")),
     }
 }
 
@@ -172,6 +184,7 @@ mod tests {
         assert_eq!(definition.health.and_then(|node| node.as_seq().map(<[Node]>::len)), Some(1));
         let all = Keep { generations: Some(20), days: Some(30), bytes: Some(5 << 30) };
         assert_eq!(definition.keep, all);
+        assert!(read("language: 2.18\n").expect("it is right").older_language && !definition.older_language);
     }
 
     #[test]
@@ -182,6 +195,7 @@ mod tests {
             ("apply:\n  guard: soon\n", "seconds", 2),
             ("health: yes\n", "list of tasks", 1),
             ("history:\n  keep: forever\n", "how much", 2),
+            ("language: 3\n", "a version of ansible-core", 1),
             ("- a\n", "mapping", 1),
         ] {
             let error = read(text).expect_err(text);

@@ -2,7 +2,6 @@
 
 mod address;
 mod ini;
-mod literal;
 mod load;
 mod plugins;
 mod range;

@@ -8,7 +8,7 @@ use super::{Env, Flow, Output, Run, Scope, globals, looping};
 use crate::ast::{Arguments, Expr, FilterCall, Kind, Macro, TestCall};
 use crate::error::Error;
 use crate::value::{Dict, Object, Value, as_missing, lifted};
-use crate::{filters, methods, tests};
+use crate::{filters, methods, older, tests};
 
 /// The arguments of one call.
 #[derive(Default, Clone)]
@@ -284,7 +284,11 @@ impl Run<'_> {
     pub(crate) fn filter_call(&self, call: &FilterCall, value: Value, args: Args) -> Result<Value, Error> {
         match &call.filter {
             Some(filter) if self.options.collections || !filter.collection => {
-                self.apply_filter(*filter, value, args)
+                let result = self.apply_filter(*filter, value, args);
+                if self.options.text_templates && older::finishes(&call.name) {
+                    return result.map(older::finished);
+                }
+                result
             }
             _ => self.foreign_filter(&call.name, &value, &args),
         }

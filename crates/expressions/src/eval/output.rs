@@ -72,17 +72,12 @@ impl Output {
         }
     }
 
-    /// The value of a captured body: undefined if something in it was.
+    /// The value of a template or a captured body: undefined if something in it was.
     pub(crate) fn into_value(self) -> Value {
         if let Some(missing) = self.missing {
             return Value::Undefined(missing);
         }
         if self.several { Value::str(self.text) } else { self.single.unwrap_or(Value::None) }
-    }
-
-    /// The result of a whole template.
-    pub(crate) fn finish(self) -> Result<Value, Error> {
-        self.into_value().finalize()
     }
 
     /// The result of a template file.

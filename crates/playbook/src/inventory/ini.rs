@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 
 use expressions::{Origin, Str, Value};
 
-use super::{Inventory, UNGROUPED, address, literal, range};
+use super::{Inventory, UNGROUPED, address, range};
 use crate::diagnostic::{Diagnostic, Result};
 use crate::keyvalue::shell_split;
 
@@ -225,5 +225,6 @@ fn without_comment(content: &str) -> &str {
 
 /// A Python literal, or else the text itself, which may be a template.
 fn value_of(text: &str, origin: &Arc<Origin>) -> Value {
-    literal::parse(text, origin).unwrap_or_else(|| Value::Str(Str::trusted(text, Arc::clone(origin))))
+    expressions::literal::parse(text, origin)
+        .unwrap_or_else(|| Value::Str(Str::trusted(text, Arc::clone(origin))))
 }

@@ -12,6 +12,8 @@ pub(super) static SPEC: ModuleSpec = ModuleSpec::builtin("set_fact", ARGS).check
 const ARGS: &[Arg] = &[Arg::bool("cacheable").default("false")];
 
 pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
+    let older = action.walker.run.engine.options().text_templates;
+    let told = |value: Value| if older { truth_told(value) } else { value };
     let mut facts = Vec::new();
     let mut cacheable = false;
     if let Some(template) = &action.task.args_template
@@ -22,7 +24,7 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
             if name == "cacheable" {
                 cacheable = as_bool(&value)?;
             } else {
-                facts.push((name, value));
+                facts.push((name, told(value)));
             }
         }
     }
@@ -31,7 +33,7 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
         if &**name == "cacheable" {
             cacheable = as_bool(&value)?;
         } else if !value.is_omit() {
-            facts.push((resolve_name(action, name)?, value.defined()?));
+            facts.push((resolve_name(action, name)?, told(value.defined()?)));
         }
     }
     if facts.is_empty() {
@@ -50,6 +52,15 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
     result.insert("ansible_facts".to_owned(), Json::Object(shown));
     result.insert("_ansible_facts_cacheable".to_owned(), cacheable.into());
     Ok(Work::Effect(result, Effect::SetFact { facts, cacheable }))
+}
+
+/// 2.18 took words for true and false as what they say.
+fn truth_told(value: Value) -> Value {
+    match value.as_str().map(str::to_ascii_lowercase).as_deref() {
+        Some("true" | "yes") => Value::Bool(true),
+        Some("false" | "no") => Value::Bool(false),
+        _ => value,
+    }
 }
 
 /// A name may be a template.

@@ -2,28 +2,41 @@
 
 use std::sync::Arc;
 
-use expressions::{Origin, Str, Value};
 use num_bigint::BigInt;
+
+use crate::{Origin, Str, Value};
 
 const MAX_DEPTH: usize = 100;
 
-/// `None`: the text is not a literal.
-pub(super) fn parse(text: &str, origin: &Arc<Origin>) -> Option<Value> {
-    let mut parser =
-        Parser { chars: text.trim_start_matches([' ', '\t']).chars().collect(), at: 0, depth: 0, origin };
-    let value = parser.sequence_or_value()?;
-    parser.blanks();
-    (parser.at == parser.chars.len()).then_some(value)
+/// `None`: the text is not a literal. Strings in it were written where the text was.
+pub fn parse(text: &str, origin: &Arc<Origin>) -> Option<Value> {
+    Parser::new(text, Some(origin)).whole()
+}
+
+/// The same of text that is data. JSON's words for true, false and nothing are understood, too.
+pub(crate) fn parse_data(text: &str) -> Option<Value> {
+    Parser::new(text, None).whole()
 }
 
 struct Parser<'a> {
     chars: Vec<char>,
     at: usize,
     depth: usize,
-    origin: &'a Arc<Origin>,
+    origin: Option<&'a Arc<Origin>>,
+}
+
+impl<'a> Parser<'a> {
+    fn new(text: &str, origin: Option<&'a Arc<Origin>>) -> Self {
+        Self { chars: text.trim_start_matches([' ', '\t']).chars().collect(), at: 0, depth: 0, origin }
+    }
 }
 
 impl Parser<'_> {
+    fn whole(mut self) -> Option<Value> {
+        let value = self.sequence_or_value()?;
+        self.blanks();
+        (self.at == self.chars.len()).then_some(value)
+    }
     fn peek(&self) -> Option<char> {
         self.chars.get(self.at).copied()
     }
@@ -48,7 +61,10 @@ impl Parser<'_> {
         }
     }
     fn text(&self, text: String) -> Value {
-        Value::Str(Str::trusted(text, Arc::clone(self.origin)))
+        Value::Str(match self.origin {
+            Some(origin) => Str::trusted(text, Arc::clone(origin)),
+            None => Str::new(text),
+        })
     }
 
     /// `1, 2` without parentheses is a tuple.
@@ -255,6 +271,9 @@ impl Parser<'_> {
             "True" => Some(Value::Bool(true)),
             "False" => Some(Value::Bool(false)),
             "None" => Some(Value::None),
+            "true" if self.origin.is_none() => Some(Value::Bool(true)),
+            "false" if self.origin.is_none() => Some(Value::Bool(false)),
+            "null" if self.origin.is_none() => Some(Value::None),
             // The only call that a literal may hold.
             "set" if self.eat('(') && self.eat(')') => Some(Value::list(Vec::new())),
             _ => None,
