@@ -232,6 +232,11 @@ impl Engine {
             .map_err(|error| placed(error, source.origin().map(|o| &**o)))
     }
 
+    /// As [`Engine::evaluate`]; but what is undefined inside of the value stays there.
+    pub fn evaluate_open(&self, source: &Str, context: &dyn Context) -> Result<Value, Error> {
+        self.evaluate_raw(source, context, Reading::Expression)
+    }
+
     pub(crate) fn evaluate_raw(
         &self,
         source: &Str,

@@ -392,6 +392,20 @@ fn errors_say_where() {
     assert_eq!(error.origin.expect("a place").line, 3);
 }
 
+#[test]
+fn what_is_undefined_inside_is_said_in_its_place() {
+    let context = variables(vec![("x", Value::Int(5))]);
+    let text = Str::trusted("[nope, {'a': x, 'b': lost.part}, (x, nope)]", origin());
+    let value = Engine::new().evaluate_open(&text, &context).expect("a value");
+    let mut told = Vec::new();
+    let json = value.to_json_or(&mut |error| {
+        told.push(error.message);
+        Json::from(format!("<< {} >>", told.len()))
+    });
+    assert_eq!(json.expect("JSON"), serde_json::json!(["<< 1 >>", {"a": 5, "b": "<< 2 >>"}, [5, "<< 3 >>"]]));
+    assert_eq!(told, ["'nope' is undefined", "'lost' is undefined", "'nope' is undefined"]);
+}
+
 /// The words are those of ansible-core 2.19 with Python 3.11.
 #[test]
 fn errors_name_who_raised_them() {

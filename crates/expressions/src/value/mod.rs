@@ -9,6 +9,7 @@ mod finalize;
 mod json;
 mod object;
 mod repr;
+mod shown;
 mod str;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! `debug`: show a message or a variable.
 
 use catalog::{Arg, Check, Json, Map, ModuleSpec};
-use expressions::{Error, Value};
+use expressions::{Error, Str, Value};
 use serde_json::json;
 
 use super::Action;
@@ -81,15 +81,28 @@ fn show(action: &Action<'_>, var: &Value, result: &mut Map) -> Result<(), Error>
         .and_then(|v| if v.is_omit() { Ok(left_out(result)) } else { json(&v) })
     {
         Ok(value) => value,
-        Err(error) if error.is_undefined() => {
-            let shown = format!("error 1 - {}", error.message);
-            result.insert("warnings".to_owned(), json!([format!("Encountered 1 template error.\n{shown}")]));
-            json!(format!("<< {shown} >>"))
-        }
+        Err(error) if error.is_undefined() => with_holes(action, source, result)?,
         Err(error) => return Err(error),
     };
     result.insert(text, value);
     Ok(())
+}
+
+/// The value, with words in the place of whatever in it is undefined.
+fn with_holes(action: &Action<'_>, source: &Str, result: &mut Map) -> Result<Json, Error> {
+    let mut warnings = Vec::new();
+    let mut instead = |error: Error| {
+        let shown = format!("error {} - {}", warnings.len() + 1, error.message);
+        warnings.push(format!("Encountered 1 template error.\n{shown}"));
+        json!(format!("<< {shown} >>"))
+    };
+    let shown = match action.walker.run.engine.evaluate_open(source, action.scope) {
+        Ok(value) => value.to_json_or(&mut instead)?,
+        Err(error) if error.is_undefined() => instead(error),
+        Err(error) => return Err(error),
+    };
+    result.insert("warnings".to_owned(), json!(warnings));
+    Ok(shown)
 }
 
 /// There is nothing to leave out: the variable is shown all the same.
