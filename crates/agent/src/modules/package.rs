@@ -14,7 +14,8 @@ pub(crate) static MODULE: Module = Module {
     spec: ModuleSpec::builtin(
         "package",
         &[
-            Arg::list("name").required().aliases(&["pkg"]),
+            // Its manager may need none, to refresh its index, say.
+            Arg::list("name").aliases(&["pkg"]),
             Arg::str("state").default("present"),
             Arg::str("use").default("auto"),
         ],
