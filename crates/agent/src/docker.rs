@@ -15,6 +15,9 @@ use crate::module::{Failure, Outcome, Task};
 pub(crate) use image::{Told, joined, named};
 pub(crate) use pull::{Logins, is_id};
 
+/// What those arguments need of each other.
+pub(crate) const TOGETHER: &[&[&str]] = &[&["client_cert", "client_key"]];
+
 /// How the engine is reached; the same for all modules.
 pub(crate) const CLIENT: &[Arg] = &[
     Arg::str("docker_host").aliases(&["docker_url"]),

@@ -4,6 +4,7 @@ use serde_json::Value as Json;
 use thiserror::Error;
 
 use crate::Map;
+use crate::rules;
 use crate::spec::{Arg, Kind, ModuleSpec};
 
 /// What is wrong with a task's arguments. Each says which argument and what was expected.
@@ -92,63 +93,35 @@ impl ModuleSpec {
         let mut errors = Vec::new();
         let mut args = Map::new();
         let known: Vec<&Arg> = self.all_args().collect();
-        read_into(self.name, &known, given, self.open, unknown, &mut args, &mut errors);
-        self.rules(given, &args, unknown, &mut errors);
+        let others = match self.like {
+            [] if self.open => Others::Any,
+            [] => Others::These(Vec::new()),
+            like => Others::These(like.iter().flat_map(|spec| spec.all_args()).collect()),
+        };
+        read_into(self.name, &known, given, &others, unknown, &mut args, &mut errors);
+        rules::check(self, given, &args, unknown, &mut errors);
         if errors.is_empty() { Ok(Args(args)) } else { Err(errors) }
     }
+}
 
-    /// Rules on presence look at what was given, before defaults; those on values look at what is in force.
-    fn rules(
-        &self,
-        given: &Map,
-        args: &Map,
-        unknown: &dyn Fn(&Json) -> bool,
-        errors: &mut Vec<ArgumentError>,
-    ) {
-        let is_given = |name: &str| {
-            given.iter().any(|(key, v)| !v.is_null() && self.arg(key).is_some_and(|a| a.name == name))
-        };
-        let has = |name: &&str| args.get(*name).is_some_and(|v| !v.is_null()) && is_given(name);
-        let mut rule = |problem: String| {
-            errors.push(ArgumentError::Rule { module: self.name.to_owned(), problem });
-        };
-        // What is not known yet may turn out to be left out.
-        let certain = |name: &&str| has(name) && args.get(*name).is_some_and(|v| !unknown(v));
-        for set in self.mutually_exclusive {
-            if set.iter().filter(|n| certain(n)).count() > 1 {
-                rule(format!("parameters are mutually exclusive: {}", set.join("|")));
-            }
+/// What is accepted besides the arguments that are known.
+enum Others<'a> {
+    Any,
+    These(Vec<&'a Arg>),
+}
+
+impl Others<'_> {
+    fn have(&self, name: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::These(args) => args.iter().any(|arg| arg.is_called(name)),
         }
-        for set in self.required_together {
-            let present = set.iter().filter(|n| has(n)).count();
-            if set.iter().any(certain) && present < set.len() {
-                rule(format!("parameters are required together: {}", set.join(", ")));
-            }
-        }
-        for set in self.required_one_of {
-            // A default is as good as an argument here.
-            if !set.iter().any(|name| args.get(*name).is_some_and(|v| !v.is_null())) {
-                rule(format!("one of the following is required: {}", set.join(", ")));
-            }
-        }
-        for (name, value, needed, any) in self.required_if {
-            let Some(actual) = args.get(*name).filter(|v| !unknown(v)) else { continue };
-            if text(actual) != *value {
-                continue;
-            }
-            let in_force = |name: &str| args.get(name).is_some_and(|v| !v.is_null());
-            let missing: Vec<&str> = needed.iter().filter(|n| !in_force(n)).copied().collect();
-            if *any && missing.len() == needed.len() {
-                rule(format!(
-                    "{name} is {value} but any of the following are missing: {}",
-                    missing.join(", ")
-                ));
-            } else if !any && !missing.is_empty() {
-                rule(format!(
-                    "{name} is {value} but all of the following are missing: {}",
-                    missing.join(", ")
-                ));
-            }
+    }
+
+    fn args(&self) -> &[&Arg] {
+        match self {
+            Self::Any => &[],
+            Self::These(args) => args,
         }
     }
 }
@@ -157,19 +130,22 @@ fn read_into(
     module: &str,
     known: &[&Arg],
     given: &Map,
-    open: bool,
+    others: &Others<'_>,
     unknown: &dyn Fn(&Json) -> bool,
     args: &mut Map,
     errors: &mut Vec<ArgumentError>,
 ) {
     for (name, value) in given {
-        let Some(arg) = known.iter().find(|a| a.name == name || a.aliases.contains(&name.as_str())) else {
-            if open {
+        let Some(arg) = known.iter().find(|arg| arg.is_called(name)) else {
+            if others.have(name) {
                 args.insert(name.clone(), value.clone());
             } else if !name.starts_with('_') {
                 let suggestion = nearest(
                     name,
-                    known.iter().flat_map(|a| std::iter::once(a.name).chain(a.aliases.iter().copied())),
+                    known
+                        .iter()
+                        .chain(others.args())
+                        .flat_map(|a| std::iter::once(a.name).chain(a.aliases.iter().copied())),
                 );
                 errors.push(ArgumentError::Unknown {
                     module: module.to_owned(),
@@ -230,7 +206,8 @@ fn read_options(arg: &Arg, value: Json, unknown: &dyn Fn(&Json) -> bool) -> Resu
     let known: Vec<&Arg> = arg.options.iter().collect();
     let one = |map: &Map| -> Result<Json, String> {
         let (mut args, mut errors) = (Map::new(), Vec::new());
-        read_into(arg.name, &known, map, false, unknown, &mut args, &mut errors);
+        read_into(arg.name, &known, map, &Others::These(Vec::new()), unknown, &mut args, &mut errors);
+        rules::nested(arg, map, &args, unknown, &mut errors);
         errors.first().map_or(Ok(Json::Object(args)), |e| Err(e.to_string()))
     };
     match value {
@@ -267,7 +244,8 @@ fn check_choice(choices: &[&str], value: &Json) -> Result<(), String> {
     let near = nearest(&given, choices.iter().copied())
         .map(|s| format!("; did you mean `{s}`?"))
         .unwrap_or_default();
-    Err(format!("value must be one of: {}, got: {given}{near}", choices.join(", ")))
+    let told: Vec<&str> = choices.iter().filter(|c| !c.contains(char::is_control)).copied().collect();
+    Err(format!("value must be one of: {}, got: {given}{near}", told.join(", ")))
 }
 
 fn convert_kind(kind: Kind, value: &Json, unknown: &dyn Fn(&Json) -> bool) -> Result<Json, String> {
@@ -398,10 +376,11 @@ fn describe(value: &Json) -> String {
 
 /// The known word that was probably meant.
 pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
-    let limit = (word.chars().count() / 3).max(1);
+    let length = word.chars().count();
+    let limit = (length / 3).max(1);
     known
         .map(|k| (distance(word, k), k))
-        .filter(|(d, _)| *d <= limit)
+        .filter(|(d, _)| *d <= limit && *d < length)
         .min_by_key(|(d, _)| *d)
         .map(|(_, k)| k.to_owned())
 }

@@ -7,6 +7,7 @@ pub mod arguments;
 pub mod bytes;
 pub mod ini;
 pub mod protocol;
+mod rules;
 pub mod spec;
 
 pub use arguments::{Args, ArgumentError};

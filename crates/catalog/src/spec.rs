@@ -49,6 +49,9 @@ pub struct Arg {
     pub controller_only: bool,
     /// Specification of the keys of a dict or of each dict in a list; empty: anything.
     pub options: &'static [Arg],
+    /// Which of those keys exclude each other, and of which one is needed.
+    pub exclusive: &'static [&'static [&'static str]],
+    pub one_of: &'static [&'static [&'static str]],
 }
 
 impl Arg {
@@ -63,6 +66,8 @@ impl Arg {
             no_log: false,
             controller_only: false,
             options: &[],
+            exclusive: &[],
+            one_of: &[],
         }
     }
     pub const fn str(name: &'static str) -> Self {
@@ -122,6 +127,18 @@ impl Arg {
         self.options = options;
         self
     }
+    /// By its name or an alias.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.aliases.contains(&name)
+    }
+    pub const fn exclusive(mut self, sets: &'static [&'static [&'static str]]) -> Self {
+        self.exclusive = sets;
+        self
+    }
+    pub const fn one_of(mut self, sets: &'static [&'static [&'static str]]) -> Self {
+        self.one_of = sets;
+        self
+    }
 }
 
 /// Two lists of arguments as one: what several modules share, and what is each one's own.
@@ -138,6 +155,13 @@ pub const fn joined<const N: usize>(one: &[Arg], other: &[Arg]) -> [Arg; N] {
 /// `(argument, value, these are then required, any one of them is enough)`.
 pub type RequiredIf = (&'static str, &'static str, &'static [&'static str], bool);
 
+/// `(argument, these are needed where it is given)`.
+pub type RequiredBy = (&'static str, &'static [&'static str]);
+
+/// What a module asks for in words of its own: `(argument, value, one of these is needed, what is said)`; no argument: in
+/// any case.
+pub type Asked = (&'static str, &'static str, &'static [&'static str], &'static str);
+
 /// One module's arguments and the rules between them.
 #[derive(Clone, Copy, Debug)]
 pub struct ModuleSpec {
@@ -153,10 +177,14 @@ pub struct ModuleSpec {
     pub free_form: Option<&'static str>,
     /// Any further argument is accepted (`set_fact`).
     pub open: bool,
+    /// Further arguments are one of these modules' own (`package`).
+    pub like: &'static [&'static ModuleSpec],
     pub mutually_exclusive: &'static [&'static [&'static str]],
     pub required_together: &'static [&'static [&'static str]],
     pub required_one_of: &'static [&'static [&'static str]],
     pub required_if: &'static [RequiredIf],
+    pub required_by: &'static [RequiredBy],
+    pub asked: &'static [Asked],
 }
 
 impl ModuleSpec {
@@ -169,10 +197,13 @@ impl ModuleSpec {
             file_args: false,
             free_form: None,
             open: false,
+            like: &[],
             mutually_exclusive: &[],
             required_together: &[],
             required_one_of: &[],
             required_if: &[],
+            required_by: &[],
+            asked: &[],
         }
     }
     pub const fn collection(mut self, collection: &'static str) -> Self {
@@ -212,6 +243,20 @@ impl ModuleSpec {
         self
     }
 
+    pub const fn required_by(mut self, rules: &'static [RequiredBy]) -> Self {
+        self.required_by = rules;
+        self
+    }
+    pub const fn asked(mut self, rules: &'static [Asked]) -> Self {
+        self.asked = rules;
+        self
+    }
+    pub const fn like(mut self, modules: &'static [&'static ModuleSpec]) -> Self {
+        self.open = true;
+        self.like = modules;
+        self
+    }
+
     /// Every argument it takes, the common file arguments included.
     pub fn all_args(&self) -> impl Iterator<Item = &'static Arg> + use<> {
         let common: &'static [Arg] = if self.file_args { FILE_ARGS } else { &[] };
@@ -220,7 +265,7 @@ impl ModuleSpec {
 
     /// The argument of this name or alias.
     pub fn arg(&self, name: &str) -> Option<&'static Arg> {
-        self.all_args().find(|arg| arg.name == name || arg.aliases.contains(&name))
+        self.all_args().find(|arg| arg.is_called(name))
     }
 }
 

@@ -33,7 +33,8 @@ pub(crate) static MODULE: Module = Module {
             Arg::str("insertbefore"),
         ],
     )
-    .mutually_exclusive(&[&["insertafter", "insertbefore"]]),
+    .mutually_exclusive(&[&["insertafter", "insertbefore"]])
+    .asked(&[("state", "present", &["job"], "You must specify 'job' to install a new cron job or variable")]),
     run,
 };
 
@@ -173,9 +174,6 @@ fn check(args: &Args, task: &mut Task<'_>) -> Result<(), Failure> {
     }
     if args.has("cron_file") && present && !args.has("user") {
         return Err("To use cron_file=... parameter you must specify user=... as well".into());
-    }
-    if present && !args.has("job") {
-        return Err("You must specify 'job' to install a new cron job or variable".into());
     }
     if (args.has("insertafter") || args.has("insertbefore")) && !args.bool("env") && present {
         return Err("Insertafter and insertbefore parameters are valid only with env=yes".into());

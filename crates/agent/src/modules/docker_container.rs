@@ -13,7 +13,7 @@ use catalog::spec::joined;
 use catalog::{Arg, Args, Json, ModuleSpec};
 use serde_json::json;
 
-use crate::docker::{CLIENT, Engine, is_id, part};
+use crate::docker::{TOGETHER, CLIENT, Engine, is_id, part};
 use crate::module::{Failure, Module, Outcome, Task};
 use life::Container;
 use options::OWN;
@@ -24,7 +24,7 @@ const ARGS: [Arg; CLIENT.len() + OWN.len()] = joined(CLIENT, OWN);
 
 pub(crate) static MODULE: Module = Module {
     spec: ModuleSpec::builtin("docker_container", &ARGS)
-        .collection("community.docker")
+        .collection("community.docker").required_together(TOGETHER).required_by(&[("log_options", &["log_driver"]), ("restart_retries", &["restart_policy"])])
         .required_if(&[("state", "present", &["image"], false)]),
     run,
 };

@@ -3,7 +3,7 @@
 use catalog::spec::joined;
 use catalog::{Arg, Args, Check, Json, Map, ModuleSpec};
 
-use crate::docker::{CLIENT, Engine, texts};
+use crate::docker::{TOGETHER, CLIENT, Engine, texts};
 use crate::http::encode;
 use crate::module::{Failure, Module, Outcome, Task};
 
@@ -23,7 +23,7 @@ const OWN: &[Arg] = &[
 const ARGS: [Arg; CLIENT.len() + OWN.len()] = joined(CLIENT, OWN);
 
 pub(crate) static MODULE: Module = Module {
-    spec: ModuleSpec::builtin("docker_host_info", &ARGS).collection("community.docker").check(Check::Query),
+    spec: ModuleSpec::builtin("docker_host_info", &ARGS).collection("community.docker").required_together(TOGETHER).check(Check::Query),
     run,
 };
 

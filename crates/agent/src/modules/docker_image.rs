@@ -51,7 +51,7 @@ const OWN: &[Arg] = &[
 const ARGS: [Arg; CLIENT.len() + OWN.len()] = joined(CLIENT, OWN);
 
 pub(crate) static MODULE: Module = Module {
-    spec: ModuleSpec::builtin("docker_image", &ARGS).collection("community.docker").required_if(&[
+    spec: ModuleSpec::builtin("docker_image", &ARGS).collection("community.docker").required_together(docker::TOGETHER).required_if(&[
         ("state", "present", &["source"], false),
         ("source", "build", &["build"], false),
         ("source", "load", &["load_path"], false),

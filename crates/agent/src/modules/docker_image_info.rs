@@ -10,7 +10,7 @@ const OWN: &[Arg] = &[Arg::list("name")];
 const ARGS: [Arg; CLIENT.len() + OWN.len()] = joined(CLIENT, OWN);
 
 pub(crate) static MODULE: Module = Module {
-    spec: ModuleSpec::builtin("docker_image_info", &ARGS).collection("community.docker").check(Check::Query),
+    spec: ModuleSpec::builtin("docker_image_info", &ARGS).collection("community.docker").required_together(docker::TOGETHER).check(Check::Query),
     run,
 };
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::children;
-use crate::docker::{CLIENT, Engine, Logins};
+use crate::docker::{TOGETHER, CLIENT, Engine, Logins};
 use crate::fileargs::FileArgs;
 use crate::files;
 use crate::module::{Failure, Module, Outcome, Task};
@@ -28,7 +28,7 @@ const ARGS: [Arg; CLIENT.len() + OWN.len()] = joined(CLIENT, OWN);
 
 pub(crate) static MODULE: Module = Module {
     spec: ModuleSpec::builtin("docker_login", &ARGS)
-        .collection("community.docker")
+        .collection("community.docker").required_together(TOGETHER)
         .required_if(&[("state", "present", &["username", "password"], false)]),
     run,
 };

@@ -4,7 +4,7 @@ use catalog::spec::joined;
 use catalog::{Arg, Args, Json, Kind, Map, ModuleSpec};
 use serde_json::json;
 
-use crate::docker::{CLIENT, Differences, Done, Engine, labels, part, texts};
+use crate::docker::{TOGETHER, CLIENT, Differences, Done, Engine, labels, part, texts};
 use crate::module::{Failure, Module, Outcome, Task};
 
 const BLOCK: &[Arg] = &[Arg::str("subnet"), Arg::str("iprange"), Arg::str("gateway"), Arg::dict("aux_addresses")];
@@ -49,7 +49,7 @@ const VALUES: &[(&str, &str)] = &[
 ];
 
 pub(crate) static MODULE: Module =
-    Module { spec: ModuleSpec::builtin("docker_network", &ARGS).collection("community.docker"), run };
+    Module { spec: ModuleSpec::builtin("docker_network", &ARGS).collection("community.docker").required_together(TOGETHER), run };
 
 /// The network as it was, and what is done to it.
 struct Network<'a> {

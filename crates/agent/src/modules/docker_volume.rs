@@ -4,7 +4,7 @@ use catalog::spec::joined;
 use catalog::{Arg, Args, Json, Map, ModuleSpec};
 use serde_json::json;
 
-use crate::docker::{CLIENT, Differences, Done, Engine, labels, part, texts};
+use crate::docker::{TOGETHER, CLIENT, Differences, Done, Engine, labels, part, texts};
 use crate::module::{Failure, Module, Outcome, Task};
 
 const OWN: &[Arg] = &[
@@ -18,7 +18,7 @@ const OWN: &[Arg] = &[
 const ARGS: [Arg; CLIENT.len() + OWN.len()] = joined(CLIENT, OWN);
 
 pub(crate) static MODULE: Module =
-    Module { spec: ModuleSpec::builtin("docker_volume", &ARGS).collection("community.docker"), run };
+    Module { spec: ModuleSpec::builtin("docker_volume", &ARGS).collection("community.docker").required_together(TOGETHER), run };
 
 fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     let labels = labels(args.dict("labels"))?;

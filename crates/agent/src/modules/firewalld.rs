@@ -45,6 +45,7 @@ pub(crate) static MODULE: Module = Module {
     spec: ModuleSpec::builtin("firewalld", ARGS)
         .collection("ansible.posix")
         .mutually_exclusive(&[SUBJECTS])
+        .required_by(&[("interface", &["zone"]), ("target", &["zone"]), ("source", &["permanent"])])
         .required_if(&[("state", "absent", &["zone"], false)]),
     run,
 };

@@ -40,22 +40,13 @@ const ARGS: &[Arg] = &[
 ];
 
 pub(crate) static MODULE: Module =
-    Module { spec: ModuleSpec::builtin("git", ARGS).required_together(&[]), run };
+    Module { spec: ModuleSpec::builtin("git", ARGS)
+        .mutually_exclusive(&[&["accept_hostkey", "accept_newhostkey"], &["separate_git_dir", "bare"]])
+        .required_by(&[("archive_prefix", &["archive"])])
+        .asked(&[("clone", "True", &["dest"], "the destination directory must be specified unless clone=no")]), run };
 
 fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
-    if args.bool("accept_hostkey") && args.bool("accept_newhostkey") {
-        return Err("parameters are mutually exclusive: accept_hostkey|accept_newhostkey".into());
-    }
-    if args.has("separate_git_dir") && args.bool("bare") {
-        return Err("parameters are mutually exclusive: separate_git_dir|bare".into());
-    }
-    if args.has("archive_prefix") && !args.has("archive") {
-        return Err("missing parameter(s) required by 'archive_prefix': archive".into());
-    }
     let clone = args.bool("clone");
-    if !args.has("dest") && clone {
-        return Err("the destination directory must be specified unless clone=no".into());
-    }
     let dest = PathBuf::from(args.string("dest"));
     let repository = Repository::new(args, &dest, task)?;
     let exists = args.has("dest") && repository.exists();

@@ -18,7 +18,7 @@ const HAS_VALUES: &[Arg] = &[Arg::str("option").required(), Arg::str("value"), A
 const ARGS: &[Arg] = &[
     Arg::path("path").required().aliases(&["dest"]),
     Arg::str("section"),
-    Arg::list("section_has_values").of(&Kind::Dict).options(HAS_VALUES),
+    Arg::list("section_has_values").of(&Kind::Dict).options(HAS_VALUES).exclusive(&[&["value", "values"]]),
     Arg::str("option"),
     Arg::str("value"),
     Arg::list("values"),
@@ -123,8 +123,7 @@ fn condition(map: &catalog::Map) -> Result<(String, Vec<String>), Failure> {
     let value = map.get("value").filter(|v| !v.is_null());
     let values = map.get("values").and_then(Json::as_array).filter(|list| !list.is_empty());
     match (value, values) {
-        (Some(_), Some(_)) => Err("parameters are mutually exclusive: value|values".into()),
-        (Some(value), None) => Ok((option, vec![arguments::text(value)])),
+        (Some(value), _) => Ok((option, vec![arguments::text(value)])),
         (None, values) => Ok((option, values.into_iter().flatten().map(arguments::text).collect())),
     }
 }

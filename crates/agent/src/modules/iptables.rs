@@ -68,6 +68,7 @@ const ARGS: &[Arg] = &[
 pub(crate) static MODULE: Module = Module {
     spec: ModuleSpec::builtin("iptables", ARGS)
         .mutually_exclusive(&[&["set_dscp_mark", "set_dscp_mark_class"], &["flush", "policy"]])
+        .required_by(&[("set_dscp_mark", &["jump"]), ("set_dscp_mark_class", &["jump"])])
         .required_if(&[
             ("jump", "TEE", &["gateway"], false),
             ("jump", "tee", &["gateway"], false),

@@ -30,7 +30,21 @@ const ARGS: &[Arg] = &[
 pub(crate) static MODULE: Module = Module {
     spec: ModuleSpec::builtin("lineinfile", ARGS)
         .file_args()
-        .mutually_exclusive(&[&["insertbefore", "insertafter"], &["regexp", "search_string"]]),
+        .mutually_exclusive(&[
+            &["insertbefore", "insertafter"],
+            &["regexp", "search_string"],
+            &["backrefs", "search_string"],
+        ])
+        .asked(&[
+            ("backrefs", "True", &["regexp"], "regexp is required with backrefs=true"),
+            ("state", "present", &["line"], "line is required with state=present"),
+            (
+                "state",
+                "absent",
+                &["line", "search_string", "regexp"],
+                "one of line, search_string, or regexp is required with state=absent",
+            ),
+        ]),
     run,
 };
 
@@ -45,13 +59,6 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     if path.is_dir() {
         return Err(Failure::new(format!("Path {} is a directory !", path.display())).with("rc", 256));
     }
-    let backrefs = args.bool("backrefs");
-    if backrefs && args.has("search_string") {
-        return Err("parameters are mutually exclusive: backrefs|search_string".into());
-    }
-    if backrefs && !args.has("regexp") {
-        return Err("regexp is required with backrefs=true".into());
-    }
     if args.str("regexp") == Some("") {
         task.warn("The regular expression is an empty string, which will match every line in the file. This may have unintended consequences, such as replacing the last line in the file rather than appending.");
     }
@@ -62,16 +69,10 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     };
     let there = path.exists();
     if args.str("state") == Some("absent") {
-        if look.is_none() && !args.has("line") {
-            return Err("one of line, search_string, or regexp is required with state=absent".into());
-        }
         if !there {
             return Ok(Outcome::changed(false).with("msg", "file not present"));
         }
     } else {
-        if !args.has("line") {
-            return Err("line is required with state=present".into());
-        }
         if !there && !args.bool("create") {
             return Err(
                 Failure::new(format!("Destination {} does not exist !", path.display())).with("rc", 257)

@@ -111,6 +111,7 @@ modules! {
 }
 
 pub use synchronize::SPEC as SYNCHRONIZE;
+pub use unarchive::SPEC as UNARCHIVE;
 
 /// Short or full name (`file`, `ansible.builtin.file`, `ansible.legacy.file`).
 pub fn find(name: &str) -> Option<&'static Module> {

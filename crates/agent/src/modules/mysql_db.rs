@@ -19,7 +19,7 @@ const OWN: &[Arg] = &[
     Arg::list("ignore_tables").default(""),
     Arg::bool("hex_blob").default("false"),
     Arg::bool("force").default("false"),
-    Arg::int("master_data").default("0"),
+    Arg::int("master_data").default("0").choices(&["0", "1", "2"]),
     Arg::bool("skip_lock_tables").default("false"),
     Arg::str("dump_extra_args"),
     Arg::bool("use_shell").default("false"),

@@ -58,7 +58,7 @@ const ARGS: &[Arg] = &[
     Arg::str("authority_key_identifier"),
     Arg::list("authority_cert_issuer"),
     Arg::int("authority_cert_serial_number"),
-    Arg::list("crl_distribution_points").of(&Kind::Dict).options(POINT),
+    Arg::list("crl_distribution_points").of(&Kind::Dict).options(POINT).exclusive(&[&["full_name", "relative_name"]]).one_of(&[&["full_name", "relative_name", "crl_issuer"]]),
     Arg::bool("force").default("false"),
     Arg::bool("backup").default("false"),
     Arg::bool("return_content").default("false"),

@@ -20,9 +20,13 @@ pub(crate) static MODULE: Module = Module {
             Arg::str("use").default("auto"),
         ],
     )
-    .open(),
+    .like(MANAGERS),
     run,
 };
+
+/// Whose arguments it passes on. The others have those that these have.
+const MANAGERS: &[&ModuleSpec] =
+    &[&super::apt::MODULE.spec, &super::dnf::MODULE.spec, &super::zypper::MODULE.spec];
 
 fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
     let source = Source::new(Path::new("/"));

@@ -29,7 +29,8 @@ pub(crate) static MODULE: Module = Module {
             Arg::bool("no_block"),
             Arg::str("scope").choices(&["system", "user", "global"]),
         ],
-    ),
+    )
+    .required_by(super::systemd::BY_NAME),
     run,
 };
 

@@ -1,5 +1,6 @@
 //! `systemd`: units.
 
+use catalog::spec::RequiredBy;
 use catalog::{Arg, Args, ModuleSpec};
 
 use crate::module::{Failure, Module, Outcome, Task};
@@ -7,9 +8,12 @@ use crate::services::systemd::{Wish, apply};
 
 pub(crate) static MODULE: Module = Module { spec: spec("systemd"), run };
 
+/// What is done to a unit needs its name.
+pub(super) const BY_NAME: &[RequiredBy] = &[("state", &["name"]), ("enabled", &["name"]), ("masked", &["name"])];
+
 /// The same under both of its names.
 pub(crate) const fn spec(name: &'static str) -> ModuleSpec {
-    ModuleSpec::builtin(name, ARGS).required_one_of(&[&[
+    ModuleSpec::builtin(name, ARGS).required_by(BY_NAME).required_one_of(&[&[
         "state",
         "enabled",
         "masked",
@@ -31,13 +35,6 @@ const ARGS: &[Arg] = &[
 ];
 
 pub(crate) fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
-    if !args.has("name") {
-        for needs in ["state", "enabled", "masked"] {
-            if args.has(needs) {
-                return Err(Failure::new(format!("missing parameter(s) required by '{needs}': name")));
-            }
-        }
-    }
     if let Some(name) = args.str("name").filter(|name| name.contains(['*', '?', '['])) {
         return Err(Failure::new(format!(
             "This module does not currently support using glob patterns, found '{name}' in service name: {name}"

@@ -41,7 +41,8 @@ pub(crate) static MODULE: Module = Module {
             &["direction", "interface_in"],
             &["direction", "interface_out"],
         ])
-        .required_one_of(&[&["state", "default", "rule", "logging"]]),
+        .required_one_of(&[&["state", "default", "rule", "logging"]])
+        .required_by(&[("interface", &["direction"])]),
     run,
 };
 
@@ -67,9 +68,6 @@ struct Firewall {
 }
 
 fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
-    if args.has("interface") && !args.has("direction") {
-        return Err("missing parameter(s) required by 'interface': direction".into());
-    }
     let program = find_program("ufw").ok_or("Failed to find required executable \"ufw\" in paths")?;
     let mut ufw = Firewall { program: program.to_string_lossy().into_owned(), commands: Vec::new() };
     let before = ufw.look(task)?;

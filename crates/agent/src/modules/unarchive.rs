@@ -35,7 +35,10 @@ const ARGS: &[Arg] = &[
     Arg::str("_original_basename"),
 ];
 
-pub(crate) static MODULE: Module = Module { spec: ModuleSpec::builtin("unarchive", ARGS).file_args(), run };
+pub(crate) static MODULE: Module = Module { spec: SPEC, run };
+
+pub static SPEC: ModuleSpec =
+    ModuleSpec::builtin("unarchive", ARGS).file_args().mutually_exclusive(&[&["include", "exclude"]]);
 
 /// How the archive is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

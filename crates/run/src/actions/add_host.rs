@@ -7,7 +7,10 @@ use super::{Action, Effect};
 use crate::results;
 use crate::walker::prepare::{Work, json};
 
-pub(super) static SPEC: ModuleSpec = ModuleSpec::builtin("add_host", ARGS).check(Check::Query).open();
+pub(super) static SPEC: ModuleSpec = ModuleSpec::builtin("add_host", ARGS)
+    .asked(&[("", "", &["name"], "name, host or hostname needs to be provided")])
+    .check(Check::Query)
+    .open();
 
 const ARGS: &[Arg] =
     &[Arg::str("name").aliases(&["hostname", "host"]), Arg::list("groups").aliases(&["groupname", "group"])];

@@ -10,8 +10,10 @@ use super::{Action, content};
 use crate::results;
 use crate::walker::prepare::Work;
 
-pub(super) static SPEC: ModuleSpec =
-    ModuleSpec::builtin("copy", ARGS).file_args().mutually_exclusive(&[&["src", "content"]]);
+pub(super) static SPEC: ModuleSpec = ModuleSpec::builtin("copy", ARGS)
+    .file_args()
+    .mutually_exclusive(&[&["src", "content"]])
+    .asked(&[("", "", &["src", "content"], "src (or content) is required")]);
 
 const ARGS: &[Arg] = &[
     Arg::path("src"),

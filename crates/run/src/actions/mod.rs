@@ -79,7 +79,7 @@ static ALL: &[Entry] = &[
     Entry { spec: &set_stats::SPEC, run: set_stats::run },
     Entry { spec: &agent::modules::SYNCHRONIZE, run: synchronize::run },
     Entry { spec: &template::SPEC, run: template::run },
-    Entry { spec: &unarchive::SPEC, run: unarchive::run },
+    Entry { spec: &agent::modules::UNARCHIVE, run: unarchive::run },
     Entry { spec: &validate_argument_spec::SPEC, run: validate_argument_spec::run },
     Entry { spec: &wait_for_connection::SPEC, run: wait_for_connection::run },
 ];

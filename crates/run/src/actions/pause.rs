@@ -13,7 +13,7 @@ use crate::walker::prepare::Work;
 pub(super) static SPEC: ModuleSpec = ModuleSpec::builtin("pause", ARGS).check(Check::Query);
 
 const ARGS: &[Arg] =
-    &[Arg::raw("seconds"), Arg::raw("minutes"), Arg::str("prompt"), Arg::bool("echo").default("true")];
+    &[Arg::float("seconds"), Arg::float("minutes"), Arg::str("prompt"), Arg::bool("echo").default("true")];
 
 pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
     let number = |name: &str| -> Result<Option<f64>, Error> {

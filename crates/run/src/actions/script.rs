@@ -7,8 +7,10 @@ use super::{Action, content};
 use crate::results;
 use crate::walker::prepare::Work;
 
-pub(super) static SPEC: ModuleSpec =
-    ModuleSpec::builtin("script", ARGS).check(Check::Full).free_form("_raw_params");
+pub(super) static SPEC: ModuleSpec = ModuleSpec::builtin("script", ARGS)
+    .check(Check::Full)
+    .free_form("_raw_params")
+    .required_one_of(&[&["_raw_params", "cmd"]]);
 
 const ARGS: &[Arg] = &[
     Arg::raw("_raw_params"),

@@ -1,13 +1,10 @@
 //! `unarchive`: an archive of the project, unpacked on the host.
 
-use catalog::{Json, ModuleSpec};
+use catalog::Json;
 use expressions::Error;
 
 use super::{Action, content};
 use crate::walker::prepare::Work;
-
-/// The host's module knows the arguments.
-pub(super) static SPEC: ModuleSpec = ModuleSpec::builtin("unarchive", &[]).file_args().open();
 
 pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
     let mut args = action.arguments()?;

@@ -57,7 +57,7 @@ pub(super) const OWN: &[Arg] = &[
     Arg::str("image_comparison").default("desired-image").choices(&["desired-image", "current-image"]),
     Arg::str("image_label_mismatch").default("ignore").choices(&["ignore", "fail"]),
     Arg::str("image_name_mismatch").default("recreate").choices(&["ignore", "recreate"]),
-    Arg::raw("pull").default("missing"),
+    Arg::raw("pull").default("missing").choices(&["never", "missing", "always", "true", "false"]),
     Arg::str("pull_check_mode_behavior").default("image_not_present").choices(&["image_not_present", "always"]),
     Arg::bool("cleanup").default("false"),
     Arg::dict("comparisons"),

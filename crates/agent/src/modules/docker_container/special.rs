@@ -281,13 +281,7 @@ fn rates(args: &Args, host: &Json) -> Result<Vec<Property>, Failure> {
 
 /// The two are one value to the engine.
 fn restarts(args: &Args, host: &Json) -> Result<Vec<Property>, Failure> {
-    let Some(policy) = args.get("restart_policy") else {
-        return if args.has("restart_retries") {
-            Err("missing parameter(s) required by 'restart_retries': restart_policy".into())
-        } else {
-            Ok(Vec::new())
-        };
-    };
+    let Some(policy) = args.get("restart_policy") else { return Ok(Vec::new()) };
     let is = &host["RestartPolicy"];
     let none = policy == "no" && is["Name"] == "";
     let named = if none { policy } else { &is["Name"] };

@@ -30,11 +30,6 @@ impl Words {
 }
 
 pub(super) fn words(args: &Args, version: &str) -> Result<Vec<String>, Failure> {
-    for (name, needs) in [("set_dscp_mark", "jump"), ("set_dscp_mark_class", "jump")] {
-        if args.has(name) && !args.has(needs) {
-            return Err(Failure::new(format!("missing parameter(s) required by '{name}': {needs}")));
-        }
-    }
     let mut rule = Words::default();
     let named = args.strings("match");
     basics(args, &mut rule, &named);

@@ -163,9 +163,6 @@ fn point(point: &Json) -> Result<Vec<u8>, Failure> {
         point[key].as_array().into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect()
     };
     let (full, relative) = (list("full_name"), list("relative_name"));
-    if !full.is_empty() && !relative.is_empty() {
-        return Err("parameters are mutually exclusive: full_name|relative_name found in crl_distribution_points".into());
-    }
     let mut parts = Vec::new();
     if !full.is_empty() {
         let names = ext::names(&full, "CRL distribution point's full name")?;

@@ -26,9 +26,6 @@ impl Options {
             keep_newer: args.bool("keep_newer"),
             same_owner: true,
         };
-        if !options.include.is_empty() && !options.exclude.is_empty() {
-            return Err("parameters are mutually exclusive: include|exclude".into());
-        }
         let mut words = list("extra_opts").into_iter();
         while let Some(word) = words.next() {
             let (name, value) =
