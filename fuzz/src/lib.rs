@@ -56,6 +56,8 @@ pub fn template(input: &[u8]) {
     let _ = engine.render(&trusted(source.clone()), &Few).and_then(|value| value.resolved());
     let _ = engine.render_file(Path::new("fuzz.j2"), &source, &Options::default(), &Few);
     let _ = engine.outline_file(Path::new("fuzz.j2"), &source, &Options::default());
+    let older = Engine::with_options(Options { lenient: true, text_templates: true, ..Options::default() });
+    let _ = older.render(&trusted(source), &Few).and_then(|value| value.resolved());
 }
 
 pub fn expression(input: &[u8]) {
