@@ -7,6 +7,13 @@ use crate::{filters, tests};
 
 const PREFIXES: [&str; 3] = ["Error rendering ", "The filter plugin ", "The test plugin "];
 
+impl Error {
+    /// Whether it says that rendering, a filter or a test raised it.
+    pub fn names_who_raised_it(&self) -> bool {
+        PREFIXES.iter().any(|prefix| self.message.starts_with(prefix))
+    }
+}
+
 impl Run<'_> {
     /// An error in the words of the one who raised it. What has a place has come up further inside and has its words.
     pub(super) fn raised(&self, error: Error, expr: &Expr) -> Error {
@@ -34,9 +41,7 @@ impl Run<'_> {
 }
 
 fn is_bare(error: &Error) -> bool {
-    error.kind == ErrorKind::Runtime
-        && error.origin.is_none()
-        && !PREFIXES.iter().any(|prefix| error.message.starts_with(prefix))
+    error.kind == ErrorKind::Runtime && error.origin.is_none() && !error.names_who_raised_it()
 }
 
 fn failed(kind: &str, (collection, name): (&str, &str), mut error: Error) -> Error {

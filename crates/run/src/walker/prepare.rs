@@ -185,10 +185,10 @@ impl Walker {
                 // `ignore_errors` and `no_log` hold for a condition that cannot be evaluated, too.
                 let traits = self.traits(task, &scope).unwrap_or_default();
                 let mut result = results::failed_by(&error);
-                result.insert(
-                    "msg".to_owned(),
-                    format!("Task failed: Error while evaluating conditional: {}", error.message).into(),
-                );
+                // Who raised it stands before everything else.
+                let what =
+                    if error.names_who_raised_it() { "" } else { "Error while evaluating conditional: " };
+                result.insert("msg".to_owned(), format!("Task failed: {what}{}", error.message).into());
                 return Ok(Prepared { traits, delegate: None, work: Work::Done(result) });
             }
         }
