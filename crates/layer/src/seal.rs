@@ -1,6 +1,6 @@
 //! The end of a run: its journal becomes a layer.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::error::Result;
@@ -9,7 +9,7 @@ use crate::lock;
 use crate::place::Place;
 use crate::record::{DirTime, FORMAT, Inode, Layer, Step};
 use crate::recorder::Recorder;
-use crate::state;
+use crate::state::{self, Time};
 
 /// How a run ended on this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +128,25 @@ fn worth_keeping(steps: Vec<Step>) -> Result<Vec<Step>> {
         }
     }
     back.extend(still.into_iter().filter(|(_, inode)| inodes.contains(inode)).map(|(i, _)| i));
-    let all = steps.into_iter().enumerate();
-    Ok(all.filter(|(i, step)| step.changes() || back.contains(i)).map(|(_, step)| step).collect())
+    Ok(only(steps, |i, step| step.changes() || back.contains(&i)))
+}
+
+/// Of a directory, the first step tells the time before the run: if that one is left out, the next does.
+fn only(steps: Vec<Step>, keep: impl Fn(usize, &Step) -> bool) -> Vec<Step> {
+    // `None`: a step of it was kept.
+    let mut times: HashMap<PathBuf, Option<Time>> = HashMap::new();
+    let mut kept = Vec::new();
+    for (i, mut step) in steps.into_iter().enumerate() {
+        let before = step.before.as_ref().filter(|before| before.is_dir()).map(|before| before.mtime);
+        if !keep(i, &step) {
+            times.entry(step.path).or_insert(before);
+            continue;
+        }
+        let first = times.insert(step.path.clone(), None).flatten();
+        if let (Some(first), Some(before)) = (first, step.before.as_mut().filter(|before| before.is_dir())) {
+            before.mtime = first;
+        }
+        kept.push(step);
+    }
+    kept
 }

@@ -128,6 +128,27 @@ fn trees_links_and_renames() {
 }
 
 #[test]
+fn a_directory_that_was_changed_to_and_fro_keeps_its_time() {
+    let room = Room::new();
+    let dir = room.path("d");
+    std::fs::create_dir(&dir).unwrap();
+    std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let before = observe(&dir).unwrap();
+    let mut recorder = room.recorder();
+    recorder.set(&dir, &Attributes::mode(0o700), false).unwrap();
+    recorder.set(&dir, &Attributes::mode(0o755), false).unwrap();
+    std::thread::sleep(Duration::from_millis(20));
+    recorder.write(&dir.join("new"), &b"x"[..], &Attributes::default()).unwrap();
+    recorder.begin(Cause { task: "another".into(), ..Cause::default() });
+    recorder.set(&dir, &Attributes::mode(0o700), false).unwrap();
+    recorder.seal(false).unwrap();
+    assert_ne!(observe(&dir).unwrap(), before);
+    let options = history::Options::default();
+    history::undo(&room.state, &options, Run::default()).unwrap();
+    assert_eq!(observe(&dir).unwrap(), before);
+}
+
+#[test]
 fn a_run_that_never_ended_is_put_back() {
     let room = Room::new();
     std::fs::write(room.path("a"), "old").unwrap();
