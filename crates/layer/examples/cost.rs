@@ -17,6 +17,9 @@ fn main() -> Outcome<()> {
     let mut arguments = std::env::args().skip(1);
     let top = PathBuf::from(arguments.next().ok_or("cost DIRECTORY [ROUNDS]")?).join("theseus-cost");
     let rounds = arguments.next().map_or(Ok(7), |text| text.parse())?;
+    if top.exists() {
+        fs::remove_dir_all(&top)?;
+    }
     let (mut new, mut over) = (Vec::new(), Vec::new());
     for round in 0..rounds {
         new.push(pair(&top, round, false)?);
@@ -42,14 +45,13 @@ fn content(round: usize, i: usize) -> Vec<u8> {
     format!("setting {i} of round {round}\n").into_bytes().into_iter().cycle().take(SIZE).collect()
 }
 
-/// Seconds by hand and with a layer, one after the other, in turns.
+/// Seconds by hand and with a layer, one after the other, in turns. Each in a place of its own: where many files were
+/// removed just now, ext4 looks long for an inode that was not among them.
 fn pair(top: &Path, round: usize, over: bool) -> Outcome<(f64, f64)> {
     let mut seconds = [0.0; 2];
     for turn in 0..2 {
         let by_layer = (round + turn) % 2 == 1;
-        if top.exists() {
-            fs::remove_dir_all(top)?;
-        }
+        let top = &top.join(format!("{round}-{turn}-{}", if over { "over" } else { "new" }));
         let dir = top.join("files");
         fs::create_dir_all(&dir)?;
         if over {
@@ -91,7 +93,7 @@ fn layered(top: &Path, dir: &Path, round: usize) -> layer::Result<()> {
 /// Seconds of a run that finds all as it shall be, one file looked at.
 fn nothing(top: &Path) -> Outcome<f64> {
     const TIMES: usize = 1000;
-    let file = top.join("files/0");
+    let file = top.join("0-0-new/files/0");
     let mode = Attributes::mode(std::os::unix::fs::MetadataExt::mode(&fs::metadata(&file)?) & 0o7777);
     let begun = Instant::now();
     for _ in 0..TIMES {

@@ -30,6 +30,11 @@ impl Dirty {
         self.dirs.insert(path.to_owned());
     }
 
+    /// This object came into the store, and perhaps its directory.
+    pub(crate) fn object(&mut self, path: &Path) {
+        path.ancestors().skip(1).take(2).for_each(|dir| self.dir(dir));
+    }
+
     #[cfg(test)]
     pub(crate) fn has_dir(&self, path: &Path) -> bool {
         self.dirs.contains(path)

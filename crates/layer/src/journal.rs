@@ -16,7 +16,9 @@ use crate::error::{At, Error, Result};
 use crate::record::{Cause, Opaque, Run};
 use crate::state::{PathState, Time};
 
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
+/// The oldest that is read: its directories were listed without inodes.
+const OLDEST: u32 = 2;
 /// How much is reserved at a time.
 pub(crate) const ROOM: u64 = 256 * 1024;
 
@@ -46,13 +48,16 @@ pub(crate) enum Entry {
         path: PathBuf,
     },
     /// Names in this directory are about to change. `names`: those that are there; after a power cut, what is not
-    /// among them came after.
+    /// among them came after. `inodes`: theirs, in the same order; a name that has another one now, or is gone, had that
+    /// one, which the store still has if the run took it away.
     Guard {
         #[serde(with = "crate::record::path")]
         path: PathBuf,
         mtime: Time,
         #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::record::some_paths")]
         names: Option<Vec<PathBuf>>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        inodes: Vec<u64>,
     },
     Opaque(Opaque),
 }
@@ -205,7 +210,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<Left>> {
             reason: "it does not begin with a run".to_owned(),
         });
     };
-    if begin.format != FORMAT {
+    if !(OLDEST..=FORMAT).contains(&begin.format) {
         let reason = format!("it was written by another program (format {}, not {FORMAT})", begin.format);
         return Err(Error::Damaged { path: path.to_owned(), reason });
     }
@@ -249,6 +254,13 @@ fn link(chain: Digest, json: &[u8]) -> Digest {
 pub(crate) fn boot_id() -> String {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     text.trim().to_owned()
+}
+
+/// As if what is not durable were lost.
+#[cfg(test)]
+pub(crate) fn lose_the_rest(journal: &Journal) {
+    let zeros = vec![0; (journal.end - journal.durable) as usize];
+    journal.file.write_all_at(&zeros, journal.durable).expect("our own file");
 }
 
 /// As if the kernel had been started anew since.

@@ -5,45 +5,28 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Dir, Mode, OFlags};
-
 use crate::digest::Digest;
 use crate::error::{At, Result};
+use crate::guards::{MANY, open_dir};
 use crate::journal::Entry;
 use crate::place::{Place, temporary_of};
 use crate::recorder::{Keep, Recorder};
 use crate::state::{self, Ident, PathState, Time};
 use crate::store::Kept;
 
-/// Larger directories are not listed: each new name in them is made durable by itself.
-const MANY: usize = 20_000;
-
 /// What a run knows of a path that it changed.
 #[derive(Default)]
 pub(crate) struct Known {
     /// There was nothing before the run.
-    absent: bool,
+    pub(crate) absent: bool,
     /// Its content before the run is kept, or it has none.
     secured: bool,
     /// Before the run.
-    mtime: Time,
+    pub(crate) mtime: Time,
     pub(crate) inode: Option<crate::Inode>,
     /// Other names of its inode: before the run, if there were some.
     pub(crate) peers: Vec<PathBuf>,
     grouped: bool,
-}
-
-/// A directory in which names change.
-pub(crate) struct Guard {
-    pub(crate) mtime: Time,
-    listed: Listed,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Listed {
-    No,
-    Yes,
-    TooMany,
 }
 
 /// The paths whose contents nobody may read in the store.
@@ -106,8 +89,8 @@ impl Recorder {
         self.open()?;
         let seen = state::look_closely(place)?;
         let covered = match &seen {
-            None => self.guard(place, true)?,
-            Some(_) if keep == Keep::Link => self.guard(place, false)?,
+            None => self.guard_new(place)?,
+            Some((_, ident)) if keep == Keep::Link => self.guard_old(place, *ident)?,
             Some(_) => false,
         };
         let path = place.path();
@@ -139,7 +122,8 @@ impl Recorder {
         let mtime = before.mtime;
         let first = !self.known.contains_key(path);
         let inode = (!before.is_dir()).then(|| ident.id());
-        self.know(path, false, || Known { secured, mtime, inode, ..Known::default() });
+        let covered = covered && self.linked.contains_key(&ident.inode());
+        self.know(path, covered, || Known { secured, mtime, inode, ..Known::default() });
         self.urgent |= first_content;
         if let Some(known) = self.known.get_mut(path) {
             known.secured |= secured;
@@ -241,7 +225,7 @@ impl Recorder {
         }
         if kept != Kept::Present {
             let object = self.open()?.store.path(digest);
-            self.dirty.dir(object.parent().unwrap_or(Path::new("/")));
+            self.dirty.object(&object);
         }
         Ok(digest)
     }
@@ -255,58 +239,14 @@ impl Recorder {
     }
 
     pub(crate) fn separate(&mut self, digest: Digest) -> Result<()> {
+        // Until now a recovery could know by the inode whose content this is.
+        self.open()?.journal.sync()?;
         if self.open()?.store.separate(digest)? {
             return Ok(());
         }
         self.irreversible(format!(
             "a program that had it open wrote to a file after its name was gone; its content {digest} is lost"
         ))
-    }
-
-    /// The time of this directory is about to change.
-    pub(crate) fn guard_dir(&mut self, dir: &Path) -> Result<()> {
-        if !self.witnessed
-            && let Some(place) = Place::find(&dir.join("_"))?
-        {
-            self.guard(&place, false)?;
-            self.urgent = true;
-        }
-        Ok(())
-    }
-
-    /// A directory came here by a rename and had this time.
-    pub(crate) fn guard_moved(&mut self, dir: &Path, mtime: Time) {
-        self.guards.entry(dir.to_owned()).or_insert(Guard { mtime, listed: Listed::TooMany });
-    }
-
-    /// Names in the directory of this place change. True: a new name in it needs not be made durable by itself.
-    fn guard(&mut self, place: &Place, appears: bool) -> Result<bool> {
-        let dir = place.dir_path();
-        if self.known.get(dir).is_some_and(|known| known.absent) {
-            return Ok(true);
-        }
-        if !self.guards.contains_key(dir) {
-            let mtime = match self.known.get(dir) {
-                Some(known) => known.mtime,
-                None => {
-                    let stat = rustix::fs::fstat(place.dir()).at("look at", dir)?;
-                    Time(stat.st_mtime, stat.st_mtime_nsec as u32)
-                }
-            };
-            self.guards.insert(dir.to_owned(), Guard { mtime, listed: Listed::No });
-            self.note(&Entry::Guard { path: dir.to_owned(), mtime, names: None })?;
-        }
-        let Some(guard) = self.guards.get_mut(dir) else { return Ok(false) };
-        if appears && guard.listed == Listed::No {
-            let names = names_in(place)?;
-            guard.listed = if names.is_some() { Listed::Yes } else { Listed::TooMany };
-            let mtime = guard.mtime;
-            if names.is_some() {
-                self.note(&Entry::Guard { path: dir.to_owned(), mtime, names })?;
-                self.urgent = true;
-            }
-        }
-        Ok(self.guards.get(dir).is_some_and(|guard| guard.listed == Listed::Yes))
     }
 
     /// Other names of the same inode: those that the caller knows, and those in the same directory.
@@ -417,30 +357,6 @@ impl Recorder {
         }
         Ok((Some(after), Some(ident)))
     }
-}
-
-fn open_dir(place: &Place) -> Result<Dir> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let dir = rustix::fs::openat(place.dir(), ".", flags, Mode::empty()).at("list", place.dir_path())?;
-    Dir::new(dir).at("list", place.dir_path())
-}
-
-/// `None`: too many, or not ours to read.
-fn names_in(place: &Place) -> Result<Option<Vec<PathBuf>>> {
-    let Ok(dir) = open_dir(place) else { return Ok(None) };
-    let mut names = Vec::new();
-    for entry in dir {
-        let entry = entry.at("list", place.dir_path())?;
-        let name = entry.file_name().to_bytes();
-        if name == b"." || name == b".." {
-            continue;
-        }
-        if names.len() == MANY {
-            return Ok(None);
-        }
-        names.push(PathBuf::from(std::ffi::OsStr::from_bytes(name)));
-    }
-    Ok(Some(names))
 }
 
 /// Another name for it, or one less, does not touch the content.

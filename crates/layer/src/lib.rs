@@ -22,6 +22,7 @@ mod digest;
 mod durable;
 mod error;
 mod exact;
+mod guards;
 pub mod history;
 mod journal;
 mod keeping;

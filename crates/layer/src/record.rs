@@ -51,6 +51,10 @@ impl Inode {
     pub(crate) fn number(self) -> (u64, u64) {
         (self.0, self.1)
     }
+    /// Devices may have other numbers after a start of the kernel.
+    pub(crate) fn of_any_device(self) -> (u64, i64, u32) {
+        (self.1, self.2, self.3)
+    }
 }
 
 /// One path changed by one cause. Steps are in the order of time: undo takes them from the end.

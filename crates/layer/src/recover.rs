@@ -3,25 +3,28 @@
 //! The journal says what each path was. What the run had made is kept aside in the store and recorded, before anything
 //! is put back; then a recovery that is itself killed begins again and comes to the same end.
 
+mod lost;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::AtFlags;
 
+use self::lost::Listing;
 use crate::digest::Digest;
 use crate::durable::Dirty;
 use crate::error::{At, Error, Result};
 use crate::exact;
 use crate::history;
 use crate::journal::{self, Entry, Left};
+use crate::lock;
 use crate::place::{Place, temporary_of};
 use crate::record::{Cause, DirTime, FORMAT, Layer, Opaque, Run, Step};
 use crate::recorder::Keep;
 use crate::restore::{self, Hands, Target};
 use crate::state::{self, PathState, Time};
 use crate::store::{Kept, Store};
-use crate::{lock, tree};
 
 /// What a recovery found and did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -102,7 +105,7 @@ struct Undone {
     paths: BTreeMap<PathBuf, (usize, Target)>,
     temporaries: Vec<PathBuf>,
     dirs: HashMap<PathBuf, Time>,
-    listings: HashMap<PathBuf, HashSet<PathBuf>>,
+    listings: HashMap<PathBuf, Listing>,
     linked: HashSet<Digest>,
 }
 
@@ -123,10 +126,12 @@ impl Undone {
             Entry::Opaque(opaque) => self.opaque.push(opaque),
             Entry::Temporary { path } => self.temporaries.push(path),
             Entry::Linked { digest } => _ = self.linked.insert(digest),
-            Entry::Guard { path, mtime, names } => {
+            Entry::Guard { path, mtime, names, inodes } => {
                 self.dirs.entry(path.clone()).or_insert(mtime);
                 if let Some(names) = names {
-                    self.listings.entry(path).or_insert_with(|| names.into_iter().collect());
+                    let inodes = inodes.into_iter().chain(std::iter::repeat(0));
+                    let names = names.into_iter().zip(inodes).collect();
+                    self.listings.entry(path).or_insert(Listing { order: self.entries, names });
                 }
             }
             Entry::Change { path, cause, before, peers, inode } => match self.paths.get_mut(&path) {
@@ -147,27 +152,6 @@ impl Undone {
             },
         }
     }
-
-    /// After a power cut: names that appeared in a directory, and whose entries were lost.
-    fn add_appeared(&mut self, begin: &journal::Begin) -> Result<()> {
-        let booted = boot_time();
-        for (dir, names) in &self.listings {
-            let Some(place) = Place::recorded(&dir.join("_"))? else { continue };
-            for name in tree::names(&place)? {
-                let path = dir.join(&name);
-                if names.contains(Path::new(&name)) || self.paths.contains_key(&path) {
-                    continue;
-                }
-                let Some(place) = Place::recorded(&path)? else { continue };
-                let born = state::look_closely(&place)?.and_then(|(_, ident)| ident.born);
-                if born.is_none_or(|born| born >= begin.at && born.0 < booted) {
-                    let target = Target::gone(path.clone());
-                    self.paths.insert(path, (0, target));
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 /// A later entry knows a content that the first one did not need (true then), or flags.
@@ -187,20 +171,15 @@ fn learn(known: Option<&mut PathState>, later: Option<&PathState>) -> bool {
     content
 }
 
-fn boot_time() -> i64 {
-    let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("btime "));
-    line.and_then(|t| t.trim().parse().ok()).unwrap_or(i64::MAX)
-}
-
 fn put_back(state_dir: &Path, left: &mut Left) -> Result<Interrupted> {
     let entries = std::mem::take(&mut left.entries);
     let Left { begin, damaged, .. } = left;
     let store = Store::new(state_dir);
     let mut undone = Undone::of(entries);
     if begin.boot != journal::boot_id() {
+        undone.add_replaced(&store)?;
         undone.add_appeared(begin)?;
-        store.remove_lost(begin.at)?;
+        undone.linked.extend(store.remove_lost(begin.at)?);
     }
     let taken = changed_by_others(state_dir, begin.base)?;
     let mut interrupted = Interrupted {
@@ -245,6 +224,9 @@ fn put_back(state_dir: &Path, left: &mut Left) -> Result<Interrupted> {
         hands.dirty.dir(path);
     }
     hands.dirty.sync()?;
+    // What was kept by a link, and then did not change.
+    let still = hands.linked.iter().filter(|digest| store.path(**digest).exists());
+    still.copied().try_for_each(|digest| hands.separate_object(digest, &store))?;
     remove_unfinished(state_dir)?;
     Ok(interrupted)
 }
@@ -400,6 +382,20 @@ struct Recovering {
     dirty: Dirty,
 }
 
+impl Recovering {
+    /// It shares its inode with a name that lives, perhaps: then it becomes a copy.
+    fn separate_object(&self, digest: Digest, store: &Store) -> Result<()> {
+        match store.separate(digest) {
+            // What the run had made is worth less than what there was before it.
+            Err(Error::Io { source, .. }) if is_full(&source) && !self.uses.contains_key(&digest) => {
+                let object = store.path(digest);
+                std::fs::remove_file(&object).at("remove", &object)
+            }
+            other => other.map(drop),
+        }
+    }
+}
+
 impl Hands for Recovering {
     fn announce(&mut self, _: &Place, _: Keep, _: &[PathBuf]) -> Result<()> {
         Ok(())
@@ -410,14 +406,7 @@ impl Hands for Recovering {
     fn separate(&mut self, place: &Place, store: &Store) -> Result<()> {
         let here = state::inode(place.path());
         for digest in self.linked.iter().filter(|digest| state::inode(&store.path(**digest)) == here) {
-            match store.separate(*digest) {
-                // What the run had made is worth less than what there was before it.
-                Err(Error::Io { source, .. }) if is_full(&source) && !self.uses.contains_key(digest) => {
-                    let object = store.path(*digest);
-                    std::fs::remove_file(&object).at("remove", &object)?;
-                }
-                other => _ = other?,
-            }
+            self.separate_object(*digest, store)?;
         }
         Ok(())
     }

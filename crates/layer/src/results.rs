@@ -36,7 +36,7 @@ impl Recorder {
             {
                 let object = store.path(digest);
                 self.dirty.file(&object);
-                self.dirty.dir(object.parent().unwrap_or(Path::new("/")));
+                self.dirty.object(&object);
             }
         }
     }

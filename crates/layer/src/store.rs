@@ -287,9 +287,11 @@ impl Store {
         Ok((file, path))
     }
 
+    /// The names are durable before a change of which they keep what was there: a link is in the journal of the file system
+    /// before the change, a copy is synced. A directory is, too, then.
     fn settle(&self, temporary: &Path, path: &Path) -> Result<()> {
         let dir = path.parent().expect("an object is in a directory");
-        make_private_dir(dir)?;
+        private_dir(dir)?;
         std::fs::rename(temporary, path).at("write", path)
     }
 
@@ -315,18 +317,39 @@ impl Store {
         Ok(())
     }
 
-    /// After a power cut: objects that came since then and whose content did not reach the disk. They were files that
-    /// the run had written itself, and would be taken for what they are not.
-    pub(crate) fn remove_lost(&self, since: crate::state::Time) -> Result<()> {
-        let mut lost = Vec::new();
+    /// After a power cut: objects that came since then and whose content did not reach the disk go. They were files that
+    /// the run had written itself, and would be taken for what they are not. Returns those that share their inode with a
+    /// living file.
+    pub(crate) fn remove_lost(&self, since: crate::state::Time) -> Result<Vec<Digest>> {
+        let (mut lost, mut shared) = (Vec::new(), Vec::new());
         self.each(|digest, form, path| {
-            let changed = std::fs::symlink_metadata(path).at("look at", path)?.ctime();
-            if form == Form::Plain && changed >= since.0 && !self.is_good(digest, path)? {
+            let metadata = std::fs::symlink_metadata(path).at("look at", path)?;
+            if form != Form::Plain || metadata.ctime() < since.0 {
+                return Ok(());
+            }
+            if !self.is_good(digest, path)? {
                 lost.push(path.to_owned());
+            } else if metadata.nlink() > 1 {
+                shared.push(digest);
             }
             Ok(())
         })?;
-        lost.iter().try_for_each(|path| std::fs::remove_file(path).at("remove", path))
+        lost.iter().try_for_each(|path| std::fs::remove_file(path).at("remove", path))?;
+        Ok(shared)
+    }
+
+    /// The objects that lie there as they are, by their inodes.
+    pub(crate) fn by_inode(&self) -> Result<std::collections::HashMap<(u64, u64), Digest>> {
+        let mut all = std::collections::HashMap::new();
+        self.each(|digest, form, path| {
+            if form == Form::Plain
+                && let Some(inode) = crate::state::inode(path)
+            {
+                all.insert(inode, digest);
+            }
+            Ok(())
+        })?;
+        Ok(all)
     }
 
     fn is_good(&self, digest: Digest, path: &Path) -> Result<bool> {
@@ -379,20 +402,23 @@ fn stamp(file: &File) -> io::Result<(u64, i64, i64)> {
 
 /// For us alone. What is there already must be ours: in a directory that all can write, another may have been first.
 pub(crate) fn make_private_dir(path: &Path) -> Result<()> {
-    match std::fs::DirBuilder::new().mode(0o700).create(path) {
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-        other => {
-            other.at("create the directory", path)?;
-            if let Some(parent) = path.parent() {
-                crate::durable::sync_dir(parent)?;
-            }
-        }
+    match path.parent() {
+        Some(parent) if private_dir(path)? => crate::durable::sync_dir(parent),
+        _ => Ok(()),
     }
+}
+
+/// True: it was not there, and its name is not durable yet.
+fn private_dir(path: &Path) -> Result<bool> {
+    let made = match std::fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => false,
+        other => other.at("create the directory", path).map(|()| true)?,
+    };
     let metadata = std::fs::symlink_metadata(path).at("look at", path)?;
     let own = metadata.uid() == rustix::process::geteuid().as_raw();
     if !metadata.is_dir() || !own || metadata.mode() & 0o022 != 0 {
         let reason = "it is a link, belongs to another user, or others can write to it".to_owned();
         return Err(Error::Damaged { path: path.to_owned(), reason });
     }
-    Ok(())
+    Ok(made)
 }

@@ -145,7 +145,8 @@ impl Recorder {
                 self.note_new(&new)?;
             }
         }
-        Ok(())
+        // A listing tells nothing of names whose directory is elsewhere.
+        self.barrier()
     }
 
     /// The process tree has ended: note what is there now at all foreseen paths.

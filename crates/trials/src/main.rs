@@ -241,7 +241,7 @@ fn power_of(asked: &Asked, scenarios: &[Scenario], room: &Path, tally: &mut Tall
         if asked.fs.as_ref().is_some_and(|fs| fs != kind.name()) {
             continue;
         }
-        for scenario in of(scenarios, asked, &["writes", "mixture", "undo-of-attributes"]) {
+        for scenario in of(scenarios, asked, &["writes", "many", "mixture", "undo-of-attributes"]) {
             let name = format!("trials power {} {}", kind.name(), scenario.title());
             match power::lacking(kind) {
                 Some(reason) => tally.skip(&name, &reason),

@@ -32,6 +32,7 @@ const RUNS: &[(&str, Steps, &[&str])] = &[
     ("package", package, &["dpkg", "dpkg-deb"]),
     ("archive", archive, &["tar"]),
     ("mixture", mixture, &["sh"]),
+    ("many", many, &["sh"]),
 ];
 
 /// Every reference run, and the undo of each.
@@ -190,6 +191,20 @@ fn mixture(tree: &Path) -> Vec<(&'static str, Value)> {
         ("file", json!({"path": at(tree, "etc/renamed"), "owner": "9"})),
         ("lineinfile", json!({"path": at(tree, "etc/file-02"), "line": "last"})),
         ("file", json!({"path": at(tree, "etc/file-02"), "state": "absent"})),
+    ]
+}
+
+/// More names of one directory than are made durable one by one, each another way.
+fn many(tree: &Path) -> Vec<(&'static str, Value)> {
+    let script = "set -e\ncd \"$1\"\nrm etc/file-0[0-3]\nfor i in 4 5 6 7 8 9; do mv etc/file-0$i etc/moved-$i; done\n\
+                  for i in 10 11 12; do mv etc/file-$i site/a/; done\nmv etc/file-13 etc/file-14\nmv etc/moved-4 etc/file-15\n\
+                  echo more >> etc/moved-5\nchmod 0600 etc/moved-6\nmv etc/moved-7 etc/file-00\nrm etc/file-16 etc/file-17\n\
+                  mkdir etc/new\nmv etc/file-18 etc/file-19 etc/new/\nln etc/file-21 etc/again\n";
+    vec![
+        copy(tree, "etc/file-22", "as before: setting = old 1\n", None),
+        ("command", json!({"argv": ["sh", "-c", script, "sh", tree.to_string_lossy()]})),
+        copy(tree, "etc/file-23", "new\n", Some("0600")),
+        ("file", json!({"path": at(tree, "etc/file-24"), "state": "absent"})),
     ]
 }
 

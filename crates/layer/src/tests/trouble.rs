@@ -144,6 +144,88 @@ fn after_a_power_cut_a_lost_content_is_not_kept() {
     assert!(!store.has(lost));
 }
 
+/// Beyond the first few, what names had is known by their inodes, not by entries that would each wait for the disk.
+#[test]
+fn after_a_power_cut_names_whose_entries_are_lost_have_what_they_had() {
+    let room = Room::new();
+    std::fs::create_dir(room.path("d")).unwrap();
+    let files: Vec<PathBuf> = (0..40).map(|i| room.path(&format!("d/file {i}"))).collect();
+    for (i, file) in files.iter().enumerate() {
+        std::fs::write(file, format!("content {i}")).unwrap();
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600 + i as u32)).unwrap();
+    }
+    // One content twice: the second is kept by the link of the first.
+    std::fs::write(&files[14], "content 13").unwrap();
+    let tree = || {
+        let names = std::fs::read_dir(room.path("d")).unwrap().map(|entry| entry.unwrap().path());
+        names
+            .map(|path| (observe(&path).unwrap(), path))
+            .map(|(state, path)| (path, state))
+            .collect::<BTreeMap<_, _>>()
+    };
+    let before = tree();
+    let mut recorder = room.recorder();
+    for (i, file) in files.iter().enumerate() {
+        match i % 4 {
+            0 | 1 => _ = recorder.write(file, &b"new"[..], &Attributes::default()).unwrap(),
+            2 => recorder.remove(file).unwrap(),
+            _ => recorder.rename(file, &room.path(&format!("d/moved {i}"))).unwrap(),
+        }
+    }
+    recorder.foresee(&files[0], Touch::NameGoes).unwrap();
+    journal::lose_the_rest(&recorder.open().unwrap().journal);
+    drop(recorder);
+    let journal = room.state.join("journal");
+    let left = journal::read(&journal).unwrap().unwrap().entries;
+    let noted = left.iter().filter(|entry| matches!(entry, journal::Entry::Change { .. })).count();
+    assert!((8..25).contains(&noted), "{noted} were made durable by themselves");
+    journal::pretend_power_cut(&journal);
+    history::recover(&room.state).unwrap();
+    for (path, was) in &before {
+        assert_eq!(observe(path).unwrap(), *was, "{}", path.display());
+    }
+    assert_eq!(tree().len(), before.len());
+    assert!(store::check(&room.state).unwrap().is_good());
+}
+
+#[test]
+fn after_a_power_cut_a_new_name_of_an_old_inode_goes() {
+    let room = Room::new();
+    std::fs::create_dir(room.path("d")).unwrap();
+    let (old, again) = (room.path("d/old"), room.path("d/again"));
+    std::fs::write(&old, "old").unwrap();
+    let before = observe(&old).unwrap();
+    let mut recorder = room.recorder();
+    // The list of names is made for this one.
+    recorder.write(&room.path("d/new"), &b"new"[..], &Attributes::default()).unwrap();
+    recorder.foresee(&old, Touch::Metadata).unwrap();
+    recorder.foresee(&again, Touch::New).unwrap();
+    std::fs::hard_link(&old, &again).unwrap();
+    journal::lose_the_rest(&recorder.open().unwrap().journal);
+    drop(recorder);
+    journal::pretend_power_cut(&room.state.join("journal"));
+    history::recover(&room.state).unwrap();
+    assert!(!again.exists() && !room.path("d/new").exists());
+    assert_eq!(observe(&old).unwrap(), before);
+}
+
+#[test]
+fn after_a_power_cut_no_object_shares_its_inode_with_a_living_file() {
+    use std::os::unix::fs::MetadataExt;
+    let room = Room::new();
+    let files: Vec<PathBuf> = (0..20).map(|i| room.path(&format!("file {i}"))).collect();
+    files.iter().for_each(|file| std::fs::write(file, file.to_str().unwrap()).unwrap());
+    let mut recorder = room.recorder();
+    files.iter().for_each(|file| recorder.foresee(file, Touch::NameGoes).unwrap());
+    journal::lose_the_rest(&recorder.open().unwrap().journal);
+    drop(recorder);
+    assert_eq!(files[19].metadata().unwrap().nlink(), 2, "kept by a link");
+    journal::pretend_power_cut(&room.state.join("journal"));
+    history::recover(&room.state).unwrap();
+    files.iter().for_each(|file| assert_eq!(file.metadata().unwrap().nlink(), 1));
+    assert!(store::check(&room.state).unwrap().is_good());
+}
+
 /// A name that comes and goes, in a directory of its own.
 fn come_and_go(recorder: &mut Recorder, path: &Path) {
     recorder.foresee(path, Touch::New).unwrap();

@@ -1,0 +1,112 @@
+//! After a power cut: what the run did, and whose entries were lost with the end of the journal.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use super::Undone;
+use crate::error::{At, Result};
+use crate::journal;
+use crate::place::Place;
+use crate::record::Inode;
+use crate::restore::Target;
+use crate::state;
+use crate::store::Store;
+use crate::tree;
+
+/// What was in a directory when the run began to change names in it.
+pub(super) struct Listing {
+    pub(super) order: usize,
+    /// With their inodes; 0: not known.
+    pub(super) names: HashMap<PathBuf, u64>,
+}
+
+impl Undone {
+    /// Those that the changed paths had.
+    fn inodes(&self) -> HashSet<(u64, i64, u32)> {
+        self.paths.values().filter_map(|(_, target)| target.inode).map(Inode::of_any_device).collect()
+    }
+
+    /// After a power cut: names that appeared in a directory, and whose entries were lost: of new inodes, or of those that the
+    /// run gave another name.
+    pub(super) fn add_appeared(&mut self, begin: &journal::Begin) -> Result<()> {
+        let booted = boot_time();
+        let renamed = self.inodes();
+        for (dir, listing) in &self.listings {
+            let Some(place) = Place::recorded(&dir.join("_"))? else { continue };
+            for name in tree::names(&place)? {
+                let path = dir.join(&name);
+                if listing.names.contains_key(Path::new(&name)) || self.paths.contains_key(&path) {
+                    continue;
+                }
+                let Some(place) = Place::recorded(&path)? else { continue };
+                let ident = state::look_closely(&place)?.map(|(_, ident)| ident);
+                let born = ident.and_then(|ident| ident.born);
+                if born.is_none_or(|born| born >= begin.at && born.0 < booted)
+                    || ident.is_some_and(|ident| renamed.contains(&ident.id().of_any_device()))
+                {
+                    let target = Target::gone(path.clone());
+                    self.paths.insert(path, (0, target));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// After a power cut: names that went or got another inode, and whose entries were lost. What they had came into the
+    /// store by a link before.
+    pub(super) fn add_replaced(&mut self, store: &Store) -> Result<()> {
+        let missing = self.missing()?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let noted = self.inodes();
+        for (inode, digest) in store.by_inode()? {
+            let Some(path) = missing.get(&inode) else { continue };
+            let object = Place::open(&store.path(digest))?;
+            let Some((mut was, ident)) = state::look_closely(&object)? else { continue };
+            if noted.contains(&ident.id().of_any_device()) {
+                continue;
+            }
+            // It had one name then, else it would have been copied.
+            was.group = None;
+            was.set_digest(Some(digest));
+            let target = Target {
+                path: path.clone(),
+                want: Some(was),
+                peers: Vec::new(),
+                order: self.paths.len(),
+                inode: Some(ident.id()),
+                kept: Some(self.entries),
+            };
+            self.paths.insert(path.clone(), (0, target));
+            self.linked.insert(digest);
+        }
+        Ok(())
+    }
+
+    /// The listed names that are not what they were, by the inode that they had. Numbers come again: the last listing counts.
+    fn missing(&self) -> Result<HashMap<(u64, u64), PathBuf>> {
+        let mut listings: Vec<_> = self.listings.iter().collect();
+        listings.sort_unstable_by_key(|(_, listing)| listing.order);
+        let mut missing = HashMap::new();
+        for (dir, listing) in listings {
+            let Some(place) = Place::recorded(&dir.join("_"))? else { continue };
+            let device = rustix::fs::fstat(place.dir()).at("look at", dir)?.st_dev;
+            for (name, ino) in listing.names.iter().filter(|(_, ino)| **ino != 0) {
+                let path = dir.join(name);
+                // Also where it is still there: its number is taken.
+                missing.remove(&(device, *ino));
+                if !self.paths.contains_key(&path) && state::inode(&path) != Some((device, *ino)) {
+                    missing.insert((device, *ino), path);
+                }
+            }
+        }
+        Ok(missing)
+    }
+}
+
+fn boot_time() -> i64 {
+    let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("btime "));
+    line.and_then(|t| t.trim().parse().ok()).unwrap_or(i64::MAX)
+}
