@@ -317,9 +317,12 @@ impl Lab {
     /// Removes every host of every pool of this user, and all that is left of earlier ones.
     pub fn down_everything(&self) -> Result<()> {
         let lock = self.state.lock()?;
-        for pool in self.state.pools() {
-            cleanup::remove_hosts(&self.state, &pool, &self.state.hosts(&pool), &lock)?;
-        }
+        // What is in one pool's way leaves no other one standing.
+        let pools = self.state.pools().into_iter();
+        let ends: Vec<Result<()>> = pools
+            .map(|pool| cleanup::remove_hosts(&self.state, &pool, &self.state.hosts(&pool), &lock))
+            .collect();
+        ends.into_iter().collect::<Result<()>>()?;
         cleanup::remove_orphans(&self.state, &lock)?;
         self.state.forget_if_empty();
         Ok(())
