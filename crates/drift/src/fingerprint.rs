@@ -1,5 +1,6 @@
 //! Which of many hosts are alike, which is the odd one, and by what one can tell.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
@@ -30,7 +31,8 @@ pub struct Because {
 /// How many reasons are named.
 const TOLD: usize = 8;
 
-/// Groups of hosts, the largest first; of equals the one whose first host comes first.
+/// Groups of hosts, the largest first; of equals the one that is most like all hosts, then the one whose first host comes
+/// first. The first one is what the others are compared with.
 pub fn groups(mut hosts: BTreeMap<String, Prints>) -> Vec<Group> {
     let own = own_on_each(&hosts);
     if !own.is_empty() {
@@ -46,7 +48,9 @@ pub fn groups(mut hosts: BTreeMap<String, Prints>) -> Vec<Group> {
         group.hosts.push(host.clone());
     }
     let mut all: Vec<Group> = by_print.into_values().collect();
-    all.sort_by(|a, b| b.hosts.len().cmp(&a.hosts.len()).then_with(|| a.hosts.cmp(&b.hosts)));
+    let likeness = likeness(hosts, &common);
+    let like = |group: &Group| likeness.get(group.hosts[0].as_str()).copied().unwrap_or(0);
+    all.sort_by_cached_key(|group| (Reverse((group.hosts.len(), like(group))), group.hosts.clone()));
     let Some(main) = all.first().and_then(|group| hosts.get(&group.hosts[0])) else { return all };
     for group in all.iter_mut().skip(1) {
         group.odd = true;
@@ -90,6 +94,23 @@ fn common(hosts: &BTreeMap<String, Prints>) -> Prints {
         common.retain(|name, value| prints.get(name) == Some(value));
     }
     common
+}
+
+/// How much a host has in the same way as others, over all names that tell hosts apart: where no two hosts are alike, the
+/// odd one is still the one that few others are like.
+fn likeness<'a>(hosts: &'a BTreeMap<String, Prints>, common: &Prints) -> HashMap<&'a str, usize> {
+    let mut names: HashMap<&str, HashMap<&str, usize>> = HashMap::new();
+    for prints in hosts.values() {
+        for (name, value) in prints.iter().filter(|(name, _)| !common.contains_key(*name)) {
+            *names.entry(name).or_default().entry(value).or_default() += 1;
+        }
+    }
+    let with = |prints: &Prints, name: &str, values: &HashMap<&str, usize>| match prints.get(name) {
+        Some(value) => values[value.as_str()],
+        None => hosts.len() - values.values().sum::<usize>(),
+    };
+    let of = |prints| names.iter().map(|(name, values)| with(prints, name, values)).sum();
+    hosts.iter().map(|(host, prints)| (host.as_str(), of(prints))).collect()
 }
 
 fn fingerprint(prints: &Prints, common: &Prints) -> String {
@@ -152,6 +173,25 @@ mod tests {
 
     fn prints(all: &[(&str, &str)]) -> Prints {
         all.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
+    }
+
+    #[test]
+    fn where_no_two_are_alike_the_odd_one_is_what_few_are_like() {
+        let host = |paths: &[&str], own: &str| -> Prints {
+            let shared = paths.iter().map(|path| ((*path).to_owned(), "same".to_owned()));
+            shared.chain([("/etc/group".to_owned(), own.to_owned())]).collect()
+        };
+        let all = ["/etc/ship.conf", "/opt/ship", "user:ship"];
+        let hosts: BTreeMap<String, Prints> = [
+            ("web1".to_owned(), host(&[], "a")),
+            ("web2".to_owned(), host(&all, "b")),
+            ("web3".to_owned(), host(&[&all[..], &["/etc/own"]].concat(), "b")),
+        ]
+        .into();
+        let groups = groups(hosts);
+        let names: Vec<(&str, usize)> =
+            groups.iter().map(|g| (g.hosts[0].as_str(), g.because.len())).collect();
+        assert_eq!(names, [("web2", 0), ("web3", 1), ("web1", 4)]);
     }
 
     #[test]
