@@ -69,13 +69,13 @@ fn theseus(typed: &[String]) -> ExitCode {
         Command::Tour(asked) => commands::tour::tour(asked, style),
         Command::Agent { args } => return agent::main_args(args.iter().map(Into::into)),
     };
-    ExitCode::from(code)
+    ended(code, matches!(cli.command, Command::Apply(_)))
 }
 
 fn ansible(name: &str, mut typed: Vec<String>) -> ExitCode {
     terminal::speak_as_ansible();
     let style = style(Output::Ansible, Color::Auto);
-    ExitCode::from(match name {
+    let code = match name {
         "ansible-playbook" => {
             let playing = parse::<AnsiblePlaybook>(&typed).playing;
             commands::apply::apply(&playing, &Own::default(), style, &recorded(&typed))
@@ -89,7 +89,12 @@ fn ansible(name: &str, mut typed: Vec<String>) -> ExitCode {
             name.clone_into(&mut typed[0]);
             commands::adhoc::adhoc(&parse::<AdHoc>(&typed), style)
         }
-    })
+    };
+    ended(code, matches!(name, "ansible-playbook" | "ansible"))
+}
+
+fn ended(code: u8, changes: bool) -> ExitCode {
+    ExitCode::from(report::said::ended(code, changes))
 }
 
 /// What records say was typed: without the program's folder and without the values of variables.
@@ -116,6 +121,9 @@ fn output_file(typed: Vec<String>) -> Vec<String> {
 }
 
 fn style(output: Output, color: Color) -> Style {
+    if output == Output::Json {
+        terminal::speak_to_programs();
+    }
     Style {
         output,
         paint: color.paint(),

@@ -84,6 +84,23 @@ pub(crate) fn speak_as_ansible() {
     AS_ANSIBLE.store(true, Ordering::Relaxed);
 }
 
+/// Whether standard output is for programs.
+static FOR_PROGRAMS: AtomicBool = AtomicBool::new(false);
+
+pub(crate) fn speak_to_programs() {
+    FOR_PROGRAMS.store(true, Ordering::Relaxed);
+}
+
+/// A host that could not do, or say, what it was asked for.
+pub(crate) fn host_failed(host: &str, what: &str, reason: &str) {
+    eprintln!("{host}: {what}: {reason}");
+    if FOR_PROGRAMS.load(Ordering::Relaxed) {
+        crate::report::json_line(serde_json::json!({
+            "event": "error", "host": host, "message": format!("{what}: {reason}"),
+        }));
+    }
+}
+
 fn rendered(mistake: &Diagnostic, sources: &Sources) -> String {
     match (AS_ANSIBLE.load(Ordering::Relaxed), mistake.warning) {
         (true, false) => mistake.render_as("[ERROR]", sources),

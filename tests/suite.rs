@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on shall end")]
 
 mod adhoc;
+mod answers;
 mod arguments;
 mod common;
 mod docker;

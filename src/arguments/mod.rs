@@ -178,7 +178,7 @@ pub(crate) struct Reach {
     #[arg(long, visible_alias = "become-pass-file", value_name = "FILE")]
     pub(crate) become_password_file: Option<PathBuf>,
     /// How many hosts at once
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = at_least_one)]
     pub(crate) forks: Option<usize>,
 }
 
@@ -326,8 +326,16 @@ pub(crate) struct History {
     /// Only this host
     pub(crate) host: Option<String>,
     /// How many at most
-    #[arg(short = 'n', long, default_value = "20")]
+    #[arg(short = 'n', long, default_value = "20", value_parser = at_least_one)]
     pub(crate) number: usize,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("at least 1".to_owned()),
+        Ok(number) => Ok(number),
+        Err(_) => Err("not a number".to_owned()),
+    }
 }
 
 #[derive(Debug, Args)]

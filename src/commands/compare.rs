@@ -31,7 +31,10 @@ pub(crate) fn compare(asked: &Compare, style: Style, command: &str) -> u8 {
                 print!("{}", text(group, groups.len(), style));
             }
         }
-        Ok(if answers.code == 0 && asked.exit_code && groups.len() > 1 { 2 } else { answers.code })
+        Ok(match effect::looked(answers.code) {
+            0 if asked.exit_code && groups.len() > 1 => 2,
+            code => code,
+        })
     })
 }
 

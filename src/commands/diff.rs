@@ -74,11 +74,11 @@ pub(crate) fn diff(asked: &Diff, style: Style, command: &str) -> u8 {
         let nothing = BTreeSet::new();
         let mut left = match before.states(asked, base, command, &nothing)? {
             Ok(states) => states,
-            Err(code) => return Ok(code),
+            Err(code) => return Ok(effect::looked(code)),
         };
         let mut right = match after.states(asked, base, command, &nothing)? {
             Ok(states) => states,
-            Err(code) => return Ok(code),
+            Err(code) => return Ok(effect::looked(code)),
         };
         // Two hosts as they are: also what no layer speaks of.
         let live = before.generation.is_none() && after.generation.is_none() && before.host != after.host;
@@ -110,15 +110,14 @@ struct Others {
 const MOST: usize = 500;
 
 fn others(asked: &Diff, base: &mut Base, command: &str) -> Result<Others, Problem> {
-    let mut prints = |host: &str| -> Result<Option<Prints>, Problem> {
+    let mut prints = |host: &str| -> Result<Prints, Problem> {
         let question = Question { pattern: host, means: &asked.means, command, looks: true };
         let answers = question.ask_of("drift", base, json!({"ask": "prints"}), false)?;
         let answer = answers.by_host.into_values().next().and_then(|mut answer| answer.remove("prints"));
-        answer.map(serde_json::from_value).transpose().map_err(|e| Problem::Other(format!("{host}: {e}")))
+        let answer = answer.ok_or_else(|| Problem::Other(format!("{host} did not answer")))?;
+        serde_json::from_value(answer).map_err(|e| Problem::Other(format!("{host}: {e}")))
     };
-    let (Some(left), Some(right)) = (prints(&asked.before)?, prints(&asked.after)?) else {
-        return Ok(Others::default());
-    };
+    let (left, right) = (prints(&asked.before)?, prints(&asked.after)?);
     let (paths, objects): (Vec<_>, Vec<_>) =
         fingerprint::reasons(&right, &left).into_iter().partition(|b| b.name.starts_with('/'));
     if paths.len() > MOST {

@@ -28,12 +28,9 @@ pub(crate) fn drift(asked: &Drift, style: Style, command: &str) -> u8 {
                 print!("{}", text(host, answer, asked, style));
             }
         }
-        Ok(match answers.code {
+        Ok(match effect::looked(answers.code) {
+            0 if failed => 1,
             0 if asked.exit_code && found => 2,
-            0 if failed => 2,
-            // A host that could not be asked is an error of this command.
-            0 => 0,
-            _ if asked.exit_code => 1,
             code => code,
         })
     })

@@ -50,6 +50,15 @@ pub(crate) fn with_base(
     act(&mut base).unwrap_or_else(|problem| terminal::show(&problem, &base.sources, json))
 }
 
+/// What a command ends with that only looks: 2 is for something found, so that a host which did not answer, or could not,
+/// is an error as any other.
+pub(crate) fn looked(code: u8) -> u8 {
+    match code {
+        2 | 4 => 1,
+        code => code,
+    }
+}
+
 impl Question<'_> {
     pub(crate) fn ask(&self, base: &mut Base, arguments: Json) -> Result<Answers, Problem> {
         self.ask_of("layers", base, arguments, false)
@@ -111,7 +120,7 @@ impl Sink for Gatherer {
     fn event(&mut self, event: &Event) {
         match event {
             Event::Ended(ended) if matches!(ended.status, Status::Failed | Status::Unreachable) => {
-                eprintln!("{}: {}: {}", ended.host, ended.status.word(), report::reason(&ended.result));
+                terminal::host_failed(&ended.host, ended.status.word(), &report::reason(&ended.result));
             }
             Event::Ended(ended) => {
                 self.0.lock().insert(ended.host.to_string(), (*ended.result).clone());

@@ -70,7 +70,7 @@ struct Gatherer {
 impl Gatherer {
     fn ended(&self, ended: &Ended) {
         if matches!(ended.status, Status::Failed | Status::Unreachable) {
-            eprintln!("{}: {}: {}", ended.host, ended.status.word(), report::reason(&ended.result));
+            terminal::host_failed(&ended.host, ended.status.word(), &report::reason(&ended.result));
             return;
         }
         let facts = ended.result.get("ansible_facts").cloned().unwrap_or_else(|| json!({}));

@@ -31,7 +31,7 @@ impl Ansible {
     }
 
     fn banner(&self, text: &str) {
-        outln!("\n{text} {}", "*".repeat(79usize.saturating_sub(text.chars().count()).max(3)));
+        println!("\n{text} {}", "*".repeat(79usize.saturating_sub(text.chars().count()).max(3)));
     }
 
     fn header(&mut self) {
@@ -42,7 +42,7 @@ impl Ansible {
         if self.style.verbosity >= 2
             && let Some(origin) = &step.origin
         {
-            outln!("task path: {}:{}", origin.file.display(), origin.line);
+            println!("task path: {}:{}", origin.file.display(), origin.line);
         }
     }
 
@@ -50,7 +50,7 @@ impl Ansible {
         for Inclusion { file, item, hosts } in std::mem::take(&mut self.included) {
             let item = item.map(|item| format!(" => (item={item})")).unwrap_or_default();
             let line = format!("included: {file} for {}{item}", hosts.join(", "));
-            outln!("{}", self.style.paint.color(AnsiColor::Cyan, &line));
+            println!("{}", self.style.paint.color(AnsiColor::Cyan, &line));
         }
     }
 
@@ -74,7 +74,7 @@ impl Ansible {
         self.warned.of(ended, self.style.paint);
         if self.style.diff && !ended.step.no_log {
             for diff in words::diffs(&ended.result) {
-                out!("{}", words::paint_diff(self.style.paint, &diff));
+                print!("{}", words::paint_diff(self.style.paint, &diff));
             }
         }
         let host = ended
@@ -84,13 +84,13 @@ impl Ansible {
             .map_or_else(|| ended.host.to_string(), |d| format!("{} -> {d}", ended.host));
         let color =
             words::status_color(if ended.status == Status::Ignored { Status::Failed } else { ended.status });
-        outln!("{}", self.style.paint.color(color, &self.line(ended, &host)));
+        println!("{}", self.style.paint.color(color, &self.line(ended, &host)));
         self.ignoring(ended);
     }
 
     fn ignoring(&self, ended: &Ended) {
         if ended.status == Status::Ignored && ended.item.is_none() {
-            outln!("{}", self.style.paint.color(AnsiColor::Cyan, "...ignoring"));
+            println!("{}", self.style.paint.color(AnsiColor::Cyan, "...ignoring"));
         }
     }
 
@@ -189,7 +189,7 @@ impl Ansible {
                 let text = format!("{:<width$}", format!("{name}={n}"), width = name.len() + 5);
                 if n > 0 { paint.color(color, &text) } else { text }
             };
-            outln!(
+            println!(
                 "{} : {} {} {} {} {} {} {}",
                 paint.color(color, &format!("{host:<26}")),
                 number("ok", c.ok, AnsiColor::Green),
@@ -207,7 +207,7 @@ impl Ansible {
         for (host, undone) in &recap.undone {
             eprint!("{}", words::undone(host, undone));
         }
-        outln!();
+        println!();
     }
 }
 
@@ -219,7 +219,7 @@ impl Ansible {
         let of_hosts = recap.custom.iter().filter(|(name, _)| *name != "_run");
         for (name, stats) in of_hosts.map(|(name, stats)| (name.as_str(), stats)).chain(of_run) {
             let shown = python_json::indented(&Json::Object(stats.clone()));
-            outln!("\t{name}: {}", shown.lines().map(str::trim_start).collect::<Vec<_>>().join(" "));
+            println!("\t{name}: {}", shown.lines().map(str::trim_start).collect::<Vec<_>>().join(" "));
         }
     }
 }
@@ -230,11 +230,11 @@ impl Sink for Ansible {
             self.flush_included();
         }
         match event {
-            Event::Playbook { file } if self.style.verbosity >= 2 => outln!("\nPLAYBOOK: {file}"),
+            Event::Playbook { file } if self.style.verbosity >= 2 => println!("\nPLAYBOOK: {file}"),
             Event::Play { name, .. } => {
                 self.banner(&if name.is_empty() { "PLAY".to_owned() } else { format!("PLAY [{name}]") })
             }
-            Event::NoHostsMatched => outln!("skipping: no hosts matched"),
+            Event::NoHostsMatched => println!("skipping: no hosts matched"),
             Event::NoHostsLeft => self.banner("NO MORE HOSTS LEFT"),
             Event::Step(step) => {
                 self.header = Some(step.clone());
@@ -242,7 +242,7 @@ impl Sink for Ansible {
             }
             Event::Ended(ended) => self.ended(ended),
             Event::Retrying { step, host, left, .. } => {
-                outln!("FAILED - RETRYING: [{host}]: {} ({left} retries left).", step.name);
+                println!("FAILED - RETRYING: [{host}]: {} ({left} retries left).", step.name);
             }
             Event::Included { host, file, item, .. } => {
                 let known = self.included.iter_mut().find(|known| known.file == *file && known.item == *item);
@@ -266,7 +266,7 @@ impl Sink for Ansible {
                 eprintln!("{}", self.style.paint.color(AnsiColor::Red, &format!("[ERROR]: {text}")))
             }
             Event::Notice(text) => eprintln!("{text}"),
-            Event::Meta(text) if self.style.verbosity >= 2 => outln!("META: {text}"),
+            Event::Meta(text) if self.style.verbosity >= 2 => println!("META: {text}"),
             Event::Recap(recap) => self.recap(recap),
             Event::Playbook { .. } | Event::Now { .. } | Event::Stats(_) | Event::Meta(_) => {}
         }

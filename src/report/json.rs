@@ -39,7 +39,7 @@ pub(crate) fn print_line(value: Value) {
             line.insert("at".to_owned(), jiff::Timestamp::now().to_string().into());
         }
     }
-    outln!("{}", Value::Object(line));
+    println!("{}", Value::Object(line));
 }
 
 fn task(ended: &Ended) -> Value {

@@ -28,7 +28,7 @@ impl Minimal {
         }
         if self.style.diff && !ended.step.no_log {
             for diff in words::diffs(&ended.result) {
-                outln!("{}", words::paint_diff(self.style.paint, &diff));
+                println!("{}", words::paint_diff(self.style.paint, &diff));
             }
         }
         let (word, color) = match ended.status {
@@ -38,7 +38,7 @@ impl Minimal {
             Status::Unreachable => ("UNREACHABLE!", AnsiColor::Red),
             Status::Failed | Status::Ignored | Status::Rescued => ("FAILED", AnsiColor::Red),
         };
-        outln!("{}", self.style.paint.color(color, &self.text(ended, word)));
+        println!("{}", self.style.paint.color(color, &self.text(ended, word)));
     }
 
     fn text(&self, ended: &Ended, word: &str) -> String {

@@ -1,19 +1,7 @@
 //! How people and programs see a run: one file per output format.
 
-/// Standard output may be closed by whoever reads it (`| head`); a run goes on all the same.
-macro_rules! out {
-    ($($text:tt)*) => {{
-        use std::io::Write as _;
-        let _ = write!(std::io::stdout(), $($text)*);
-    }};
-}
-macro_rules! outln {
-    () => { out!("\n") };
-    ($($text:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stdout(), $($text)*);
-    }};
-}
+#[macro_use]
+pub(crate) mod said;
 
 mod ansible;
 mod json;

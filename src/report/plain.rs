@@ -30,7 +30,7 @@ impl Plain {
             return;
         }
         for line in result_lines(self.style, ended) {
-            outln!("{line}");
+            println!("{line}");
         }
     }
 }
@@ -99,18 +99,18 @@ impl Sink for Plain {
         match event {
             Event::Play { name, hosts } => {
                 self.play = name.clone();
-                outln!("play {name}: {} {}", hosts.len(), if hosts.len() == 1 { "host" } else { "hosts" });
+                println!("play {name}: {} {}", hosts.len(), if hosts.len() == 1 { "host" } else { "hosts" });
             }
-            Event::NoHostsMatched => outln!("skipped: no host matches the play"),
-            Event::NoHostsLeft => outln!("no hosts are left"),
+            Event::NoHostsMatched => println!("skipped: no host matches the play"),
+            Event::NoHostsLeft => println!("no hosts are left"),
             Event::Ended(ended) => self.ended(ended),
             Event::Retrying { step, host, left, .. } => {
-                outln!("retrying    {host:<12} {} ({left} left)", step.name)
+                println!("retrying    {host:<12} {} ({left} left)", step.name)
             }
             Event::Warning(text) => eprintln!("warning: {text}"),
             Event::Deprecated(text) => eprintln!("deprecated: {text}"),
             Event::Notice(text) => eprintln!("note: {text}"),
-            Event::Recap(recap) => out!("{}", recap_text(self.style, recap)),
+            Event::Recap(recap) => print!("{}", recap_text(self.style, recap)),
             _ => {}
         }
     }

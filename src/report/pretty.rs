@@ -65,7 +65,7 @@ impl Pretty {
     fn print(&self, text: &str) {
         let mut live = self.live.lock();
         live.clear();
-        outln!("{text}");
+        println!("{text}");
         live.draw(self.style);
     }
 
@@ -115,7 +115,7 @@ impl Pretty {
 impl Live {
     fn clear(&mut self) {
         if self.drawn > 0 {
-            out!("\x1b[{}A\x1b[J", self.drawn);
+            print!("\x1b[{}A\x1b[J", self.drawn);
             self.drawn = 0;
         }
     }
@@ -139,7 +139,7 @@ impl Live {
             lines.push(format!("  {} tasks done, {} hosts at work, {total}", self.done, self.rows.len()));
         }
         for line in &lines {
-            outln!("{}", style.paint.dim(line));
+            println!("{}", style.paint.dim(line));
         }
         self.drawn = lines.len();
         let _ = std::io::stdout().flush();
@@ -198,8 +198,8 @@ impl Sink for Pretty {
                 self.close();
                 self.live.lock().rows.clear();
                 self.live.lock().clear();
-                out!("{}", plain::recap_text(self.style, recap));
-                outln!(
+                print!("{}", plain::recap_text(self.style, recap));
+                println!(
                     "{}",
                     self.style
                         .paint

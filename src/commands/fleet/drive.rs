@@ -75,7 +75,7 @@ fn answered(ground: &Ground, number: u64, style: Style) -> Result<u8, Problem> {
         match ground.store.answer(&ground.fleet.spec.name, number)? {
             Asked::Done => {
                 if style.output != Output::Json {
-                    outln!("done; the controller that is at work goes on with it");
+                    println!("done; the controller that is at work goes on with it");
                 }
                 return Ok(0);
             }

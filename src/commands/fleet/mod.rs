@@ -67,7 +67,7 @@ fn down(name: &str, style: Style) -> Result<u8, Problem> {
     let mut ground = Ground::of(name)?;
     if !ground.fleet.spec.slots.is_empty() {
         ground.stop_proxy();
-        outln!("{name}: its servers stay as they are; its balancer, if it had one of its own, has ended");
+        println!("{name}: its servers stay as they are; its balancer, if it had one of its own, has ended");
         return Ok(0);
     }
     let number = ground.ask(Command::Down)?;

@@ -48,7 +48,7 @@ pub(crate) fn changed(state: &State, seen: &Observation, style: Style, shown: &m
     if style.output == Output::Json {
         report::json_line(object(state, seen));
     } else {
-        outln!("{line}");
+        println!("{line}");
     }
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn all(only: Option<&str>, style: Style) -> Result<u8, Problem> {
         None => store.fleets()?,
     };
     if names.is_empty() && style.output != Output::Json {
-        outln!("no fleets; `theseus fleet up NAME` starts one of theseus.yml");
+        println!("no fleets; `theseus fleet up NAME` starts one of theseus.yml");
     }
     for name in names {
         one(&store, &name, style)?;
@@ -118,7 +118,7 @@ pub(crate) fn one(store: &Store, name: &str, style: Style) -> Result<Option<Stat
         report::json_line(line);
         return Ok(Some(state));
     }
-    outln!("{}", sentence(&counted, &seen));
+    println!("{}", sentence(&counted, &seen));
     for member in state.members.values() {
         let found = seen.members.get(&member.id);
         let health = match found.map(|found| found.health) {
@@ -128,7 +128,7 @@ pub(crate) fn one(store: &Store, name: &str, style: Style) -> Result<Option<Stat
         };
         let weight = found.and_then(|found| found.weight).unwrap_or(0);
         let zone = member.zone.as_ref().map(|zone| format!("  zone {zone}")).unwrap_or_default();
-        outln!(
+        println!(
             "  {:<14} {:<12} {:<10} {health:<8} weight {weight:>3}{zone}",
             member.id,
             member.generation,
@@ -136,10 +136,10 @@ pub(crate) fn one(store: &Store, name: &str, style: Style) -> Result<Option<Stat
         );
     }
     for wait in &waiting {
-        outln!("  {}", words(wait));
+        println!("  {}", words(wait));
     }
     if at_work.is_none() && state.active().is_some() {
-        outln!("  no controller is at work; `theseus rollout resume {name}` goes on");
+        println!("  no controller is at work; `theseus rollout resume {name}` goes on");
     }
     Ok(Some(state))
 }

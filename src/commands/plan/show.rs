@@ -6,18 +6,23 @@ use super::change::Foreseen;
 use super::foretold::Foretold;
 use crate::commands::effect;
 use crate::report::{self, Output, Style};
+use crate::terminal;
 
 pub(crate) fn print(found: &Foretold, style: Style) {
     for (host, task, reason) in &found.failures {
-        eprintln!("{host}: {task}: {reason}");
+        terminal::host_failed(host, task, reason);
     }
+    let failed = found.failed_hosts();
     if style.output == Output::Json {
         found.changes.iter().for_each(|change| report::json_line(change.json()));
         return;
     }
     for (host, generation) in &found.hosts {
         let own: Vec<&Foreseen> = found.changes.iter().filter(|change| change.host == *host).collect();
-        println!("{}", head(host, *generation, own.len(), style));
+        // Nobody knows that nothing would change where the look ended half-way.
+        if !own.is_empty() || !failed.contains(&host.as_str()) {
+            println!("{}", head(host, *generation, own.len(), style));
+        }
         own.iter().for_each(|change| print!("{}", text(change, style)));
         print!("{}", irreversible(&own, style));
     }

@@ -23,7 +23,7 @@ pub(crate) fn show(name: &str, style: Style) -> Result<u8, Problem> {
         }));
         return Ok(0);
     }
-    outln!("plan {} of fleet {name}, {} members", plan.hash, spec.members);
+    println!("plan {} of fleet {name}, {} members", plan.hash, spec.members);
     for (number, step) in plan.steps.iter().enumerate() {
         let want = match step.want {
             Share::Count(_) | Share::Percent(_) => step.want.ceil(spec.members).min(spec.members),
@@ -34,10 +34,10 @@ pub(crate) fn show(name: &str, style: Style) -> Result<u8, Problem> {
         let yes = if step.approval { ", then a person's yes" } else { "" };
         let preview = if step.preview { ", beside the old ones until all are ready" } else { "" };
         let way = if step.mode == Mode::InPlace { ", changed in place" } else { "" };
-        outln!("  {:>2}. {}: {want} new{way}{traffic}{preview}{soak}{yes}", number + 1, step.name);
+        println!("  {:>2}. {}: {want} new{way}{traffic}{preview}{soak}{yes}", number + 1, step.name);
     }
     for gate in &spec.gates {
-        outln!(
+        println!(
             "  gate {} every {} s: {} of {} must pass",
             gate.name,
             gate.interval as f64 / 1000.0,
@@ -46,9 +46,9 @@ pub(crate) fn show(name: &str, style: Style) -> Result<u8, Problem> {
         );
     }
     if let Some(step) = spec.irreversible_after {
-        outln!("  from step {} on nothing is put back", step + 1);
+        println!("  from step {} on nothing is put back", step + 1);
     }
-    outln!(
+    println!(
         "never fewer than {} healthy, never more than {} members; {} launches in {} rounds; about {} s with members that boot in {} s",
         cost.least_healthy,
         cost.most_members,

@@ -76,9 +76,9 @@ fn show(
     }
     if style.output == Output::Pretty {
         // From the top of an empty screen.
-        out!("\x1b[2J\x1b[H{text}");
+        print!("\x1b[2J\x1b[H{text}");
     } else if text != *shown {
-        out!("{text}");
+        print!("{text}");
     }
     *shown = text;
     Ok(counts)
