@@ -82,3 +82,59 @@ fn callbacks_add_times_and_a_report() {
     let xml = std::fs::read_to_string(report).unwrap();
     assert!(xml.contains("tests=\"3\" failures=\"1\"") && xml.contains("a &lt; b"), "{xml}");
 }
+
+/// What scripts grep in the output of `ansible-playbook`.
+#[test]
+fn a_run_is_printed_as_ansible_prints_it() {
+    let project = Project::new(&[
+        ("hosts.ini", "a ansible_connection=local\nb ansible_connection=local ansible_host=127.0.0.9\n"),
+        ("more.yml", "- debug: {msg: more}\n"),
+        ("site.yml", PRINTED),
+    ]);
+    let ended = project.run_as("ansible-playbook", &["-i", "hosts.ini", "--diff", "site.yml"]);
+    let out = &ended.out;
+    assert_eq!(ended.code, 2, "{}", ended.shown());
+    // One banner a batch.
+    assert_eq!(out.matches("\nPLAY [batches] ").count(), 2, "{}", ended.shown());
+    // Labels of loops of includes; hosts that include the same are told of together.
+    assert!(out.contains("more.yml for a, b => (item=first)\n"), "{}", ended.shown());
+    assert!(out.contains("ok: [a -> b(127.0.0.9)] => {\n"), "{}", ended.shown());
+    assert!(out.contains("FAILED - RETRYING: [a -> b]: again (1 retries left).\n"), "{}", ended.shown());
+    // What fails before it can be shown is on one line.
+    assert!(
+        out.contains("fatal: [a]: FAILED! => {\"msg\": \"Task failed: Finalization"),
+        "{}",
+        ended.shown()
+    );
+    // A difference is Python's JSON, with an empty line behind it, and only of what changed.
+    assert!(out.contains("\n {\n     \"path\": \""), "{}", ended.shown());
+    assert!(out.contains("+    \"state\": \"directory\"\n }\n\nchanged: [a]\n"), "{}", ended.shown());
+    assert_eq!(out.matches("--- before").count(), 1, "{}", ended.shown());
+    // No host is left because each failed: that is said by their failures.
+    assert!(!out.contains("NO MORE HOSTS LEFT"), "{}", ended.shown());
+}
+
+const PRINTED: &str = r#"
+- {name: batches, hosts: all, gather_facts: false, serial: 1, tasks: [{debug: {msg: one}}]}
+- hosts: all
+  gather_facts: false
+  tasks:
+    - include_tasks: more.yml
+      loop: [{name: first}, {name: second}]
+      loop_control: {label: "{{ item.name }}"}
+- hosts: a
+  gather_facts: false
+  tasks:
+    - {debug: {msg: there}, delegate_to: b}
+    - name: again
+      debug: {msg: there}
+      delegate_to: b
+      until: false
+      retries: 1
+      delay: 0
+      ignore_errors: true
+    - {debug: {msg: "{{ nowhere }}"}, ignore_errors: true}
+    - file: {path: "{{ playbook_dir }}/made", state: directory}
+    - file: {path: "{{ playbook_dir }}/made", state: directory}
+    - {fail: {msg: the end}, when: true}
+"#;

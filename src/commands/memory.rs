@@ -79,6 +79,7 @@ pub(crate) fn bare_play(name: &str, hosts: &str, dir: &Path) -> Play {
         post_tasks: Vec::new(),
         handlers: Vec::new(),
         static_roles: Vec::new(),
+        listed_roles: Vec::new(),
         dir: Arc::from(dir),
     }
 }

@@ -57,7 +57,7 @@ impl Ansible {
     fn ended(&mut self, ended: &Ended) {
         // An include is shown by what it includes.
         let action = ended.step.action.rsplit('.').next().unwrap_or_default();
-        if matches!(action, "include_tasks" | "include_role") && ended.status == Status::Ok {
+        if is_include(ended) && ended.status == Status::Ok {
             return self.header();
         }
         if ended.status == Status::Skipped && !self.style.display_skipped {
@@ -72,16 +72,16 @@ impl Ansible {
             return self.ignoring(ended);
         }
         self.warned.of(ended, self.style.paint);
-        if self.style.diff && !ended.step.no_log {
-            for diff in words::diffs(&ended.result) {
-                print!("{}", words::paint_diff(self.style.paint, &diff));
+        let changed = ended.result.get("changed").and_then(Json::as_bool) == Some(true);
+        if self.style.diff && changed && !ended.step.no_log {
+            let diffs: String = words::diffs(&ended.result).concat();
+            if !diffs.is_empty() {
+                println!("{}", words::paint_diff(self.style.paint, &diffs));
             }
         }
-        let host = ended
-            .delegate
-            .as_ref()
-            .filter(|d| **d != *ended.host)
-            .map_or_else(|| ended.host.to_string(), |d| format!("{} -> {d}", ended.host));
+        let address =
+            ended.delegate_address.as_ref().map(|address| format!("({address})")).unwrap_or_default();
+        let host = delegated(&ended.host, ended.delegate.as_deref(), &address);
         let color =
             words::status_color(if ended.status == Status::Ignored { Status::Failed } else { ended.status });
         println!("{}", self.style.paint.color(color, &self.line(ended, &host)));
@@ -123,7 +123,7 @@ impl Ansible {
         let action = ended.step.action.rsplit('.').next().unwrap_or_default();
         let debug = action == "debug";
         let always = ended.result.get("_ansible_verbose_always").and_then(serde_json::Value::as_bool);
-        let told = debug || always == Some(true);
+        let told = always == Some(true);
         let failed = ended.status.is_failure();
         if !(failed || told || self.style.verbosity > 0)
             || (ended.status == Status::Skipped && self.style.verbosity == 0)
@@ -224,14 +224,28 @@ impl Ansible {
     }
 }
 
+/// A host, and where its task was done instead.
+fn delegated(host: &str, delegate: Option<&str>, address: &str) -> String {
+    let delegate = delegate.filter(|name| *name != host);
+    delegate.map_or_else(|| host.to_owned(), |name| format!("{host} -> {name}{address}"))
+}
+
+fn is_include(ended: &Ended) -> bool {
+    let action = ended.step.action.rsplit('.').next().unwrap_or_default();
+    matches!(action, "include_tasks" | "include_role")
+}
+
 impl Sink for Ansible {
     fn event(&mut self, event: &Event) {
-        if !matches!(event, Event::Included { .. }) {
+        // Each host tells of the include itself before it tells of its files.
+        let include = matches!(event, Event::Included { .. })
+            || matches!(event, Event::Ended(ended) if is_include(ended) && ended.status == Status::Ok);
+        if !include {
             self.flush_included();
         }
         match event {
             Event::Playbook { file } if self.style.verbosity >= 2 => println!("\nPLAYBOOK: {file}"),
-            Event::Play { name, .. } => {
+            Event::Play { name, .. } | Event::Batch { play: name } => {
                 self.banner(&if name.is_empty() { "PLAY".to_owned() } else { format!("PLAY [{name}]") })
             }
             Event::NoHostsMatched => println!("skipping: no hosts matched"),
@@ -241,7 +255,8 @@ impl Sink for Ansible {
                 self.header();
             }
             Event::Ended(ended) => self.ended(ended),
-            Event::Retrying { step, host, left, .. } => {
+            Event::Retrying { step, host, delegate, left, .. } => {
+                let host = delegated(host, delegate.as_deref(), "");
                 println!("FAILED - RETRYING: [{host}]: {} ({left} retries left).", step.name);
             }
             Event::Included { host, file, item, .. } => {
@@ -268,7 +283,11 @@ impl Sink for Ansible {
             Event::Notice(text) => eprintln!("{text}"),
             Event::Meta(text) if self.style.verbosity >= 2 => println!("META: {text}"),
             Event::Recap(recap) => self.recap(recap),
-            Event::Playbook { .. } | Event::Now { .. } | Event::Stats(_) | Event::Meta(_) => {}
+            Event::Playbook { .. }
+            | Event::AllFailed
+            | Event::Now { .. }
+            | Event::Stats(_)
+            | Event::Meta(_) => {}
         }
     }
 }

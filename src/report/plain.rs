@@ -102,7 +102,7 @@ impl Sink for Plain {
                 println!("play {name}: {} {}", hosts.len(), if hosts.len() == 1 { "host" } else { "hosts" });
             }
             Event::NoHostsMatched => println!("skipped: no host matches the play"),
-            Event::NoHostsLeft => println!("no hosts are left"),
+            Event::NoHostsLeft | Event::AllFailed => println!("no hosts are left"),
             Event::Ended(ended) => self.ended(ended),
             Event::Retrying { step, host, left, .. } => {
                 println!("retrying    {host:<12} {} ({left} left)", step.name)

@@ -188,7 +188,7 @@ impl Sink for Pretty {
                 self.print(&format!("  {host}: {} is tried again ({left} left)", step.name))
             }
             Event::NoHostsMatched => self.print("  no host matches this play"),
-            Event::NoHostsLeft => self.print("  no hosts are left"),
+            Event::NoHostsLeft | Event::AllFailed => self.print("  no hosts are left"),
             Event::Warning(text) => {
                 self.print(&self.style.paint.status(Status::Changed, &format!("warning: {text}")))
             }
@@ -209,6 +209,7 @@ impl Sink for Pretty {
             // A failure is shown with its task.
             Event::Mistake(_)
             | Event::Playbook { .. }
+            | Event::Batch { .. }
             | Event::Included { .. }
             | Event::Stats(_)
             | Event::Meta(_) => {}

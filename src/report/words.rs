@@ -6,6 +6,8 @@ use anstyle::{AnsiColor, Style};
 use catalog::Json;
 use run::event::Status;
 
+use super::python_json;
+
 /// Colours, or not.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Paint {
@@ -111,7 +113,7 @@ fn one_diff(diff: &Json) -> Option<String> {
     let side = |name: &str| match diff.get(name) {
         Some(Json::String(s)) => s.clone(),
         None | Some(Json::Null) => String::new(),
-        Some(other) => format!("{}\n", serde_json::to_string_pretty(other).unwrap_or_default()),
+        Some(other) => format!("{}\n", python_json::indented(other)),
     };
     let header = |name: &str, side: &str| {
         diff.get(name).and_then(Json::as_str).map_or_else(|| side.to_owned(), |h| format!("{side}: {h}"))

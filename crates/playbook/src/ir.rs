@@ -41,6 +41,8 @@ pub struct Play {
     pub handlers: Vec<Arc<Task>>,
     /// Every role that this play uses statically: their defaults and vars are seen by later tasks of the play.
     pub static_roles: Vec<Arc<Role>>,
+    /// What `roles:` lists, as often as it lists it.
+    pub listed_roles: Vec<Arc<str>>,
     /// The folder of the playbook file.
     pub dir: Arc<std::path::Path>,
 }

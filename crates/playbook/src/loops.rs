@@ -20,12 +20,10 @@ fn plain(scope: &Scope, items: &Value) -> Result<Vec<Value>, Error> {
         Value::List(list) => list.items(),
         Value::Tuple(items) => Ok(items.to_vec()),
         Value::Undefined(missing) => Err(missing.error()),
-        other => {
-            let shown: String = other.python_str()?.chars().take(200).collect();
-            Err(Error::new(format!(
-                "invalid data passed to 'loop', it requires a list, got this instead: {shown}. Hint: if you passed a list or dict of just one element, try adding wantlist=True to your lookup invocation or use q/query instead of lookup."
-            )))
-        }
+        other => Err(Error::new(format!(
+            "The `loop` value must resolve to a 'list', not '{}'.",
+            other.type_name()
+        ))),
     }
 }
 

@@ -66,6 +66,8 @@ pub struct Ended {
     pub host: Arc<str>,
     /// The host that it was delegated to.
     pub delegate: Option<String>,
+    /// Its address, where that is another than its name.
+    pub delegate_address: Option<String>,
     pub status: Status,
     /// Of a loop: the item's label. `None` for the task as a whole.
     pub item: Option<String>,
@@ -115,14 +117,21 @@ pub enum Event {
         name: Arc<str>,
         hosts: Vec<Arc<str>>,
     },
+    /// The next batch of a play with `serial`; the first begins with the play.
+    Batch {
+        play: Arc<str>,
+    },
     NoHostsMatched,
     NoHostsLeft,
+    /// The same, because each host failed by itself.
+    AllFailed,
     Step(Arc<Step>),
     Ended(Ended),
     /// Not over yet: a retry of `until`, a poll of an async job.
     Retrying {
         step: Arc<Step>,
         host: Arc<str>,
+        delegate: Option<String>,
         left: u64,
         result: Arc<Map>,
     },

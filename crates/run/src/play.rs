@@ -35,6 +35,8 @@ pub(crate) struct PlayRun {
     pub(crate) smart: bool,
     /// A failure was fatal for all.
     pub(crate) fatal: AtomicBool,
+    /// More failed than `max_fail_percentage` allows.
+    pub(crate) too_many: AtomicBool,
     /// `meta: end_play`
     pub(crate) ended: Arc<AtomicBool>,
 }
@@ -89,13 +91,15 @@ impl Run {
         let name: Arc<str> = name.into();
         let answers = self.prompts(play, &scope).await.map_err(located)?;
         vars.set_prompts(answers);
-        let hosts = self.hosts_of(play, &pattern, &scope)?;
+        let selected = self.hosts_of(&pattern, play)?;
+        let hosts = self.ordered(selected.clone(), play, &scope)?;
         self.emit(&Event::Play { name: name.clone(), hosts: hosts.clone() });
         if hosts.is_empty() {
             self.emit(&Event::NoHostsMatched);
             return Ok(Next::Play);
         }
-        vars.set_hosts(hosts.clone());
+        // What a play calls its hosts is in the inventory's order, whatever its own.
+        vars.set_hosts(selected);
         let hosts: Vec<Arc<str>> = hosts.into_iter().filter(|host| !self.is_out(host)).collect();
         if hosts.is_empty() {
             self.emit(&Event::NoHostsLeft);
@@ -106,7 +110,10 @@ impl Run {
         }
         let frame = self.frame(play, vars, name, &scope).map_err(located)?;
         let batches = batches(&play.serial, &scope, &hosts).map_err(located)?;
-        for batch in batches {
+        for (number, batch) in batches.into_iter().enumerate() {
+            if number > 0 {
+                self.emit(&Event::Batch { play: frame.name.clone() });
+            }
             match self.batch(&frame, batch).await {
                 Next::Play if frame.ended.load(Ordering::SeqCst) => break,
                 Next::Play => {}
@@ -198,6 +205,7 @@ impl Run {
             gather,
             hosts,
             fatal: AtomicBool::new(false),
+            too_many: AtomicBool::new(false),
             ended: frame.ended.clone(),
         });
         let course = Arc::new(Course::new(&play.hosts, free, self.sink()));
@@ -227,7 +235,8 @@ impl Run {
             return Next::Nothing;
         }
         if play.fatal.load(Ordering::SeqCst) || out == play.hosts.len() {
-            self.emit(&Event::NoHostsLeft);
+            let too_many = play.too_many.load(Ordering::SeqCst);
+            self.emit(&if too_many { Event::NoHostsLeft } else { Event::AllFailed });
             return Next::Nothing;
         }
         Next::Play
@@ -248,15 +257,22 @@ impl Run {
         }
     }
 
-    fn hosts_of(&self, play: &Play, pattern: &str, scope: &Scope) -> Result<Vec<Arc<str>>, Diagnostic> {
+    fn hosts_of(&self, pattern: &str, play: &Play) -> Result<Vec<Arc<str>>, Diagnostic> {
         let limit = self.variables.options().limit.clone();
         let inventory = self.variables.inventory();
         let selected = inventory.selection(&[pattern.to_owned()], limit.as_deref(), &play.dir)?;
         for name in &selected.unmatched {
             self.warn(format!("Could not match supplied host pattern, ignoring: {name}"));
         }
-        let mut hosts: Vec<Arc<str>> = selected.hosts.into_iter().map(Arc::from).collect();
-        drop(inventory);
+        Ok(selected.hosts.into_iter().map(Arc::from).collect())
+    }
+
+    fn ordered(
+        &self,
+        mut hosts: Vec<Arc<str>>,
+        play: &Play,
+        scope: &Scope,
+    ) -> Result<Vec<Arc<str>>, Diagnostic> {
         match play
             .order
             .as_ref()

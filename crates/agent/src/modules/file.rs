@@ -211,7 +211,12 @@ fn touch(want: &Want<'_>, task: &mut Task<'_>) -> Result<Outcome, Failure> {
         made.map_err(|e| at(want, format!("Error, could not touch target: {e}")))?;
     }
     let mut changed = now == Is::Absent;
-    changed |= want.files.apply(task, &path, Some(&mut diff))?;
+    let attributes = want.files.apply(task, &path, Some(&mut diff));
+    if now == Is::Absent && attributes.is_err() {
+        // What cannot be as it was asked for is not left there.
+        task.recorder.remove(&path)?;
+    }
+    changed |= attributes?;
     let default = if now == Is::Absent { "preserve" } else { "now" };
     changed |= want.times.apply(task, &path, default, Some(&mut diff))?;
     Ok(Outcome::changed(changed).with("dest", want.text.as_str()).diff(diff))

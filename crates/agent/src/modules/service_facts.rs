@@ -53,7 +53,8 @@ fn units(task: &Task<'_>, services: &mut Map) -> Result<(), Failure> {
         };
         let status = match load {
             "not-found" => "not-found",
-            _ => status_of(name).unwrap_or("unknown"),
+            // What has no file of its own (an instance of a template) is told by how active it is.
+            _ => status_of(name).unwrap_or(active),
         };
         services.insert(
             name.to_owned(),

@@ -279,6 +279,7 @@ impl Reader<'_> {
             let used = self.play_roles(node, &around);
             add_roles(&mut play.static_roles, &mut handlers, &used.roles, used.handlers);
             play.roles = used.nodes;
+            play.listed_roles = used.listed;
         }
         for (name, target) in [
             ("pre_tasks", &mut play.pre_tasks),
@@ -320,6 +321,8 @@ impl Reader<'_> {
         }
         for item in self.elements(node, "`roles`") {
             if let Some(used) = self.role_entry(item, around) {
+                // What it depends on comes before it.
+                all.listed.extend(used.roles.last().map(|role| role.name.clone()));
                 all.nodes.extend(used.nodes);
                 all.handlers.extend(used.handlers);
                 all.roles.extend(used.roles);
@@ -401,6 +404,7 @@ fn empty_play(
         post_tasks: Vec::new(),
         handlers: Vec::new(),
         static_roles: Vec::new(),
+        listed_roles: Vec::new(),
         dir: dir.clone(),
     }
 }

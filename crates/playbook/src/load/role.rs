@@ -45,6 +45,8 @@ pub(super) struct Used {
     pub(super) handlers: Vec<Arc<Task>>,
     /// Dependencies first, the role last.
     pub(super) roles: Vec<Arc<Role>>,
+    /// Names, as a play lists them.
+    pub(super) listed: Vec<Arc<str>>,
 }
 
 impl Used {

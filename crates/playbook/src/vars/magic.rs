@@ -222,13 +222,15 @@ impl Inner {
             "ansible_play_role_names" | "role_names" => Value::from(self.role_names(false)),
             "ansible_role_names" => Value::from(self.role_names(true)),
             "ansible_dependent_role_names" => {
-                let direct = self.role_names(false);
-                Value::from(
-                    self.role_names(true)
-                        .into_iter()
-                        .filter(|name| !direct.contains(name))
-                        .collect::<Vec<_>>(),
-                )
+                // Also those that the play names itself.
+                let roles = self.play.roles();
+                let mut names: Vec<String> = Vec::new();
+                for role in roles.iter().flat_map(|role| role.dependencies.iter()) {
+                    if !names.iter().any(|known| *known == *role.name) {
+                        names.push(role.name.to_string());
+                    }
+                }
+                Value::from(names)
             }
             _ => return None,
         })
@@ -276,7 +278,8 @@ impl Inner {
         let roles = self.play.roles();
         let dependencies: Vec<u64> =
             roles.iter().flat_map(|role| role.dependencies.iter().map(|role| role.instance)).collect();
-        let mut names: Vec<String> = Vec::new();
+        let listed: &[_] = if all { &[] } else { &self.play.play.listed_roles };
+        let mut names: Vec<String> = listed.iter().map(|name| name.to_string()).collect();
         for role in roles.iter().filter(|role| all || !dependencies.contains(&role.instance)) {
             if !names.iter().any(|known| *known == *role.name) {
                 names.push(role.name.to_string());

@@ -21,6 +21,11 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
     for condition in &conditions {
         check(condition)?;
     }
+    for (name, shown) in [("fail_msg", "fail_msg"), ("msg", "fail_msg"), ("success_msg", "success_msg")] {
+        if let Some(message) = action.get(name)? {
+            check_message(shown, &message)?;
+        }
+    }
     let quiet = action.flag("quiet", false)?;
     for condition in &conditions {
         if !action.walker.run.engine.condition(condition, action.scope)? {
@@ -48,6 +53,19 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
         result.insert("deprecations".to_owned(), serde_json::json!([{"msg": old, "version": "2.23"}]));
     }
     Ok(Work::Done(result))
+}
+
+/// A message is a text, or texts.
+fn check_message(name: &str, message: &Value) -> Result<(), Error> {
+    let texts = message.as_list().is_some_and(|list| list.iter().all(|one| matches!(one, Value::Str(_))));
+    if texts || matches!(message, Value::Str(_) | Value::None) {
+        return Ok(());
+    }
+    Err(Error::new(format!(
+        "argument '{name}' is of type {} and we were unable to convert to str_or_list_of_str: a string or list of \
+         strings is required",
+        message.type_name()
+    )))
 }
 
 /// A template that gives the condition, not a condition with templates in its texts.

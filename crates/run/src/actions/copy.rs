@@ -93,17 +93,31 @@ pub(super) fn text_of(value: &Json) -> String {
     }
 }
 
-/// As Python's `json.dumps` writes it.
+/// As Python's `json.dumps` writes it: nothing but ASCII.
 fn python_json(value: &Json) -> String {
     match value {
+        Json::String(text) => ascii_json(text),
         Json::Array(items) => format!("[{}]", items.iter().map(python_json).collect::<Vec<_>>().join(", ")),
         Json::Object(map) => {
             let pairs: Vec<String> =
-                map.iter().map(|(k, v)| format!("{}: {}", Json::String(k.clone()), python_json(v))).collect();
+                map.iter().map(|(k, v)| format!("{}: {}", ascii_json(k), python_json(v))).collect();
             format!("{{{}}}", pairs.join(", "))
         }
         other => other.to_string(),
     }
+}
+
+fn ascii_json(text: &str) -> String {
+    let mut out = String::new();
+    for c in Json::String(text.to_owned()).to_string().chars() {
+        if (' '..='~').contains(&c) {
+            out.push(c);
+        } else {
+            let mut units = [0; 2];
+            out.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    out
 }
 
 /// `mode: preserve`

@@ -23,6 +23,8 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
         return Ok(Work::Done(result));
     }
     let mut result = results::ok(false);
+    // Shown whole; not so what fails before there is anything to show.
+    result.insert("_ansible_verbose_always".to_owned(), true.into());
     let Some(var) = wanted(action)? else {
         let message = action.given("msg")?.map_or(Ok(json!("Hello world!")), |value| json(&value))?;
         result.insert("msg".to_owned(), message);

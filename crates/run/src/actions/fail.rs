@@ -5,13 +5,16 @@ use expressions::Error;
 
 use super::Action;
 use crate::results;
-use crate::walker::prepare::Work;
+use crate::walker::prepare::{Work, json};
 
 pub(super) static SPEC: ModuleSpec = ModuleSpec::builtin("fail", ARGS).check(Check::Query);
 
-const ARGS: &[Arg] = &[Arg::str("msg").default("Failed as requested from task")];
+const ARGS: &[Arg] = &[Arg::raw("msg").default("Failed as requested from task")];
 
 pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
-    let message = action.text("msg")?.unwrap_or_else(|| "Failed as requested from task".to_owned());
-    Ok(Work::Done(results::failed(message)))
+    let mut result = results::failed("Failed as requested from task");
+    if let Some(message) = action.get("msg")? {
+        result.insert("msg".to_owned(), json(&message)?);
+    }
+    Ok(Work::Done(result))
 }

@@ -5,8 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use expressions::Value;
-use playbook::ir::{Block, Node};
+use playbook::ir::{Block, Node, Task};
 
+use super::prepare::ItemOf;
 use super::{Flow, Stop, Walker};
 use crate::course::Path;
 
@@ -99,11 +100,31 @@ impl Walker {
     /// `ansible_failed_task` and `ansible_failed_result`, for the rescue.
     fn set_failed_variables(&self, failed: &super::Failed) {
         let name = if failed.task.name.is_some() { self.plain_name(&failed.task) } else { String::new() };
-        let task =
-            Value::dict([("name", Value::str(name)), ("action", Value::str(failed.task.action.clone()))]);
+        let task = Value::dict([
+            ("name", Value::str(name)),
+            ("action", Value::str(failed.task.action.clone())),
+            ("args", self.arguments_shown(&failed.task)),
+        ]);
         let result = Value::from_json(&serde_json::Value::Object(failed.result.clone()));
         self.run.variables.register(&self.host, "ansible_failed_task", task);
         self.run.variables.register(&self.host, "ansible_failed_result", result);
+    }
+
+    /// The arguments of a task as they are outside of its loop: those that cannot be told so are as written.
+    fn arguments_shown(&self, task: &Arc<Task>) -> Value {
+        let told =
+            |value: &Value| self.template(task, value, &ItemOf::none()).and_then(|value| value.defined());
+        let mut args: Vec<(Arc<str>, Value)> = Vec::new();
+        for (name, value) in task.args.iter() {
+            let value = told(value).unwrap_or_else(|_| Value::str(value.as_str().unwrap_or_default()));
+            if !value.is_omit() {
+                args.push((name.clone(), value));
+            }
+        }
+        if matches!(&*task.module, "shell") {
+            args.push((Arc::from("_uses_shell"), Value::Bool(true)));
+        }
+        Value::dict(args)
     }
 
     /// What was sent behind a failure was refused: its results will never come.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use catalog::{Json, Map};
-use expressions::{Error, Value};
+use expressions::{Context as _, Error, Value};
 
 use super::prepare::{ItemOf, Traits};
 use super::settle::{Finished, Item, Sent, with_result};
@@ -50,6 +50,7 @@ impl Walker {
             step: sent.step.clone(),
             host: self.host.clone(),
             delegate: item.delegate.clone(),
+            delegate_address: self.delegate_address(sent, item),
             status,
             item: label,
             looped: sent.looped,
@@ -58,6 +59,14 @@ impl Walker {
             paths: if item.traits.no_log { Vec::new() } else { finished.paths.clone() },
         };
         self.report(&sent.path, Event::Ended(ended));
+    }
+
+    /// Where the host is that it was delegated to, if its name does not say so.
+    fn delegate_address(&self, sent: &Sent, item: &Item) -> Option<String> {
+        let name = item.delegate.as_ref().filter(|name| **name != *self.host)?;
+        let scope = self.scope(&sent.task, &item.of).of_host(Arc::from(name.as_str()));
+        let address = scope.variable("ansible_host").ok().flatten()?.python_str().ok()?;
+        (address != *name).then_some(address)
     }
 
     /// The include itself, seen before what it includes; what counts is each file.
@@ -170,6 +179,7 @@ impl Walker {
             let (failed, all) = self.course.failures();
             // This host is not counted yet.
             if (failed + 1) as f64 / all as f64 * 100.0 > most {
+                self.play.too_many.store(true, std::sync::atomic::Ordering::SeqCst);
                 self.play.fatal.store(true, std::sync::atomic::Ordering::SeqCst);
                 self.course.stop_after(&sent.path);
             }
@@ -287,9 +297,14 @@ fn whole_loop(items: &[Item], finished: &[Finished]) -> Option<Finished> {
         list.push(Json::Object(one));
     }
     result.insert("results".to_owned(), Json::Array(list));
-    result.insert("changed".to_owned(), any(results::is_changed).into());
+    if !finished.is_empty() {
+        result.insert("skipped".to_owned(), all_skipped.into());
+    }
+    let changed = any(results::is_changed);
+    if changed {
+        result.insert("changed".to_owned(), true.into());
+    }
     if all_skipped {
-        result.insert("skipped".to_owned(), true.into());
         result.insert("msg".to_owned(), "All items skipped".into());
     } else if any(results::is_failed) {
         result.insert("failed".to_owned(), true.into());
@@ -297,6 +312,7 @@ fn whole_loop(items: &[Item], finished: &[Finished]) -> Option<Finished> {
     } else {
         result.insert("msg".to_owned(), "All items completed".into());
     }
+    result.insert("changed".to_owned(), changed.into());
     if any(results::is_unreachable) {
         result.insert("unreachable".to_owned(), true.into());
     }

@@ -100,7 +100,10 @@ impl Walker {
     }
 
     fn included(&mut self, sent: &Sent, path: &Path, of: &ItemOf, what: &Included) {
-        let item = of.value.as_ref().and_then(|v| v.python_str().ok());
+        let item = of.value.as_ref().and_then(|value| {
+            let labelled = of.label.as_ref().and_then(|label| self.template(&sent.task, label, of).ok());
+            labelled.as_ref().unwrap_or(value).python_str().ok()
+        });
         let event = Event::Included {
             step: sent.step.clone(),
             host: self.host.clone(),

@@ -184,7 +184,7 @@ impl Walker {
                     break;
                 }
             }
-            self.retrying(sent, retries + 1 - attempts, &finished.result);
+            self.retrying(sent, item.delegate.clone(), retries + 1 - attempts, &finished.result);
             tokio::time::sleep(delay).await;
             if !self.send_again(item) {
                 // Done by the controller: evaluate it anew.
@@ -310,10 +310,11 @@ impl Walker {
         (retries as u64, Duration::from_secs_f64(delay))
     }
 
-    fn retrying(&self, sent: &Sent, left: u64, result: &Map) {
+    fn retrying(&self, sent: &Sent, delegate: Option<String>, left: u64, result: &Map) {
         let event = Event::Retrying {
             step: sent.step.clone(),
             host: self.host.clone(),
+            delegate,
             left,
             result: Arc::new(result.clone()),
         };

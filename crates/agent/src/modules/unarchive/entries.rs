@@ -80,9 +80,13 @@ impl<'a> Unpacking<'a> {
             What::Dir => self.dir(&path, entry, &wanted, task)?,
             What::File { size } => self.file(&path, *size, &wanted, entry, content, task)?,
             What::Symlink(target) => {
+                // A link that is there keeps its owner, unless one is asked for.
+                let mut owner = self.args.resolve(task.cache, 0o777, false)?;
                 if std::fs::read_link(&path).ok().as_deref() != Some(target.as_path()) {
                     self.change(task, |task| task.recorder.symlink(target, &path))?;
+                    owner = wanted;
                 }
+                self.link_owner(&path, owner.uid, owner.gid, task)?;
             }
             What::Hardlink(target) => {
                 let Some(target) = self.options.place(target)? else { return Ok(()) };
@@ -113,6 +117,23 @@ impl<'a> Unpacking<'a> {
             act(task)?;
         }
         Ok(())
+    }
+
+    /// A link has an owner of its own, and no mode.
+    fn link_owner(
+        &mut self,
+        path: &Path,
+        uid: Option<u32>,
+        gid: Option<u32>,
+        task: &mut Task<'_>,
+    ) -> Result<(), Failure> {
+        let wanted = Attributes { uid, gid, ..Attributes::default() };
+        match std::fs::symlink_metadata(path) {
+            Ok(now) if !fits(&now, &wanted) => {
+                self.change(task, |task| task.recorder.set(path, &wanted, false).map(drop))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A link that came before, in the archive or on the host, does not lead an entry elsewhere.
