@@ -65,6 +65,10 @@ fn guard_proc(proc: &Path, quiet: MountFlags) -> io::Result<()> {
         let file = proc.join(name);
         if file.exists() {
             rustix::mount::mount_bind("/dev/null", &file)?;
+            // A reader of the kernel's messages that is told of an end at once would ask again, and again: it is refused.
+            if name == "kmsg" {
+                rustix::mount::mount_remount(&file, MountFlags::BIND | quiet, c"")?;
+            }
         }
     }
     Ok(())

@@ -105,9 +105,12 @@ fn a_host_is_a_machine_of_its_own() {
     let processes = hosts[0].run("sh", &["-c", "ls -d /proc/[0-9]* | wc -l"]).unwrap();
     assert!(processes.trim().parse::<u32>().unwrap() < 6, "{processes}");
     // What would reach the whole machine is refused.
-    for forbidden in
-        ["echo 1 >/proc/sys/kernel/panic", "date -s 2001-01-01", "echo b >/sys/kernel/uevent_helper"]
-    {
+    for forbidden in [
+        "echo 1 >/proc/sys/kernel/panic",
+        "date -s 2001-01-01",
+        "echo b >/sys/kernel/uevent_helper",
+        "head -c 1 /proc/kmsg",
+    ] {
         assert!(
             !hosts[0]
                 .command("sh")
