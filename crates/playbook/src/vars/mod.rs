@@ -248,7 +248,7 @@ impl Variables {
     pub fn set_local_call(&self, host: &str, call: Option<u64>) {
         self.host(host).set_local(call);
     }
-    pub(crate) fn local_call(&self, host: &str) -> Option<u64> {
+    pub fn local_call(&self, host: &str) -> Option<u64> {
         self.host(host).local()
     }
     /// `meta: clear_facts`.

@@ -156,6 +156,10 @@ impl Walker {
             Some(finished) => finished,
             None => return Ok(None),
         };
+        // Lookups wait for what was sent to this machine: that was it, whatever is queued behind.
+        if self.run.variables.local_call(&self.host).is_some_and(|ticket| ticket <= sent.ticket) {
+            self.run.variables.set_local_call(&self.host, None);
+        }
         loop {
             if results::is_unreachable(&finished.result) || results::is_skipped(&finished.result) {
                 break;
