@@ -89,15 +89,17 @@ impl Recorder {
 
     /// A name goes or gets another inode. True: it needs not be made durable by itself if its inode stays in the store,
     /// since a recovery knows by the listing whose it was. The link into the store was made first, and the file system
-    /// keeps that order.
+    /// keeps that order. Not what is as new as this run: the number of an inode that others removed meanwhile could be
+    /// the one of a copy in the store.
     pub(crate) fn guard_old(&mut self, place: &Place, ident: Ident) -> Result<bool> {
         let Some(guard) = self.guard(place)? else { return Ok(false) };
         guard.gone += 1;
         if guard.gone >= FEW && matches!(guard.listed, Listed::No) && self.is_found_by_inode(place)? {
             self.list(place)?;
         }
+        let is_older = ident.is_older(self.open()?.journal.begun());
         Ok(self.guard(place)?.is_some_and(|guard| match &guard.listed {
-            Listed::Yes(names) => names.get(place.name()) == Some(&ident.ino),
+            Listed::Yes(names) => is_older && names.get(place.name()) == Some(&ident.ino),
             _ => false,
         }))
     }

@@ -81,6 +81,7 @@ pub(crate) struct Journal {
     file: File,
     path: PathBuf,
     id: String,
+    begun: Time,
     chain: Digest,
     end: u64,
     reserved: u64,
@@ -103,6 +104,7 @@ impl Journal {
             file,
             path: path.to_owned(),
             id: id[..24].to_owned(),
+            begun: at,
             chain: start(),
             end: 0,
             reserved: 0,
@@ -120,6 +122,10 @@ impl Journal {
         journal.sync()?;
         crate::durable::sync_dir(path.parent().unwrap_or(Path::new("/")))?;
         Ok(journal)
+    }
+
+    pub(crate) fn begun(&self) -> Time {
+        self.begun
     }
 
     pub(crate) fn note(&mut self, entry: &Entry) -> Result<()> {

@@ -177,7 +177,7 @@ fn put_back(state_dir: &Path, left: &mut Left) -> Result<Interrupted> {
     let store = Store::new(state_dir);
     let mut undone = Undone::of(entries);
     if begin.boot != journal::boot_id() {
-        undone.add_replaced(&store)?;
+        undone.add_replaced(begin, &store)?;
         undone.add_appeared(begin)?;
         undone.linked.extend(store.remove_lost(begin.at)?);
     }

@@ -70,6 +70,13 @@ impl Time {
     pub fn now() -> Self {
         SystemTime::now().into()
     }
+
+    /// By more than the clock of a file system ticks.
+    fn is_well_before(self, other: Self) -> bool {
+        const TICK: i64 = 20_000_000;
+        let nanos = |time: Self| time.0.saturating_mul(1_000_000_000).saturating_add(time.1.into());
+        nanos(other).saturating_sub(nanos(self)) > TICK
+    }
 }
 
 impl From<SystemTime> for Time {
@@ -186,9 +193,12 @@ impl Ident {
 
     /// Its last change is longer ago than the clock of a file system ticks.
     pub(crate) fn is_settled(&self) -> bool {
-        const TICK: i64 = 20_000_000;
-        let nanos = |time: Time| time.0.saturating_mul(1_000_000_000).saturating_add(time.1.into());
-        nanos(Time::now()).saturating_sub(nanos(self.changed)) > TICK
+        self.changed.is_well_before(Time::now())
+    }
+
+    /// It was made before then; not where the file system does not say.
+    pub(crate) fn is_older(&self, than: Time) -> bool {
+        self.born.is_some_and(|born| born.is_well_before(than))
     }
 }
 

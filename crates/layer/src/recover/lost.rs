@@ -53,8 +53,8 @@ impl Undone {
     }
 
     /// After a power cut: names that went or got another inode, and whose entries were lost. What they had came into the
-    /// store by a link before.
-    pub(super) fn add_replaced(&mut self, store: &Store) -> Result<()> {
+    /// store by a link before: it is older than the run.
+    pub(super) fn add_replaced(&mut self, begin: &journal::Begin, store: &Store) -> Result<()> {
         let missing = self.missing()?;
         if missing.is_empty() {
             return Ok(());
@@ -64,7 +64,7 @@ impl Undone {
             let Some(path) = missing.get(&inode) else { continue };
             let object = Place::open(&store.path(digest))?;
             let Some((mut was, ident)) = state::look_closely(&object)? else { continue };
-            if noted.contains(&ident.id().of_any_device()) {
+            if !ident.is_older(begin.at) || noted.contains(&ident.id().of_any_device()) {
                 continue;
             }
             // It had one name then, else it would have been copied.

@@ -164,7 +164,7 @@ fn after_a_power_cut_names_whose_entries_are_lost_have_what_they_had() {
             .collect::<BTreeMap<_, _>>()
     };
     let before = tree();
-    let mut recorder = room.recorder();
+    let mut recorder = later(&room);
     for (i, file) in files.iter().enumerate() {
         match i % 4 {
             0 | 1 => _ = recorder.write(file, &b"new"[..], &Attributes::default()).unwrap(),
@@ -186,6 +186,40 @@ fn after_a_power_cut_names_whose_entries_are_lost_have_what_they_had() {
     }
     assert_eq!(tree().len(), before.len());
     assert!(store::check(&room.state).unwrap().is_good());
+}
+
+/// A run that begins when what is there is old.
+fn later(room: &Room) -> Recorder {
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    room.recorder()
+}
+
+/// Others remove a listed file, and a copy in the store gets its inode's number: that is not what the name had.
+#[test]
+fn after_a_power_cut_what_is_as_new_as_the_run_is_nobodys_content() {
+    let room = Room::new();
+    let files: Vec<PathBuf> = (0..10).map(|i| room.path(&format!("file {i}"))).collect();
+    files.iter().for_each(|file| std::fs::write(file, file.to_str().unwrap()).unwrap());
+    let mut recorder = later(&room);
+    recorder.remove(&files[0]).unwrap();
+    let (theirs, ours) = (room.path("theirs"), room.path("ours"));
+    std::fs::write(&theirs, "a copy").unwrap();
+    std::fs::write(&ours, "new").unwrap();
+    // The list is made on the way.
+    files[1..].iter().for_each(|file| recorder.remove(file).unwrap());
+    let object = store::Store::new(&room.state).path(Digest::of(b"a copy"));
+    std::fs::create_dir_all(object.parent().unwrap()).unwrap();
+    std::fs::hard_link(&theirs, &object).unwrap();
+    std::fs::remove_file(&theirs).unwrap();
+    recorder.foresee(&ours, Touch::NameGoes).unwrap();
+    std::fs::remove_file(&ours).unwrap();
+    journal::lose_the_rest(&recorder.open().unwrap().journal);
+    drop(recorder);
+    journal::pretend_power_cut(&room.state.join("journal"));
+    history::recover(&room.state).unwrap();
+    assert!(!theirs.exists(), "nobody's");
+    assert_eq!(text(&ours), "new", "its entry was made durable");
+    files.iter().for_each(|file| assert_eq!(text(file), file.to_str().unwrap()));
 }
 
 #[test]

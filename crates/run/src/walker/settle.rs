@@ -143,7 +143,6 @@ impl Walker {
         self.course.advance(&self.host, &next.unwrap_or_else(|| end_of(&sent.path)));
         if self.queue.is_empty() {
             self.tell_now("");
-            self.run.variables.set_local_call(&self.host, None);
         }
         flow
     }
