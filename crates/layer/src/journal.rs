@@ -269,6 +269,11 @@ pub(crate) fn lose_the_rest(journal: &Journal) {
     journal.file.write_all_at(&zeros, journal.durable).expect("our own file");
 }
 
+#[cfg(test)]
+pub(crate) fn durable(journal: &Journal) -> u64 {
+    journal.durable
+}
+
 /// As if the kernel had been started anew since.
 #[cfg(test)]
 pub(crate) fn pretend_power_cut(path: &Path) {

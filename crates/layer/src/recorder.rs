@@ -181,7 +181,8 @@ impl Recorder {
         self.open()?;
         self.note(&Entry::Opaque(opaque.clone()))?;
         self.opaque.push(opaque);
-        Ok(())
+        // No look at the host tells a recovery of it.
+        if irreversible { self.barrier() } else { Ok(()) }
     }
 
     /// Refuse if the file system of this path has not room for so many bytes more, before anything begins.
@@ -190,8 +191,8 @@ impl Recorder {
         crate::space::need_exactly(there, bytes)
     }
 
-    /// What was noted until now is durable: for a watched process that makes its own changes durable next.
-    pub fn barrier(&mut self) -> Result<()> {
+    /// What was noted until now is durable, also what a recovery would find by itself.
+    pub(crate) fn barrier(&mut self) -> Result<()> {
         self.open.as_mut().map_or(Ok(()), |open| open.journal.sync())
     }
 

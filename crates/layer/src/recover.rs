@@ -177,8 +177,9 @@ fn put_back(state_dir: &Path, left: &mut Left) -> Result<Interrupted> {
     let store = Store::new(state_dir);
     let mut undone = Undone::of(entries);
     if begin.boot != journal::boot_id() {
-        undone.add_replaced(begin, &store)?;
-        undone.add_appeared(begin)?;
+        let kept = store.by_inode()?;
+        undone.add_replaced(begin, &store, &kept)?;
+        undone.add_appeared(begin, &kept)?;
         undone.linked.extend(store.remove_lost(begin.at)?);
     }
     let taken = changed_by_others(state_dir, begin.base)?;

@@ -145,8 +145,16 @@ impl Recorder {
                 self.note_new(&new)?;
             }
         }
-        // A listing tells nothing of names whose directory is elsewhere.
-        self.barrier()
+        // A listing tells nothing of names whose directory is elsewhere. One that this run made goes with all that is in it.
+        if self.is_new(&place)? { Ok(()) } else { self.barrier() }
+    }
+
+    /// The run made what is here, at a name where nothing was.
+    fn is_new(&mut self, place: &Place) -> Result<bool> {
+        let was_absent = self.known.get(place.path()).is_some_and(|known| known.absent);
+        let begun = self.open()?.journal.begun();
+        let born = state::look_closely(place)?.and_then(|(_, ident)| ident.born);
+        Ok(was_absent && born.is_some_and(|born| born >= begun))
     }
 
     /// The process tree has ended: note what is there now at all foreseen paths.

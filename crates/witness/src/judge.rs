@@ -19,10 +19,10 @@ use crate::target::{Descriptor, Target, Trouble, same_file};
 enum Deed {
     Nothing,
     Touch(Spot, Touch),
+    Remove(Spot),
     /// With `true` both names stay, exchanged.
     Rename(Spot, Spot, bool),
     Link(Option<Spot>, Spot),
-    Barrier,
     /// Roots and mount namespaces may differ from now on.
     Views,
     Mount(String),
@@ -49,6 +49,8 @@ const CLONE_NEWNS: u64 = 0x0002_0000;
 /// `ADJ_OFFSET_SS_READ`: asks only.
 const ASKS: u32 = 0xa001;
 const O_TMPFILE: u32 = 0o20_000_000;
+/// What is kept before it is sure that it has to be: bytes.
+const SMALL: i64 = 16 << 20;
 
 impl Judge {
     pub(crate) fn new() -> Self {
@@ -107,18 +109,17 @@ impl Judge {
         match deed {
             Deed::Nothing => Ok(()),
             Deed::Touch(spot, touch) => self.touch(&spot, touch, keeper),
+            // Of what is not there nothing goes: package managers try that before each file.
+            Deed::Remove(spot) if spot.ground == Ground::Usual && kind(&spot.path).is_none() => Ok(()),
+            Deed::Remove(spot) => self.touch(&spot, Touch::NameGoes, keeper),
             Deed::Rename(from, to, exchange) => self.rename(&from, &to, exchange, keeper),
             Deed::Link(from, to) => {
                 if let Some(from) = from {
-                    if let Ok(stat) = rustix::fs::statat(CWD, &from.path, AtFlags::SYMLINK_NOFOLLOW) {
-                        let names = self.names.entry((stat.st_dev, stat.st_ino)).or_default();
-                        names.extend([from.path.clone(), to.path.clone()]);
-                    }
-                    self.touch(&from, Touch::Metadata, keeper)?;
+                    let touch = self.linked(&from.path, &to.path);
+                    self.touch(&from, touch, keeper)?;
                 }
                 self.touch(&to, Touch::New, keeper)
             }
-            Deed::Barrier => keeper.barrier(),
             Deed::Views => {
                 self.resolver.views_differ();
                 Ok(())
@@ -161,6 +162,20 @@ impl Judge {
         }
     }
 
+    /// A file gets another name. If it is in the same directory, the old one is replaced next, most likely (as `dpkg` does it):
+    /// then it is kept now, by a link, while it has but one.
+    fn linked(&mut self, from: &Path, to: &Path) -> Touch {
+        let Ok(stat) = rustix::fs::statat(CWD, from, AtFlags::SYMLINK_NOFOLLOW) else {
+            return Touch::Metadata;
+        };
+        let names = self.names.entry((stat.st_dev, stat.st_ino)).or_default();
+        names.extend([from.to_owned(), to.to_owned()]);
+        let is_small_file =
+            FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_size <= SMALL;
+        let goes_next = is_small_file && stat.st_nlink == 1 && from.parent() == to.parent();
+        if goes_next { Touch::NameGoes } else { Touch::Metadata }
+    }
+
     /// Directories that we know may be others then.
     fn name_goes(&mut self, path: &Path) {
         match kind(path) {
@@ -180,7 +195,10 @@ impl Judge {
         let moved = kind(&from.path) == Some(FileType::Directory);
         let usual = from.ground == Ground::Usual && to.ground == Ground::Usual;
         if !(moved && usual) {
-            self.touch(from, Touch::NameGoes, keeper)?;
+            let is_there = from.ground != Ground::Usual || kind(&from.path).is_some();
+            if is_there || exchange {
+                self.touch(from, Touch::NameGoes, keeper)?;
+            }
             if exchange && usual && kind(&to.path) == Some(FileType::Directory) {
                 keeper.foresee_moved(&to.path, &from.path)?;
             }
@@ -243,7 +261,7 @@ impl Reading<'_> {
             )),
             Does::Truncate(at) => self.touch_at(at, true, Touch::Content),
             Does::TruncateFd(fd) => self.descriptor(self.fd(fd), Touch::Content),
-            Does::Remove(at) => self.touch_at(at, false, Touch::NameGoes),
+            Does::Remove(at) => Ok(Deed::Remove(self.spot(at, false)?)),
             Does::Rename(from, to, flags) => {
                 let exchange = flags.is_some_and(|flags| self.number(flags) & RENAME_EXCHANGE != 0);
                 Ok(Deed::Rename(self.spot(from, false)?, self.spot(to, false)?, exchange))
@@ -261,7 +279,6 @@ impl Reading<'_> {
                 let word = |n: usize| u32::from_le_bytes(words[n..n + 4].try_into().expect("four bytes"));
                 self.bind(u64::from(word(4)), word(8))
             }
-            Does::Barrier => Ok(Deed::Barrier),
             Does::Views => Ok(Deed::Views),
             Does::Clone3 => {
                 let flags = u64::from_le_bytes(self.target.bytes(self.args[0])?);

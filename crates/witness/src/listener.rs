@@ -23,7 +23,6 @@ pub trait Keeper {
     fn irreversible(&mut self, what: String) -> layer::Result<()>;
     /// What nobody saw.
     fn unseen(&mut self, what: String) -> layer::Result<()>;
-    fn barrier(&mut self) -> layer::Result<()>;
     /// Whether one thing that could not be kept stops everything after it.
     fn gives_up(&self) -> bool {
         true
@@ -42,9 +41,6 @@ impl Keeper for Recorder {
     }
     fn unseen(&mut self, what: String) -> layer::Result<()> {
         self.opaque(what)
-    }
-    fn barrier(&mut self) -> layer::Result<()> {
-        Self::barrier(self)
     }
 }
 

@@ -49,7 +49,6 @@ pub(crate) enum Does {
     Bind,
     /// i386's `socketcall(SYS_BIND, …)`.
     SocketCall,
-    Barrier,
     /// From now on roots and mount namespaces may differ.
     Views,
     /// `clone3`: the flags are in memory.
@@ -90,8 +89,8 @@ const fn row(name: &'static str, numbers: [u32; 3], when: When, does: Does) -> R
 }
 
 use Does::{
-    Adjust, Barrier, Bind, Clone3, Create, Final, FinalPath, Ioctl, Link, New, Nothing, Open, OpenByHandle,
-    OpenHow, Remove, Rename, Set, SetFd, SetOrFd, SocketCall, Truncate, TruncateFd, Views,
+    Adjust, Bind, Clone3, Create, Final, FinalPath, Ioctl, Link, New, Nothing, Open, OpenByHandle, OpenHow,
+    Remove, Rename, Set, SetFd, SetOrFd, SocketCall, Truncate, TruncateFd, Views,
 };
 use When::{Always, Bits, Is, Refused};
 
@@ -192,10 +191,6 @@ pub(crate) static TABLE: &[Row] = &[
     row("futimesat", [261, 299, NO], Always, SetOrFd(D0, Follow::Yes)),
     row("utimensat", [280, 320, 88], Always, SetOrFd(D0, Follow::Flags(3))),
     row("utimensat_time64", [NO, 412, NO], Always, SetOrFd(D0, Follow::Flags(3))),
-    row("fsync", [74, 118, 82], Always, Barrier),
-    row("fdatasync", [75, 148, 83], Always, Barrier),
-    row("sync", [162, 36, 81], Always, Barrier),
-    row("syncfs", [306, 344, 267], Always, Barrier),
     row("chroot", [161, 61, 51], Always, Views),
     row("setns", [308, 346, 268], Always, Views),
     row("clone3", [435, 435, 435], Always, Clone3),
@@ -265,10 +260,6 @@ mod tests {
             ("lremovexattr", libc::SYS_lremovexattr),
             ("fremovexattr", libc::SYS_fremovexattr),
             ("utimensat", libc::SYS_utimensat),
-            ("fsync", libc::SYS_fsync),
-            ("fdatasync", libc::SYS_fdatasync),
-            ("sync", libc::SYS_sync),
-            ("syncfs", libc::SYS_syncfs),
             ("chroot", libc::SYS_chroot),
             ("setns", libc::SYS_setns),
             ("clone3", libc::SYS_clone3),

@@ -31,6 +31,7 @@ pub(crate) fn run(name: &str, dir: &str) -> ExitCode {
         "kernel" => kernel(dir),
         "reading" => reading(dir),
         "renames" => renames(dir),
+        "replaces" => replaces(dir),
         "tmpfile" => tmpfile(dir),
         "openat2" => openat2(dir),
         "lives-on" => lives_on(dir),
@@ -379,6 +380,22 @@ fn renames(dir: &Path) {
         fine(libc::unlink(at("empty").as_ptr()));
         fine(libc::mkdir(at("empty").as_ptr(), 0o755));
         fine(libc::mkdir(at("empty/direct").as_ptr(), 0o755));
+    }
+}
+
+/// As package managers do it: what is there from an earlier attempt would go first, and the old file is linked aside.
+fn replaces(dir: &Path) {
+    let at = |name: &str| c(dir.join(name));
+    unsafe {
+        for name in ["file.new", "file.aside"] {
+            fails(libc::rmdir(at(name).as_ptr()));
+            fails(libc::unlink(at(name).as_ptr()));
+        }
+        fails(libc::rename(at("added.aside").as_ptr(), at("added").as_ptr()));
+        std::fs::write(dir.join("file.new"), "new").unwrap();
+        fine(libc::link(at("file").as_ptr(), at("file.aside").as_ptr()));
+        fine(libc::rename(at("file.new").as_ptr(), at("file").as_ptr()));
+        fine(libc::unlink(at("file.aside").as_ptr()));
     }
 }
 

@@ -36,6 +36,7 @@ tests![
     orders_to_the_kernel,
     reading_costs_nothing,
     names_that_move,
+    a_file_is_replaced_with_care,
     files_without_a_name,
     openat2_has_its_flags_in_memory,
     an_inode_lives_on_under_another_name,
@@ -78,7 +79,6 @@ fn descriptors_without_a_path() {
     assert_eq!(log.count(dir.at("size"), Touch::Content), 2);
     assert_eq!(log.count(dir.at("hole"), Touch::Content), 2);
     assert_eq!(log.before(dir.at("size")).unwrap(), b"content of size");
-    assert_eq!(log.barriers, 1);
 }
 
 fn relative_paths_and_directory_descriptors() {
@@ -310,10 +310,26 @@ fn names_that_move() {
     }
     assert_eq!(log.moved, [(dir.at("tree"), dir.at("moved"))]);
     log.has(dir.at("moved/in"), Touch::New);
-    log.has(dir.at("new"), Touch::Metadata);
     log.has(dir.at("second"), Touch::New);
     log.has(dir.at("moved/by-link"), Touch::New);
     log.has(dir.at("empty/direct"), Touch::New);
+}
+
+fn a_file_is_replaced_with_care() {
+    let dir = dir(&["file"]);
+    let log = well("replaces", &dir.path);
+    let told: Vec<_> = log.all.iter().map(|(path, touch, _)| (path.clone(), *touch)).collect();
+    let expected = [
+        ("added", Touch::NameGoes),
+        ("file.new", Touch::Content),
+        // It is kept while it has one name.
+        ("file", Touch::NameGoes),
+        ("file.aside", Touch::New),
+        ("file.new", Touch::NameGoes),
+        ("file", Touch::NameGoes),
+        ("file.aside", Touch::NameGoes),
+    ];
+    assert_eq!(told, expected.map(|(name, touch)| (dir.at(name), touch)), "nothing of what is not there");
 }
 
 fn files_without_a_name() {

@@ -17,7 +17,6 @@ pub(crate) struct Log {
     pub(crate) moved: Vec<(PathBuf, PathBuf)>,
     pub(crate) irreversible: Vec<String>,
     pub(crate) unseen: Vec<String>,
-    pub(crate) barriers: usize,
     pub(crate) each: Option<Each>,
 }
 
@@ -36,10 +35,6 @@ impl Keeper for Log {
     }
     fn unseen(&mut self, what: String) -> layer::Result<()> {
         self.unseen.push(what);
-        Ok(())
-    }
-    fn barrier(&mut self) -> layer::Result<()> {
-        self.barriers += 1;
         Ok(())
     }
 }

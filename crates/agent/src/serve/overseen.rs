@@ -230,9 +230,6 @@ impl Keeper for Keeping<'_> {
     fn unseen(&mut self, what: String) -> layer::Result<()> {
         self.keep(|kept| kept.recorder.opaque(what.clone()))
     }
-    fn barrier(&mut self) -> layer::Result<()> {
-        self.keep(|kept| kept.recorder.barrier())
-    }
     /// It hears more than one task.
     fn gives_up(&self) -> bool {
         false

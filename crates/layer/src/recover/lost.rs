@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::Undone;
+use crate::digest::Digest;
 use crate::error::{At, Result};
 use crate::journal;
 use crate::place::Place;
@@ -20,6 +21,9 @@ pub(super) struct Listing {
     pub(super) names: HashMap<PathBuf, u64>,
 }
 
+/// What lies in the store as it is, by its inode.
+type Kept = HashMap<(u64, u64), Digest>;
+
 impl Undone {
     /// Those that the changed paths had.
     fn inodes(&self) -> HashSet<(u64, i64, u32)> {
@@ -27,8 +31,8 @@ impl Undone {
     }
 
     /// After a power cut: names that appeared in a directory, and whose entries were lost: of new inodes, or of those that the
-    /// run gave another name.
-    pub(super) fn add_appeared(&mut self, begin: &journal::Begin) -> Result<()> {
+    /// run gave another name (those of paths that changed, and those that the store shares with what lives).
+    pub(super) fn add_appeared(&mut self, begin: &journal::Begin, kept: &Kept) -> Result<()> {
         let booted = boot_time();
         let renamed = self.inodes();
         for (dir, listing) in &self.listings {
@@ -39,10 +43,11 @@ impl Undone {
                     continue;
                 }
                 let Some(place) = Place::recorded(&path)? else { continue };
-                let ident = state::look_closely(&place)?.map(|(_, ident)| ident);
-                let born = ident.and_then(|ident| ident.born);
-                if born.is_none_or(|born| born >= begin.at && born.0 < booted)
-                    || ident.is_some_and(|ident| renamed.contains(&ident.id().of_any_device()))
+                let Some((_, ident)) = state::look_closely(&place)? else { continue };
+                let is_new = !ident.is_older(begin.at) && ident.born.is_none_or(|born| born.0 < booted);
+                if is_new
+                    || renamed.contains(&ident.id().of_any_device())
+                    || kept.contains_key(&ident.inode())
                 {
                     let target = Target::gone(path.clone());
                     self.paths.insert(path, (0, target));
@@ -54,22 +59,22 @@ impl Undone {
 
     /// After a power cut: names that went or got another inode, and whose entries were lost. What they had came into the
     /// store by a link before: it is older than the run.
-    pub(super) fn add_replaced(&mut self, begin: &journal::Begin, store: &Store) -> Result<()> {
+    pub(super) fn add_replaced(&mut self, begin: &journal::Begin, store: &Store, kept: &Kept) -> Result<()> {
         let missing = self.missing()?;
         if missing.is_empty() {
             return Ok(());
         }
         let noted = self.inodes();
-        for (inode, digest) in store.by_inode()? {
-            let Some(path) = missing.get(&inode) else { continue };
-            let object = Place::open(&store.path(digest))?;
+        for (inode, digest) in kept {
+            let Some(path) = missing.get(inode) else { continue };
+            let object = Place::open(&store.path(*digest))?;
             let Some((mut was, ident)) = state::look_closely(&object)? else { continue };
             if !ident.is_older(begin.at) || noted.contains(&ident.id().of_any_device()) {
                 continue;
             }
             // It had one name then, else it would have been copied.
             was.group = None;
-            was.set_digest(Some(digest));
+            was.set_digest(Some(*digest));
             let target = Target {
                 path: path.clone(),
                 want: Some(was),
@@ -79,7 +84,7 @@ impl Undone {
                 kept: Some(self.entries),
             };
             self.paths.insert(path.clone(), (0, target));
-            self.linked.insert(digest);
+            self.linked.insert(*digest);
         }
         Ok(())
     }
@@ -106,6 +111,10 @@ impl Undone {
 }
 
 fn boot_time() -> i64 {
+    // Where a power cut is only pretended, it was just now.
+    if cfg!(test) {
+        return i64::MAX;
+    }
     let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("btime "));
     line.and_then(|t| t.trim().parse().ok()).unwrap_or(i64::MAX)

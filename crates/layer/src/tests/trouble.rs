@@ -243,6 +243,62 @@ fn after_a_power_cut_a_new_name_of_an_old_inode_goes() {
     assert_eq!(observe(&old).unwrap(), before);
 }
 
+/// As `dpkg` replaces a file: it is linked aside first.
+#[test]
+fn after_a_power_cut_a_name_aside_goes_though_no_entry_tells_of_it() {
+    let room = Room::new();
+    let files: Vec<PathBuf> = (0..20).map(|i| room.path(&format!("file {i}"))).collect();
+    files.iter().for_each(|file| std::fs::write(file, file.to_str().unwrap()).unwrap());
+    let mut recorder = later(&room);
+    for (i, file) in files.iter().enumerate() {
+        let aside = room.path(&format!("aside {i}"));
+        recorder.foresee(file, Touch::NameGoes).unwrap();
+        recorder.foresee(&aside, Touch::New).unwrap();
+        std::fs::hard_link(file, &aside).unwrap();
+    }
+    let new = room.path("new");
+    recorder.foresee(&new, Touch::New).unwrap();
+    std::fs::write(&new, "new").unwrap();
+    recorder.foresee(&files[18], Touch::NameGoes).unwrap();
+    std::fs::rename(&new, &files[18]).unwrap();
+    journal::lose_the_rest(&recorder.open().unwrap().journal);
+    drop(recorder);
+    journal::pretend_power_cut(&room.state.join("journal"));
+    history::recover(&room.state).unwrap();
+    files.iter().for_each(|file| assert_eq!(text(file), file.to_str().unwrap()));
+    assert_eq!(
+        std::fs::read_dir(room.path("")).unwrap().count(),
+        files.len() + 1,
+        "with the state directory"
+    );
+    assert!(store::check(&room.state).unwrap().is_good());
+}
+
+/// Where a package brings a directory, it is made under another name and moved.
+#[test]
+fn after_a_power_cut_a_new_directory_that_was_moved_goes_with_all_that_is_in_it() {
+    let room = Room::new();
+    let mut recorder = room.recorder();
+    let (made, moved) = (room.path("made"), room.path("moved"));
+    recorder.foresee(&made, Touch::New).unwrap();
+    // Nothing else waits for the disk. (The clock of a file system goes in steps.)
+    let durable = journal::durable(&recorder.open().unwrap().journal);
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    std::fs::create_dir(&made).unwrap();
+    recorder.foresee(&made.join("in"), Touch::New).unwrap();
+    std::fs::write(made.join("in"), "it").unwrap();
+    recorder.foresee_moved(&made, &moved).unwrap();
+    std::fs::rename(&made, &moved).unwrap();
+    recorder.foresee(&moved.join("later"), Touch::New).unwrap();
+    std::fs::write(moved.join("later"), "it").unwrap();
+    assert_eq!(journal::durable(&recorder.open().unwrap().journal), durable);
+    journal::lose_the_rest(&recorder.open().unwrap().journal);
+    drop(recorder);
+    journal::pretend_power_cut(&room.state.join("journal"));
+    history::recover(&room.state).unwrap();
+    assert!(!made.exists() && !moved.exists());
+}
+
 #[test]
 fn after_a_power_cut_no_object_shares_its_inode_with_a_living_file() {
     use std::os::unix::fs::MetadataExt;
