@@ -271,6 +271,33 @@ fn services_and_users_are_put_back() {
     assert_eq!(active(), "active");
 }
 
+#[test]
+fn a_second_run_waits_and_says_for_whom() {
+    if !lab_is_possible("a_second_run_waits_and_says_for_whom") {
+        return;
+    }
+    let site = "- hosts: all
+  gather_facts: false
+  tasks:
+    - copy: {dest: /etc/motd, content: \"{{ words }}\"}
+    - command: sleep 3
+      when: words == 'first'
+";
+    let ground = Ground::small("waits", site);
+    let mut first = ground.project.command("theseus", &["apply", "site.yml", "-e", "words=first"]);
+    let mut first = first.stdout(std::process::Stdio::null()).spawn().unwrap();
+    let start = Instant::now();
+    while ground.host.read("/etc/motd").ok().as_deref() != Some(b"first") {
+        assert!(start.elapsed() < Duration::from_secs(20), "the first run does not begin");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let second = ground.apply(&["-e", "words=second"]);
+    assert_eq!((first.wait().unwrap().code(), second.code), (Some(0), 0), "{}", second.shown());
+    let said = second.err.lines().filter(|line| line.contains("waits for another run that changes it: run "));
+    assert_eq!(said.count(), 1, "{}", second.shown());
+    assert_eq!(ground.host.read("/etc/motd").unwrap(), b"second");
+}
+
 /// The run breaks the way in; nobody can come back, and the host heals itself.
 #[test]
 fn the_guard_puts_a_locked_host_back() {

@@ -86,11 +86,13 @@ pub fn serve(
         // Another user may not be allowed in there: then it stays the home folder.
         _ = std::env::set_current_dir(&run.directory);
     }
+    let shared = Arc::new(Shared::new(output, options.state_dir.clone()));
+    let for_waiting = shared.clone();
     let recorder = Recorder::new(options.state_dir.clone(), layer_run(&run))
         .lock_wait(options.lock_wait)
+        .when_waiting(move |holder| for_waiting.send(&FromAgent::Waits { holder: holder.to_owned() }))
         .nested(crate::nested::is_inside())
         .witnessed(run.witnessed);
-    let shared = Arc::new(Shared::new(output, options.state_dir.clone()));
     let for_reader = shared.clone();
     std::thread::Builder::new().name("reader".to_owned()).spawn(move || {
         read_all(&mut input, &for_reader);

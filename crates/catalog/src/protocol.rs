@@ -14,7 +14,7 @@ use crate::Map;
 
 /// Raised whenever a frame changes its meaning. Controller and agent must agree exactly: the agent is pushed
 /// by digest, so they come from one build.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// No header and no body is larger than this; a longer length is a broken stream, not a large message.
 pub const MAX_FRAME: u32 = 1 << 30;
@@ -92,6 +92,10 @@ pub enum FromAgent {
     Told {
         what: String,
         irreversible: bool,
+    },
+    /// Another run changes this host: it is waited for.
+    Waits {
+        holder: String,
     },
     /// The layer is sealed.
     Sealed(Sealed),

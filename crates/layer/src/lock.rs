@@ -11,8 +11,16 @@ use rustix::fs::FlockOperation;
 use crate::error::{At, Error, Result};
 use crate::record::Run;
 
+/// When to say that another run is waited for.
+const SHORT: Duration = Duration::from_millis(500);
+
 /// Take the lock, waiting at most so long. The file then says who holds it.
 pub(crate) fn take(path: &Path, run: &Run, wait: Duration) -> Result<File> {
+    take_saying(path, run, wait, &|_| ())
+}
+
+/// As [`take`]; `say` is told once who is waited for.
+pub(crate) fn take_saying(path: &Path, run: &Run, wait: Duration, say: &dyn Fn(&str)) -> Result<File> {
     let mut file = std::fs::OpenOptions::new()
         .read(true)
         .write(true)
@@ -21,11 +29,15 @@ pub(crate) fn take(path: &Path, run: &Run, wait: Duration) -> Result<File> {
         .mode(0o600)
         .open(path)
         .at("open", path)?;
-    let end = Instant::now() + wait;
+    let (begin, mut said) = (Instant::now(), false);
     loop {
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => break,
-            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < end => {
+            Err(rustix::io::Errno::WOULDBLOCK) if begin.elapsed() < wait => {
+                if !said && begin.elapsed() > SHORT {
+                    said = true;
+                    say(&holder(path));
+                }
                 std::thread::sleep(Duration::from_millis(50));
             }
             Err(rustix::io::Errno::WOULDBLOCK) => return Err(Error::Locked { holder: holder(path) }),

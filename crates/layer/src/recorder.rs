@@ -19,10 +19,13 @@ use crate::store::{self, Store};
 use crate::watched::Watched;
 
 /// One for each agent (user) and run. Nothing is created on disk before the first change.
+type Waits = Box<dyn Fn(&str) + Send>;
+
 pub struct Recorder {
     pub(crate) dir: PathBuf,
     pub(crate) run: Run,
     pub(crate) lock_wait: Duration,
+    pub(crate) waits: Waits,
     /// A run beside another one (an async job): takes the lock only to seal.
     pub(crate) detached: bool,
     /// A run that a task of another run started: that one has the lock until this one is over.
@@ -87,6 +90,7 @@ impl Recorder {
             dir: state_dir,
             run,
             lock_wait: Duration::from_secs(60),
+            waits: Box::new(|_| ()),
             detached: false,
             nested: false,
             witnessed: false,
@@ -118,6 +122,12 @@ impl Recorder {
     /// How long to wait for another run that changes this host.
     pub fn lock_wait(mut self, wait: Duration) -> Self {
         self.lock_wait = wait;
+        self
+    }
+
+    /// Told once, while another run is waited for, which.
+    pub fn when_waiting(mut self, say: impl Fn(&str) + Send + 'static) -> Self {
+        self.waits = Box::new(say);
         self
     }
 
@@ -246,7 +256,7 @@ impl Recorder {
             let (lock, name) = if self.detached {
                 (None, crate::place::temporary_name("journal".as_ref()).to_string_lossy()[1..].to_owned())
             } else {
-                let lock = lock::take(&self.dir.join("lock"), &self.run, self.lock_wait);
+                let lock = lock::take_saying(&self.dir.join("lock"), &self.run, self.lock_wait, &self.waits);
                 let lock = lock.inspect_err(|error| self.blocked = Some(error.to_string()))?;
                 crate::recover::recover_locked(&self.dir)?;
                 if crate::recover::journals(&self.dir)?.next().is_none() {

@@ -176,10 +176,13 @@ fn one_writer() {
     let room = Room::new();
     let mut first = room.recorder();
     first.write(&room.path("a"), &b"1"[..], &Attributes::default()).unwrap();
-    let mut second = room.recorder_of("r2").lock_wait(Duration::from_millis(100));
+    let (say, said) = std::sync::mpsc::channel();
+    let second = room.recorder_of("r2").lock_wait(Duration::from_millis(700));
+    let mut second = second.when_waiting(move |holder| say.send(holder.to_owned()).unwrap());
     let refused = second.write(&room.path("b"), &b"2"[..], &Attributes::default());
     assert!(matches!(refused, Err(Error::Locked { ref holder }) if holder.contains("run r")), "{refused:?}");
     assert!(second.blocked().is_some() && !room.path("b").exists());
+    assert!(said.try_recv().unwrap().starts_with("run r ") && said.try_recv().is_err(), "once");
     first.seal(false).unwrap();
     let mut third = room.recorder();
     third.write(&room.path("b"), &b"2"[..], &Attributes::default()).unwrap();

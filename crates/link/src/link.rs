@@ -105,6 +105,8 @@ impl Link {
                 format!("the agent speaks version {theirs} of the protocol, this program version {ours}");
             return Err(LinkError::Protocol { reason });
         }
+        let (host, to) = (hello.host.clone(), Arc::clone(notices));
+        shared.say_by(move |text| to.notice(&format!("{host}: {text}")));
         let inner = Inner {
             shared,
             hello,

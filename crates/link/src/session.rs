@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -102,6 +102,8 @@ pub(crate) struct Shared {
     pub(crate) received: AtomicU64,
     alive: Mutex<Instant>,
     close: Notify,
+    /// Where it is said which other run the host waits for.
+    say: OnceLock<Box<dyn Fn(&str) + Send + Sync>>,
 }
 
 /// When to worry.
@@ -129,6 +131,7 @@ impl Shared {
             received: AtomicU64::new(0),
             alive: Mutex::new(Instant::now()),
             close: Notify::new(),
+            say: OnceLock::new(),
         });
         let writer = tokio::spawn(write(sink, queue, Arc::clone(&shared)));
         tokio::spawn(read(frames, Arc::clone(&shared), patience, writer));
@@ -238,6 +241,11 @@ impl Shared {
         }
     }
 
+    /// What is to be said about this host goes there from now on.
+    pub(crate) fn say_by(&self, say: impl Fn(&str) + Send + Sync + 'static) {
+        _ = self.say.set(Box::new(say));
+    }
+
     fn heard(&self) {
         *self.alive.lock() = Instant::now();
     }
@@ -274,6 +282,11 @@ impl Shared {
                 state.depth += 1;
                 state.closing = true;
                 answer(state.sealed.take(), Ok(sealed));
+            }
+            FromAgent::Waits { holder } => {
+                if let Some(say) = self.say.get() {
+                    say(&format!("waits for another run that changes it: {holder}"));
+                }
             }
             FromAgent::Fatal { reason } => return Err(LinkError::Agent { reason }),
         }

@@ -151,6 +151,7 @@ impl Other {
                     overseen.told(what, irreversible);
                 }
             }
+            FromAgent::Waits { .. } => shared.send(&message),
             FromAgent::Sealed(sealed) => shared.child_sealed(self.agent, sealed),
             FromAgent::Fatal { reason } => {
                 shared.send(&FromAgent::Fatal { reason: reason.clone() });
