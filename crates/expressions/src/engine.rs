@@ -26,6 +26,9 @@ pub struct Options {
     pub variable_end: String,
     pub comment_start: String,
     pub comment_end: String,
+    /// What begins a line that is a statement, or a comment up to a line's end; empty: nothing does.
+    pub line_statement: String,
+    pub line_comment: String,
     pub trim_blocks: bool,
     pub lstrip_blocks: bool,
     pub newline_sequence: String,
@@ -52,6 +55,8 @@ impl Default for Options {
             variable_end: "}}".to_owned(),
             comment_start: "{#".to_owned(),
             comment_end: "#}".to_owned(),
+            line_statement: String::new(),
+            line_comment: String::new(),
             trim_blocks: true,
             lstrip_blocks: false,
             newline_sequence: "\n".to_owned(),
@@ -336,6 +341,31 @@ impl Engine {
         options: &Options,
         context: &dyn Context,
     ) -> Result<String, Error> {
+        match self.read_file(path, source, options, context, true)? {
+            Value::Str(text) => Ok(text.as_str().to_owned()),
+            other => other.python_str(),
+        }
+    }
+
+    /// The same as the lookup `template` gives it: a file that is one expression has that expression's value.
+    pub fn file_value(
+        &self,
+        path: &Path,
+        source: &str,
+        options: &Options,
+        context: &dyn Context,
+    ) -> Result<Value, Error> {
+        self.read_file(path, source, options, context, false)
+    }
+
+    fn read_file(
+        &self,
+        path: &Path,
+        source: &str,
+        options: &Options,
+        context: &dyn Context,
+        as_text: bool,
+    ) -> Result<Value, Error> {
         let start = Origin::new(Arc::from(path), 1, 1);
         let (options, body, lines) = header::read(source, options).map_err(|error| error.at(&start))?;
         let shift = |mut error: Error| {
@@ -348,15 +378,22 @@ impl Engine {
         let template = self.file(path, body, &options).map_err(shift)?;
         if template.body.is_empty() {
             // Comments only: nothing at all, not even a line's end.
-            return Ok(String::new());
+            return Ok(Value::str(""));
         }
         let run = Run::new(self, context, &options, None, template.mutates);
-        let mut text =
-            run.render_text(&template, body.len()).map_err(|error| shift(run.rendering(error).at(&start)))?;
+        let told = |error| shift(run.rendering(error).at(&start));
+        let mut text = if as_text {
+            run.render_text(&template, body.len()).map_err(told)?
+        } else {
+            match run.render(&template).map_err(told)? {
+                Value::Str(text) => text.as_str().to_owned(),
+                value => return Ok(value),
+            }
+        };
         if options.keep_trailing_newline {
             text.push_str(&lost_newlines(body, &text, &options.newline_sequence));
         }
-        Ok(text)
+        Ok(Value::from(text))
     }
 
     /// Parses only.

@@ -17,9 +17,9 @@ pub(crate) fn read<'a>(
     let (line, body) = rest.split_once('\n').unwrap_or((rest, ""));
     for pair in line.trim_end_matches('\r').split(',') {
         let Some((key, value)) = pair.split_once(':') else {
+            let pair = pair.trim();
             return Err(Error::syntax(format!(
-                "'{}' in the #jinja2 header is not 'name: value'",
-                pair.trim()
+                "Missing key-value separator `:` in the #jinja2 header: '{pair}'"
             )));
         };
         set(&mut options, key.trim(), value.trim())?;
@@ -35,13 +35,15 @@ fn set(options: &mut Options, key: &str, value: &str) -> Result<(), Error> {
         "variable_end_string" => &mut options.variable_end,
         "comment_start_string" => &mut options.comment_start,
         "comment_end_string" => &mut options.comment_end,
+        "line_statement_prefix" => &mut options.line_statement,
+        "line_comment_prefix" => &mut options.line_comment,
         "newline_sequence" => &mut options.newline_sequence,
         "trim_blocks" => return truth(key, value).map(|value| options.trim_blocks = value),
         "lstrip_blocks" => return truth(key, value).map(|value| options.lstrip_blocks = value),
         "keep_trailing_newline" => {
             return truth(key, value).map(|value| options.keep_trailing_newline = value);
         }
-        other => return Err(Error::syntax(format!("the #jinja2 header has no option '{other}'"))),
+        other => return Err(Error::syntax(format!("Invalid override key '{other}' in the #jinja2 header"))),
     };
     *slot = unquoted(value)?.into_owned();
     if slot.is_empty() {

@@ -48,8 +48,8 @@ pub(crate) struct Lexer<'a> {
     /// How far positions are counted, and the position there.
     counted: usize,
     here: Pos,
-    /// Where each kind of tag begins next.
-    ahead: [Option<usize>; 3],
+    /// Where each kind of tag begins next, and how long its beginning is.
+    ahead: [Option<(usize, usize)>; 5],
     options: &'a Options,
     /// String literals inside `{{ }}` keep their backslashes (strings of playbooks).
     raw_strings: bool,
@@ -63,7 +63,12 @@ enum Begin {
     Block,
     Variable,
     Comment,
+    LineStatement,
+    LineComment,
 }
+
+const BEGINS: [Begin; 5] =
+    [Begin::Block, Begin::Variable, Begin::Comment, Begin::LineStatement, Begin::LineComment];
 
 /// The tokens of a template.
 pub(crate) fn template<'a>(
@@ -102,7 +107,7 @@ impl<'a> Lexer<'a> {
             at: 0,
             counted: 0,
             here: Pos { line: 1, column: 1 },
-            ahead: [None; 3],
+            ahead: [None; 5],
             options,
             raw_strings,
             tokens,
@@ -143,13 +148,12 @@ impl<'a> Lexer<'a> {
     fn text(&mut self) -> Lexed<()> {
         let start = self.at;
         let found = self.find_begin();
-        let end = found.map_or(self.source.len(), |(offset, _)| offset);
-        let Some((offset, begin)) = found else {
+        let end = found.map_or(self.source.len(), |(offset, ..)| offset);
+        let Some((offset, delimiter, begin)) = found else {
             self.at = end;
             self.data(&self.source[start..end], start, None);
             return Ok(());
         };
-        let delimiter = self.delimiter(begin).len();
         let sign = self.source[offset + delimiter..].bytes().next().filter(|b| matches!(b, b'-' | b'+'));
         self.at = offset + delimiter + usize::from(sign.is_some());
         let mut text = &self.source[start..end];
@@ -163,7 +167,12 @@ impl<'a> Lexer<'a> {
         self.data(text, start, Some(begin));
         match begin {
             Begin::Comment => self.comment(offset),
-            Begin::Variable => self.inside(offset, Begin::Variable),
+            Begin::LineComment => {
+                let rest = self.rest();
+                self.at += rest.find(['\r', '\n']).unwrap_or(rest.len());
+                Ok(())
+            }
+            Begin::Variable | Begin::LineStatement => self.inside(offset, begin),
             Begin::Block => match self.raw_begin() {
                 Some(content) => self.raw(content, offset),
                 None => self.inside(offset, Begin::Block),
@@ -184,27 +193,53 @@ impl<'a> Lexer<'a> {
             Begin::Block => &self.options.block_start,
             Begin::Variable => &self.options.variable_start,
             Begin::Comment => &self.options.comment_start,
+            Begin::LineStatement => &self.options.line_statement,
+            Begin::LineComment => &self.options.line_comment,
         }
     }
 
     /// The next tag: the first in the text, the longest delimiter where several fit.
-    fn find_begin(&mut self) -> Option<(usize, Begin)> {
+    fn find_begin(&mut self) -> Option<(usize, usize, Begin)> {
         let mut best: Option<(usize, usize, Begin)> = None;
-        for (slot, begin) in [Begin::Block, Begin::Variable, Begin::Comment].into_iter().enumerate() {
-            let delimiter = self.delimiter(begin);
+        for (slot, begin) in BEGINS.into_iter().enumerate() {
             // What lies ahead was found already: searching anew at each tag would read the text again and again.
-            if self.ahead[slot].is_none_or(|offset| offset < self.at) {
-                self.ahead[slot] =
-                    Some(self.rest().find(delimiter).map_or(usize::MAX, |offset| self.at + offset));
+            if self.ahead[slot].is_none_or(|(offset, _)| offset < self.at) {
+                self.ahead[slot] = Some(self.next(begin).unwrap_or((usize::MAX, 0)));
             }
-            let Some(offset) = self.ahead[slot].filter(|offset| *offset != usize::MAX) else { continue };
-            let better =
-                best.is_none_or(|(at, len, _)| offset < at || (offset == at && delimiter.len() > len));
-            if better {
-                best = Some((offset, delimiter.len(), begin));
+            let Some((offset, size)) = self.ahead[slot].filter(|(offset, _)| *offset != usize::MAX) else {
+                continue;
+            };
+            if best.is_none_or(|(at, len, _)| offset < at || (offset == at && size > len)) {
+                best = Some((offset, size, begin));
             }
         }
-        best.map(|(offset, _, begin)| (offset, begin))
+        best
+    }
+
+    /// Where one kind of tag begins next, and how long its beginning is: the blanks before it belong to one of a line.
+    fn next(&self, begin: Begin) -> Option<(usize, usize)> {
+        let delimiter = self.delimiter(begin);
+        let blank = |c: char| c.is_whitespace() && !matches!(c, '\r' | '\n');
+        match begin {
+            Begin::LineStatement | Begin::LineComment if delimiter.is_empty() => None,
+            Begin::LineStatement => {
+                let mut line = self.at;
+                loop {
+                    let text = &self.source[line..];
+                    let words = text.trim_start_matches([' ', '\t', '\x0b']);
+                    if words.starts_with(delimiter) && (line == 0 || self.source[..line].ends_with('\n')) {
+                        return Some((line, text.len() - words.len() + delimiter.len()));
+                    }
+                    line += text.find('\n')? + 1;
+                }
+            }
+            Begin::LineComment => {
+                let found = self.rest().find(delimiter)?;
+                let start = self.rest()[..found].trim_end_matches(blank).len();
+                Some((self.at + start, found - start + delimiter.len()))
+            }
+            _ => self.rest().find(delimiter).map(|offset| (self.at + offset, delimiter.len())),
+        }
     }
 
     fn comment(&mut self, offset: usize) -> Lexed<()> {
@@ -282,11 +317,21 @@ impl<'a> Lexer<'a> {
     fn inside(&mut self, offset: usize, begin: Begin) -> Lexed<()> {
         let (first, last, end, raw) = match begin {
             Begin::Block => (Tok::BlockBegin, Tok::BlockEnd, self.options.block_end.as_str(), false),
+            Begin::LineStatement => (Tok::BlockBegin, Tok::BlockEnd, "the end of its line", false),
             _ => (Tok::VarBegin, Tok::VarEnd, self.options.variable_end.as_str(), self.raw_strings),
         };
         self.push(first, offset);
         let mut open: Vec<&'static str> = Vec::new();
         loop {
+            if begin == Begin::LineStatement
+                && open.is_empty()
+                && let Some(len) = self.line_end()
+            {
+                let at = self.at;
+                self.push(last, at);
+                self.at += len;
+                return Ok(());
+            }
             self.skip_space();
             if self.at >= self.source.len() {
                 let name = if begin == Begin::Block { "a statement" } else { "an expression" };
@@ -294,6 +339,7 @@ impl<'a> Lexer<'a> {
                     .fail(format!("unexpected end of template: {name} is not closed by '{end}'"), offset);
             }
             if open.is_empty()
+                && begin != Begin::LineStatement
                 && let Some((sign, len)) = self.end_marker(end, begin)
             {
                 let at = self.at;
@@ -304,6 +350,13 @@ impl<'a> Lexer<'a> {
             }
             self.token(raw, &mut open)?;
         }
+    }
+
+    /// The end of a line, with the empty ones behind it.
+    fn line_end(&self) -> Option<usize> {
+        let rest = self.rest();
+        let space = rest.len() - rest.trim_start().len();
+        if space == rest.len() { Some(space) } else { rest[..space].rfind('\n').map(|end| end + 1) }
     }
 
     fn end_marker(&self, end: &str, begin: Begin) -> Option<(Option<u8>, usize)> {

@@ -471,6 +471,9 @@ fn files_keep_their_newline_and_obey_the_header() {
         file("#jinja2: variable_start_string: '[[', variable_end_string: ']]'\n[[ x ]] {{ x }}\n"),
         "5 {{ x }}\n"
     );
+    let lines = "#jinja2: line_statement_prefix:'%', line_comment_prefix:'##'\na ## b\n  % for i in [1,\n  2]:\n\n  {{ i }}  ## c\n%- if i > 1\n!\n% endif\n% endfor\n## d\n9% {{ '## e' }}\n";
+    assert_eq!(file(lines), "a\n  1  2!\n\n9% ## e\n");
+    assert_eq!(file("{% if x: %}yes{% else: %}no{% endif %}"), "yes");
     assert_eq!(file("{{ 'a\\tb' }}\n"), "a\tb\n");
     assert_eq!(file("x\n\n\n"), "x\n\n\n");
     assert_eq!(file("{{ \"a\\n\" }}\n"), "a\n");

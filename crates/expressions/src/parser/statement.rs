@@ -48,6 +48,12 @@ impl Parser<'_> {
         }
     }
 
+    /// The end of a tag that a body follows: it may have a colon, as in Python.
+    fn head_end(&mut self) -> Lexed<()> {
+        self.skip_op(":");
+        self.block_end()
+    }
+
     fn block_end(&mut self) -> Lexed<()> {
         if matches!(self.peek(), Tok::BlockEnd) {
             self.at += 1;
@@ -73,7 +79,7 @@ impl Parser<'_> {
             "from" => self.names_statement()?,
             "autoescape" => {
                 self.expr()?;
-                self.block_end()?;
+                self.head_end()?;
                 let body = self.body(&["endautoescape"])?;
                 self.at += 1;
                 Node::With(Vec::new(), body)
@@ -99,13 +105,13 @@ impl Parser<'_> {
         let mut branches = Vec::new();
         loop {
             let condition = self.tuple_or_expr(true)?;
-            self.block_end()?;
+            self.head_end()?;
             let body = self.body(&["elif", "else", "endif"])?;
             branches.push((condition, body));
             match self.name()? {
                 "elif" => {}
                 "else" => {
-                    self.block_end()?;
+                    self.head_end()?;
                     let otherwise = self.body(&["endif"])?;
                     self.at += 1;
                     return Ok(Node::If(branches, otherwise));
@@ -121,12 +127,12 @@ impl Parser<'_> {
         let items = self.tuple_or_expr(false)?;
         let condition = if self.skip_name("if") { Some(self.expr()?) } else { None };
         let recursive = self.skip_name("recursive");
-        self.block_end()?;
+        self.head_end()?;
         self.loops += 1;
         let body = self.body(&["else", "endfor"])?;
         self.loops -= 1;
         let otherwise = if self.skip_name("else") {
-            self.block_end()?;
+            self.head_end()?;
             self.body(&["endfor"])?
         } else {
             Vec::new()
@@ -178,7 +184,7 @@ impl Parser<'_> {
             return Ok(Node::Set(target, self.tuple_or_expr(true)?));
         }
         let filters = self.filter_list()?;
-        self.block_end()?;
+        self.head_end()?;
         let body = self.body(&["endset"])?;
         self.at += 1;
         Ok(Node::SetBlock(target, filters, body))
@@ -218,7 +224,7 @@ impl Parser<'_> {
         params: Vec<(Arc<str>, Option<Expr>)>,
         end: &'static str,
     ) -> Lexed<Arc<Macro>> {
-        self.block_end()?;
+        self.head_end()?;
         let loops = std::mem::take(&mut self.loops);
         let body = self.body(&[end])?;
         self.loops = loops;
@@ -247,7 +253,7 @@ impl Parser<'_> {
     fn filter_statement(&mut self) -> Lexed<Node> {
         let mut filters = vec![self.filter()?];
         filters.extend(self.filter_list()?);
-        self.block_end()?;
+        self.head_end()?;
         let body = self.body(&["endfilter"])?;
         self.at += 1;
         Ok(Node::FilterBlock(filters, body))
@@ -265,7 +271,7 @@ impl Parser<'_> {
                 break;
             }
         }
-        self.block_end()?;
+        self.head_end()?;
         let body = self.body(&["endblock"])?;
         self.at += 1;
         self.skip_name(&name);
@@ -286,7 +292,7 @@ impl Parser<'_> {
             self.expect_op("=")?;
             bindings.push((target, self.expr()?));
         }
-        self.block_end()?;
+        self.head_end()?;
         let body = self.body(&["endwith"])?;
         self.at += 1;
         Ok(Node::With(bindings, body))

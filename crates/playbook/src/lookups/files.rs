@@ -72,12 +72,12 @@ pub(super) fn template(call: &Call<'_>) -> Result<Vec<Value>, Error> {
         own.extend(template_vars(&path, None));
         let scope = call.scope.with(own);
         let engine: &Engine = scope.variables().engine();
-        let text = engine.render_file(&path, &source, &options, &scope)?;
+        let value = engine.file_value(&path, &source, &options, &scope)?;
         // A template without anything to render gives nothing, which is not the same as empty text.
-        let nothing = text.is_empty()
+        let nothing = value.as_str() == Some("")
             && !source.contains(&options.variable_start)
             && !source.contains(&options.block_start);
-        all.push(if nothing { Value::None } else { Value::from(text) });
+        all.push(if nothing { Value::None } else { value });
     }
     Ok(all)
 }
