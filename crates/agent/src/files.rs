@@ -183,17 +183,28 @@ pub fn resolved(path: &Path, follow: bool) -> PathBuf {
     if follow && path.is_symlink() { real_path(path) } else { path.to_owned() }
 }
 
-/// As Python's `realpath`: also for paths that do not exist.
+/// As Python's `realpath`: also for paths that do not exist, and up to where links lead in a circle.
 pub fn real_path(path: &Path) -> PathBuf {
+    real_path_past(path, &mut Vec::new())
+}
+
+/// `passed`: the links that were followed on the way to it.
+fn real_path_past(path: &Path, passed: &mut Vec<PathBuf>) -> PathBuf {
     if let Ok(real) = std::fs::canonicalize(path) {
         return real;
     }
-    if let Ok(target) = std::fs::read_link(path) {
-        return real_path(&path.parent().unwrap_or(Path::new("/")).join(target));
-    }
-    match (path.parent(), path.file_name()) {
-        (Some(parent), Some(name)) if !parent.as_os_str().is_empty() => real_path(parent).join(name),
-        _ => std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+    let (parent, name) = match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) if !parent.as_os_str().is_empty() => (parent, name),
+        _ => return std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+    };
+    let parent = real_path_past(parent, passed);
+    let here = parent.join(name);
+    match std::fs::read_link(&here) {
+        Ok(target) if !passed.contains(&here) => {
+            passed.push(here);
+            real_path_past(&parent.join(target), passed)
+        }
+        _ => here,
     }
 }
 
