@@ -124,14 +124,7 @@ fn style(output: Output, color: Color) -> Style {
     if output == Output::Json {
         terminal::speak_to_programs();
     }
-    Style {
-        output,
-        paint: color.paint(),
-        verbosity: 0,
-        diff: false,
-        display_skipped: true,
-        custom_stats: false,
-    }
+    Style { output, paint: color.paint(), verbosity: 0, display_skipped: true, custom_stats: false }
 }
 
 /// Wrong options end with 5; help and version with 0.

@@ -90,6 +90,7 @@ fn a_run_is_printed_as_ansible_prints_it() {
         ("hosts.ini", "a ansible_connection=local\nb ansible_connection=local ansible_host=127.0.0.9\n"),
         ("more.yml", "- debug: {msg: more}\n"),
         ("site.yml", PRINTED),
+        ("wants.yml", WANTS),
     ]);
     let ended = project.run_as("ansible-playbook", &["-i", "hosts.ini", "--diff", "site.yml"]);
     let out = &ended.out;
@@ -110,9 +111,22 @@ fn a_run_is_printed_as_ansible_prints_it() {
     assert!(out.contains("\n {\n     \"path\": \""), "{}", ended.shown());
     assert!(out.contains("+    \"state\": \"directory\"\n }\n\nchanged: [a]\n"), "{}", ended.shown());
     assert_eq!(out.matches("--- before").count(), 1, "{}", ended.shown());
+    // Without the option, those of the task that wants it itself.
+    let plainly = project.run_as("ansible-playbook", &["-i", "hosts.ini", "wants.yml"]);
+    assert_eq!(plainly.out.matches("--- before").count(), 1, "{}", plainly.shown());
+    assert!(plainly.out.contains("-a\n+b\n"), "{}", plainly.shown());
     // No host is left because each failed: that is said by their failures.
     assert!(!out.contains("NO MORE HOSTS LEFT"), "{}", ended.shown());
 }
+
+const WANTS: &str = r#"
+- hosts: a
+  gather_facts: false
+  tasks:
+    - copy: {dest: "{{ playbook_dir }}/file", content: "a\n"}
+    - {copy: {dest: "{{ playbook_dir }}/file", content: "b\n"}, diff: true}
+    - {copy: {dest: "{{ playbook_dir }}/file", content: "c\n"}, diff: false}
+"#;
 
 const PRINTED: &str = r#"
 - {name: batches, hosts: all, gather_facts: false, serial: 1, tasks: [{debug: {msg: one}}]}

@@ -269,3 +269,53 @@ fn ctrl_c() {
     );
     assert!(ended.out.contains("interrupted"), "{}", ended.shown());
 }
+
+/// What an included file names may not exist: Ansible reads no such file, so nothing rescues or ignores it.
+#[test]
+fn unknown_module_in_an_included_file() {
+    let site = "    - block:\n        - action: \"{{ 'no.such.one' }}\"\n      rescue:\n        - debug: {msg: rescued}\n    - block:\n        - include_tasks: more.yml\n      rescue:\n        - debug: {msg: never}\n    - debug: {msg: never}\n";
+    let more = "- no.such.module: {a: 1}\n  ignore_errors: true\n";
+    let project = Project::new(&[("site.yml", &format!("{LOCAL}{site}")), ("more.yml", more)]);
+    let ended = project.run_as("ansible-playbook", &["site.yml"]);
+    assert_eq!(ended.code, 2, "{}", ended.shown());
+    assert!(ended.out.contains("couldn't resolve module/action 'no.such.module'"), "{}", ended.shown());
+    assert!(ended.out.contains("\"msg\": \"rescued\""), "a name out of a template: {}", ended.shown());
+    assert!(!ended.out.contains("\"msg\": \"never\""), "{}", ended.shown());
+}
+
+/// The file is another than that of the task which fails: its line is told.
+#[test]
+fn include_without_a_file_in_an_included_file() {
+    let project = Project::new(&[
+        ("site.yml", &format!("{LOCAL}    - include_tasks: more.yml\n")),
+        ("more.yml", "- name: names no file\n  include_tasks:\n"),
+    ]);
+    let ended = project.run_as("ansible-playbook", &["site.yml"]);
+    assert_eq!(ended.code, 2, "{}", ended.shown());
+    assert!(
+        ended.out.contains("No file specified for include_tasks: `- name: names no file`"),
+        "{}",
+        ended.shown()
+    );
+}
+
+/// They are copied as they are, also where links are followed.
+#[test]
+fn links_in_a_circle_in_a_folder_that_is_copied() {
+    let task = "    - copy: {src: top, dest: '{{ playbook_dir }}/to'}\n    - command: find to -printf '%P %y %l,'\n      args: {chdir: '{{ playbook_dir }}'}\n      register: found\n    - debug: {msg: \"{{ found.stdout.split(',') | sort | join(';') }}\"}\n";
+    let project = Project::new(&[
+        ("files/top/sub/a", "a"),
+        (
+            "links.yml",
+            &format!(
+                "{LOCAL}    - command: sh -c 'ln -s ../ sub/circle; ln -s sub side; ln -s self self; ln -s no lost'\n      args: {{chdir: '{{{{ playbook_dir }}}}/files/top'}}\n"
+            ),
+        ),
+        ("site.yml", &format!("{LOCAL}{task}")),
+    ]);
+    let made = project.run_as("ansible-playbook", &["links.yml"]);
+    assert_eq!(made.code, 0, "{}", made.shown());
+    let ended = project.run_as("ansible-playbook", &["site.yml"]);
+    let wanted = ";top d ;top/lost l no;top/self l self;top/side d ;top/side/a f ;top/side/circle l ../;top/sub d ;top/sub/a f ;top/sub/circle l ../";
+    assert!(ended.out.contains(wanted), "{}", ended.shown());
+}

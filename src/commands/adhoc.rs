@@ -49,8 +49,7 @@ fn go(asked: &AdHoc, style: Style, base: &mut Base) -> Result<u8, Problem> {
         command: &format!("ansible {} -m {module}", asked.pattern),
         looks: false,
     };
-    let style =
-        Style { diff: asked.diff || base.config.flag("DIFF_ALWAYS"), verbosity: asked.verbose, ..style };
+    let style = Style { verbosity: asked.verbose, ..style };
     let wanted = base.config.text("DEFAULT_STDOUT_CALLBACK").unwrap_or_default();
     let one_line = base.config.flag("DEFAULT_LOAD_CALLBACK_PLUGINS") && wanted.ends_with("oneline");
     let (_, code) = errand.run(base, Box::new(Minimal::new(style, asked.one_line || one_line)))?;

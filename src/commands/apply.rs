@@ -60,7 +60,6 @@ pub(crate) fn go(
         None => base.definition.undo_on_failure,
     } && !settings.check;
     let style = Style {
-        diff: settings.diff,
         verbosity: settings.verbosity,
         display_skipped: base.config.flag("DISPLAY_SKIPPED_HOSTS"),
         custom_stats: base.config.flag("SHOW_CUSTOM_STATS"),

@@ -73,7 +73,7 @@ impl Ansible {
         }
         self.warned.of(ended, self.style.paint);
         let changed = ended.result.get("changed").and_then(Json::as_bool) == Some(true);
-        if self.style.diff && changed && !ended.step.no_log {
+        if ended.diff && changed && !ended.step.no_log {
             let diffs: String = words::diffs(&ended.result).concat();
             if !diffs.is_empty() {
                 println!("{}", words::paint_diff(self.style.paint, &diffs));

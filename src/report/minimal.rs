@@ -26,7 +26,7 @@ impl Minimal {
         if ended.looped && ended.item.is_some() {
             return;
         }
-        if self.style.diff && !ended.step.no_log {
+        if ended.diff && !ended.step.no_log {
             for diff in words::diffs(&ended.result) {
                 println!("{}", words::paint_diff(self.style.paint, &diff));
             }

@@ -62,7 +62,6 @@ pub(crate) struct Style {
     pub(crate) output: Output,
     pub(crate) paint: Paint,
     pub(crate) verbosity: u8,
-    pub(crate) diff: bool,
     pub(crate) display_skipped: bool,
     /// What `set_stats` left is shown at the end.
     pub(crate) custom_stats: bool,

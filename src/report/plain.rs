@@ -69,7 +69,7 @@ pub(crate) fn result_lines(style: Style, ended: &Ended) -> Vec<String> {
     } else if is_debug(ended) && ended.status == Status::Ok {
         lines.extend(debug_lines(ended));
     }
-    if style.diff && !ended.step.no_log {
+    if ended.diff && !ended.step.no_log {
         for diff in words::diffs(&ended.result) {
             lines.extend(words::paint_diff(paint, &diff).lines().map(|l| format!("    {l}")));
         }

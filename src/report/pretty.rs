@@ -98,7 +98,7 @@ impl Pretty {
     fn ended(&mut self, ended: &Ended) {
         let lines = plain::result_lines(self.style, ended);
         let is_debug = ended.step.action.rsplit('.').next() == Some("debug") && ended.status == Status::Ok;
-        let interesting = ended.status.is_failure() || is_debug || (self.style.diff && lines.len() > 1);
+        let interesting = ended.status.is_failure() || is_debug || (ended.diff && lines.len() > 1);
         let whole_loop = ended.looped && ended.item.is_none();
         let Some(current) = &mut self.current else { return };
         if ended.item.is_none() {

@@ -75,6 +75,8 @@ pub struct Ended {
     pub looped: bool,
     /// What Ansible's module would have returned; censored under `no_log`.
     pub result: Arc<Map>,
+    /// Whether people are to see what it made different: by `--diff`, or by the task itself.
+    pub diff: bool,
     pub seconds: f64,
     pub paths: Vec<String>,
 }

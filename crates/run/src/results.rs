@@ -3,6 +3,7 @@
 use catalog::{Json, Map};
 use expressions::Error;
 use link::LinkError;
+use playbook::ir::Task;
 
 pub(crate) fn skipped(reason: &str) -> Map {
     let mut result = Map::new();
@@ -28,6 +29,15 @@ pub(crate) fn failed(message: impl Into<String>) -> Map {
     result.insert("failed".to_owned(), true.into());
     result.insert("msg".to_owned(), message.into().into());
     result
+}
+
+/// Says of a failure that the playbook names a module that does not exist. Ansible reads no such playbook, so nothing in
+/// it can be meant to rescue or ignore this.
+pub(crate) const UNKNOWN_MODULE: &str = "_ansible_unknown_module";
+
+/// A name that a template gives is known only now; its failure is like any other.
+pub(crate) fn is_beyond_rescue(task: &Task, result: &Map) -> bool {
+    result.contains_key(UNKNOWN_MODULE) && !task.action.contains("{{")
 }
 
 pub(crate) fn failed_by(error: &Error) -> Map {

@@ -109,8 +109,16 @@ impl HostState {
         let old = inner.pending.replace(pending);
         inner.log(Undo::Pending(old));
     }
-    pub(super) fn facts_arrived(&self) {
+    /// `by` a call; without one, none is on its way any more.
+    pub(super) fn facts_arrived(&self, by: Option<u64>) {
         let mut inner = self.inner.write();
+        let later = |pending: &PendingFacts| match (&pending.what, by) {
+            (PendingWhat::Call(call), Some(by)) => *call > by,
+            _ => false,
+        };
+        if inner.pending.as_ref().is_some_and(later) {
+            return;
+        }
         let old = inner.pending.take();
         inner.log(Undo::Pending(old));
     }

@@ -151,13 +151,14 @@ impl Inner {
         let Some(host) = &self.host else { return Ok(ControlFlow::Continue(())) };
         let state = self.variables.host(host);
         if self.variables.config.inject_facts_as_vars && !super::cleaning::is_reserved_fact(name) {
-            step!(taker.last(state.fact(name)));
+            // One that is known may be another when they are gathered anew.
             if let Some(what) = state.pending(name)
                 && !is_connection(name)
                 && taker.found.is_none()
             {
                 return Err(Error::pending(what));
             }
+            step!(taker.last(state.fact(name)));
         }
         let base = self.variables.base(host, &self.play.play.dir).map_err(to_error)?;
         Ok(taker.vars(&base, name))

@@ -241,8 +241,8 @@ impl Variables {
     pub fn set_facts_pending(&self, host: &str, what: PendingWhat, names: &[&str]) {
         self.host(host).set_facts_pending(what, names);
     }
-    pub fn facts_arrived(&self, host: &str) {
-        self.host(host).facts_arrived();
+    pub fn facts_arrived(&self, host: &str, by: Option<u64>) {
+        self.host(host).facts_arrived(by);
     }
     /// A call is on its way that may change what lookups on the controller see; `None`: no longer.
     pub fn set_local_call(&self, host: &str, call: Option<u64>) {

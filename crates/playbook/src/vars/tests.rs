@@ -220,8 +220,16 @@ fn what_is_on_its_way_is_pending() {
         assert_eq!(what(name), None, "{name}");
     }
     world.variables.set_facts("h1", [("ansible_distribution".into(), Value::from("Debian"))]);
-    world.variables.facts_arrived("h1");
+    assert_eq!(what("ansible_distribution"), Some(PendingWhat::Facts), "it may be another now");
+    world.variables.facts_arrived("h1", None);
     assert_eq!(world.get("ansible_distribution"), "Debian");
+    for call in [8, 9] {
+        world.variables.set_facts_pending("h1", PendingWhat::Call(call), &[]);
+    }
+    world.variables.facts_arrived("h1", Some(8));
+    assert_eq!(what("ansible_distribution"), Some(PendingWhat::Call(9)));
+    world.variables.facts_arrived("h1", Some(9));
+    assert_eq!(what("ansible_distribution"), None);
     assert_eq!(world.get("ansible_facts"), "{'distribution': 'Debian'}");
 }
 

@@ -10,6 +10,7 @@ use playbook::ir::{Block, Node, Task};
 use super::prepare::ItemOf;
 use super::{Flow, Stop, Walker};
 use crate::course::Path;
+use crate::results;
 
 /// After every step below a path and before its next sibling.
 pub(crate) const END: u32 = u32::MAX;
@@ -48,11 +49,13 @@ impl Walker {
         // Failures of what was sent before must not be taken for failures of this block.
         self.settle_all().await?;
         let mut flow = self.body(block, path).await;
-        if matches!(flow, Err(Stop::Failed(_))) && !block.rescue.is_empty() {
-            let Err(Stop::Failed(failed)) = flow else { unreachable!("matched above") };
+        if let Err(Stop::Failed(failed)) = &flow
+            && !block.rescue.is_empty()
+            && !results::is_beyond_rescue(&failed.task, &failed.result)
+        {
             self.clear_failure();
             if !failed.pulled {
-                self.set_failed_variables(&failed);
+                self.set_failed_variables(failed);
             }
             flow = self.part(&block.rescue, path, 2).await;
         }
@@ -136,7 +139,7 @@ impl Walker {
                 self.run.variables.register(&self.host, name.clone(), Value::undefined(message));
             }
             if matches!(&*sent.task.module, "setup" | "gather_facts") {
-                self.run.variables.facts_arrived(&self.host);
+                self.run.variables.facts_arrived(&self.host, None);
             }
         }
     }

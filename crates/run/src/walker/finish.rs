@@ -20,7 +20,7 @@ impl Walker {
             finished.result.insert("msg".to_owned(), why.into());
             String::new()
         });
-        let status = self.status(&finished.result, item.traits);
+        let status = self.status(sent, &finished.result, item.traits);
         name_item(&mut finished.result, item);
         self.report_ended(sent, item, finished, status, Some(label));
     }
@@ -55,6 +55,7 @@ impl Walker {
             item: label,
             looped: sent.looped,
             result: Arc::new(result),
+            diff: item.traits.diff,
             seconds: finished.seconds,
             paths: if item.traits.no_log { Vec::new() } else { finished.paths.clone() },
         };
@@ -88,11 +89,12 @@ impl Walker {
         self.report_ended(sent, &Item::ready(ItemOf::none(), Map::new()), &finished, Status::Skipped, None);
     }
 
-    fn status(&self, result: &Map, traits: Traits) -> Status {
+    fn status(&self, sent: &Sent, result: &Map, traits: Traits) -> Status {
         if results::is_unreachable(result) {
             Status::Unreachable
         } else if results::is_failed(result) {
             match (traits.ignore_errors, self.rescuing > 0) {
+                _ if results::is_beyond_rescue(&sent.task, result) => Status::Failed,
                 (true, _) => Status::Ignored,
                 (false, true) => Status::Rescued,
                 (false, false) => Status::Failed,
@@ -123,7 +125,7 @@ impl Walker {
             ignore_unreachable: all.ignore_unreachable || item.traits.ignore_unreachable,
             ..all
         });
-        let status = self.status(&whole.result, traits);
+        let status = self.status(sent, &whole.result, traits);
         let shown = Item { traits, ..Item::ready(ItemOf::none(), Map::new()) };
         let shown = Item { delegate: first.delegate.clone(), ..shown };
         if !status.is_failure() {
@@ -194,7 +196,7 @@ impl Walker {
             items.iter().zip(std::iter::once(&whole.result)).collect()
         };
         if matches!(&*sent.task.module, "setup" | "gather_facts") {
-            self.run.variables.facts_arrived(&self.host);
+            self.run.variables.facts_arrived(&self.host, Some(sent.ticket));
         }
         for (item, result) in pairs {
             if crate::actions::has_effect(&sent.task.module) {
@@ -315,6 +317,9 @@ fn whole_loop(items: &[Item], finished: &[Finished]) -> Option<Finished> {
     result.insert("changed".to_owned(), changed.into());
     if any(results::is_unreachable) {
         result.insert("unreachable".to_owned(), true.into());
+    }
+    if any(|result| result.contains_key(results::UNKNOWN_MODULE)) {
+        result.insert(results::UNKNOWN_MODULE.to_owned(), true.into());
     }
     let paths = finished.iter().flat_map(|f| f.paths.iter().cloned()).collect();
     Some(Finished { result, paths, seconds: finished.iter().map(|f| f.seconds).sum() })

@@ -80,7 +80,7 @@ impl Walker {
             sent.items.push(Item::ready(ItemOf::none(), result));
             return self.enqueue(sent).await;
         }
-        self.fail(task, path, error).await
+        self.fail(task, path, &with_its_line(error)).await
     }
 
     async fn skips(
@@ -220,6 +220,19 @@ fn file(args: &Map, name: &str) -> Result<Option<String>, Error> {
             Err(Error::new(format!("Expected a string for {name} but got <class '{kind}'> instead")))
         }
     }
+}
+
+/// With the line that it is about: the file is often another than that of the task which failed.
+fn with_its_line(error: &Error) -> Error {
+    let mut told = error.clone();
+    let Some(origin) = &error.origin else { return told };
+    let text = std::fs::read_to_string(&origin.file).unwrap_or_default();
+    let number = usize::try_from(origin.line).unwrap_or_default().saturating_sub(1);
+    // Of a vaulted file there are no lines here.
+    if let Some(line) = text.lines().nth(number).filter(|_| !text.starts_with("$ANSIBLE_VAULT")) {
+        told.message = format!("{}: `{}`", error.message, line.trim());
+    }
+    told
 }
 
 fn first(errors: Vec<Diagnostic>) -> Error {

@@ -361,11 +361,13 @@ impl Action<'_> {
         let near = catalog::arguments::nearest(module, known)
             .map(|n| format!("; did you mean `{n}`?"))
             .unwrap_or_default();
-        results::failed(format!(
-            "The module {} is not one that Theseus has, and none of that name was found here (the project's `library`, \
-             installed collections, an installed ansible-core){near}",
+        let mut result = results::failed(format!(
+            "couldn't resolve module/action '{}': it is not one that Theseus has, and none of that name was found here \
+             (the project's `library`, installed collections, an installed ansible-core){near}",
             self.task.action
-        ))
+        ));
+        result.insert(results::UNKNOWN_MODULE.to_owned(), true.into());
+        result
     }
 
     fn environment(&self) -> Result<BTreeMap<String, String>, Error> {
