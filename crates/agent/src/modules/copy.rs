@@ -99,7 +99,7 @@ fn one(
         if !path.exists() {
             made_dirs = !files::make_dirs(task, &path, &placing.for_directories())?.is_empty();
         }
-        path.push(name.ok_or_else(|| Failure::new(format!("{dest} is a directory; name the file in it")))?);
+        path.push(name.ok_or_else(|| Failure::new(format!("can not use content with a dir as dest: {dest}")))?);
     }
     let parent = path.parent().unwrap_or(Path::new("/"));
     let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };

@@ -1,6 +1,6 @@
 //! `copy`: a file, a folder or a text of the project onto the host.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use catalog::{Arg, Json, Map, ModuleSpec};
@@ -70,10 +70,12 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
     action.remote("copy", args, None)
 }
 
+/// An empty path is none.
 fn problem(args: &Map) -> Option<&'static str> {
-    match (args.get("src"), args.get("content"), args.get("dest")) {
-        (_, _, None) => Some("dest is required"),
+    let path = |name: &str| args.get(name).filter(|path| path.as_str() != Some(""));
+    match (path("src"), args.get("content"), path("dest")) {
         (None, None, _) => Some("src (or content) is required"),
+        (_, _, None) => Some("dest is required"),
         (Some(_), Some(_), _) => Some("src and content are mutually exclusive"),
         (_, Some(_), Some(Json::String(dest))) if dest.ends_with('/') => {
             Some("can not use content with a dir as dest")
@@ -129,10 +131,10 @@ fn preserve(args: &mut Map, source: &Path) {
     }
 }
 
-/// Everything below a folder, folders before what is in them.
+/// Everything below a folder, folders before what is in them. `above`: the folders on the way there.
 fn tree(action: &Action<'_>, root: &Path, decrypt: bool, follow: bool) -> Result<Vec<Json>, Error> {
     let mut entries = Vec::new();
-    walk(action, root, Path::new(""), decrypt, follow, 0, &mut entries)?;
+    walk(action, root, Path::new(""), decrypt, follow, &mut Vec::new(), &mut entries)?;
     Ok(entries)
 }
 
@@ -142,14 +144,13 @@ fn walk(
     below: &Path,
     decrypt: bool,
     follow: bool,
-    depth: u32,
+    above: &mut Vec<(u64, u64)>,
     entries: &mut Vec<Json>,
 ) -> Result<(), Error> {
     let dir = root.join(below);
     let wrong = |path: &Path, e: std::io::Error| Error::new(format!("{}: {e}", path.display()));
-    if depth > 100 {
-        return Err(Error::new(format!("{}: folders link to each other without end", dir.display())));
-    }
+    let here = std::fs::metadata(&dir).map_err(|e| wrong(&dir, e))?;
+    above.push((here.dev(), here.ino()));
     let mut names: Vec<_> = std::fs::read_dir(&dir)
         .map_err(|e| wrong(&dir, e))?
         .filter_map(Result::ok)
@@ -161,7 +162,10 @@ fn walk(
         let path = root.join(&relative);
         let shown = relative.to_string_lossy().into_owned();
         let plain = std::fs::symlink_metadata(&path).map_err(|e| wrong(&path, e))?;
-        if plain.is_symlink() && !follow {
+        let metadata = std::fs::metadata(&path);
+        // One that leads nowhere or to a folder around it cannot be followed: it is copied as it is.
+        let leads = metadata.as_ref().is_ok_and(|to| !to.is_dir() || !above.contains(&(to.dev(), to.ino())));
+        if plain.is_symlink() && !(follow && leads) {
             let target = std::fs::read_link(&path).map_err(|e| wrong(&path, e))?;
             entries.push(content::entry(
                 &shown,
@@ -171,15 +175,16 @@ fn walk(
             ));
             continue;
         }
-        let metadata = std::fs::metadata(&path).map_err(|e| wrong(&path, e))?;
+        let metadata = metadata.map_err(|e| wrong(&path, e))?;
         let mode = ("source_mode", Json::from(format!("0{:o}", metadata.permissions().mode() & 0o7777)));
         if metadata.is_dir() {
             entries.push(content::entry(&shown, "dir", None, &[mode]));
-            walk(action, root, &relative, decrypt, follow, depth + 1, entries)?;
+            walk(action, root, &relative, decrypt, follow, above, entries)?;
         } else {
             let content = action.file_content(&path, decrypt)?;
             entries.push(content::entry(&shown, "file", Some(&content), &[mode]));
         }
     }
+    above.pop();
     Ok(())
 }

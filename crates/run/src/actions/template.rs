@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use catalog::{Arg, Json, ModuleSpec};
+use encoding_rs::{EncoderResult, Encoding};
 use expressions::Options;
 use expressions::{Error, Value};
 use playbook::ir::Vars;
@@ -125,24 +126,49 @@ fn template_vars(path: &Path, dest: &str) -> Vars {
     vars
 }
 
+/// The names are Python's, of which most are also the web's.
 fn encode(text: String, encoding: &str) -> Result<Vec<u8>, Error> {
+    let missing = |c: char| Error::new(format!("`{c}` does not exist in {encoding}"));
     match encoding.to_ascii_lowercase().replace('_', "-").as_str() {
-        "utf-8" | "utf8" => Ok(catalog::bytes::unescape(&text)),
+        "" | "utf-8" | "utf8" => Ok(catalog::bytes::unescape(&text)),
         "utf-8-sig" => Ok([b"\xef\xbb\xbf", text.as_bytes()].concat()),
-        "ascii" | "us-ascii" if text.is_ascii() => Ok(text.into_bytes()),
+        "ascii" | "us-ascii" => match text.chars().find(|c| !c.is_ascii()) {
+            Some(c) => Err(missing(c)),
+            None => Ok(text.into_bytes()),
+        },
+        // The web takes windows-1252 for it.
         "latin-1" | "latin1" | "iso-8859-1" | "iso8859-1" => {
-            let byte = |c: char| {
-                u8::try_from(u32::from(c))
-                    .map_err(|_| Error::new(format!("`{c}` does not exist in {encoding}")))
-            };
-            text.chars().map(byte).collect()
+            text.chars().map(|c| u8::try_from(u32::from(c)).map_err(|_| missing(c))).collect()
         }
         "utf-16-le" | "utf-16le" => Ok(text.encode_utf16().flat_map(u16::to_le_bytes).collect()),
+        "utf-16-be" | "utf-16be" => Ok(text.encode_utf16().flat_map(u16::to_be_bytes).collect()),
         "utf-16" => {
             Ok([0xff, 0xfe].into_iter().chain(text.encode_utf16().flat_map(u16::to_le_bytes)).collect())
         }
-        _ => Err(Error::new(format!(
-            "the output encoding {encoding} is not known; known are utf-8, ascii, latin-1 and utf-16"
-        ))),
+        name => {
+            let known = [name.to_owned(), name.replace('-', "_"), name.replace('-', "")];
+            let known = known.iter().find_map(|name| Encoding::for_label_no_replacement(name.as_bytes()));
+            let table = known.filter(|table| table.output_encoding() == *table);
+            let table = table.ok_or_else(|| Error::new(format!("unknown encoding: {encoding}")))?;
+            encode_by(table, &text).map_err(missing)
+        }
+    }
+}
+
+fn encode_by(table: &'static Encoding, text: &str) -> Result<Vec<u8>, char> {
+    let mut encoder = table.new_encoder();
+    let mut bytes = Vec::new();
+    let mut done = 0;
+    loop {
+        let room = encoder.max_buffer_length_from_utf8_without_replacement(text.len() - done);
+        bytes.reserve(room.unwrap_or(text.len()));
+        let (result, read) =
+            encoder.encode_from_utf8_to_vec_without_replacement(&text[done..], &mut bytes, true);
+        done += read;
+        match result {
+            EncoderResult::InputEmpty => return Ok(bytes),
+            EncoderResult::OutputFull => {}
+            EncoderResult::Unmappable(c) => return Err(c),
+        }
     }
 }
