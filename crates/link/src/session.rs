@@ -93,6 +93,8 @@ struct State {
     depth: u64,
 }
 
+type Say = Box<dyn Fn(&str) + Send + Sync>;
+
 /// What the handle and the two tasks share.
 pub(crate) struct Shared {
     state: Mutex<State>,
@@ -103,7 +105,7 @@ pub(crate) struct Shared {
     alive: Mutex<Instant>,
     close: Notify,
     /// Where it is said which other run the host waits for.
-    say: OnceLock<Box<dyn Fn(&str) + Send + Sync>>,
+    say: OnceLock<Say>,
 }
 
 /// When to worry.

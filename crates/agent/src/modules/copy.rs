@@ -62,6 +62,9 @@ fn run(args: &Args, task: &mut Task<'_>) -> Result<Outcome, Failure> {
         if path.is_dir() {
             return tree::on_the_host(&placing, &src, &dest, task);
         }
+        if !path.is_file() {
+            return Err(Failure::new(format!("Cannot copy invalid source '{src}': not a file")));
+        }
         let source = Source::File(path.to_owned());
         return one(
             &placing,
@@ -84,6 +87,12 @@ pub(super) fn sent(args: &Args, task: &Task<'_>) -> Result<Option<Vec<u8>>, Fail
     source.map(|source| source.bytes(task).map(|bytes| bytes.to_vec())).transpose()
 }
 
+/// Where a path is, also a relative one.
+fn folder_of(path: &Path) -> &Path {
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    if parent.as_os_str().is_empty() { Path::new(".") } else { parent }
+}
+
 fn one(
     placing: &Placing,
     source: &Source,
@@ -101,8 +110,7 @@ fn one(
         }
         path.push(name.ok_or_else(|| Failure::new(format!("can not use content with a dir as dest: {dest}")))?);
     }
-    let parent = path.parent().unwrap_or(Path::new("/"));
-    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    let parent = folder_of(&path);
     if !parent.exists() && (!made_dirs || !task.check) {
         let message = format!("Destination directory {} does not exist", parent.display());
         return Err(Failure::new(message).with_checksum(source, task));

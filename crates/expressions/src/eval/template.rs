@@ -57,6 +57,8 @@ pub(super) fn itself(env: &Env) -> Value {
 /// What `import` gives: the names that a template has defined.
 struct Module {
     path: String,
+    /// What it says, which is what it is as text.
+    body: Value,
     scope: Arc<Scope>,
     /// Macros refer to it weakly.
     unit: Arc<Unit>,
@@ -70,7 +72,10 @@ impl Object for Module {
         Ok(name.as_str().filter(|name| !name.starts_with('_')).and_then(|name| self.scope.own(name)))
     }
     fn render(&self) -> Result<String, Error> {
-        Ok(format!("<TemplateModule '{}'>", self.path))
+        self.body.clone().defined()?.python_str()
+    }
+    fn as_data(&self) -> Option<Value> {
+        Some(self.body.clone())
     }
     fn as_any(&self) -> &dyn Any {
         self
@@ -221,9 +226,10 @@ impl Run<'_> {
     fn import(&self, what: &Expr, with_context: bool, env: &Env) -> Result<Module, Error> {
         let template = self.required_template(what, env)?;
         let scope = if with_context { Scope::child(&env.scope) } else { Scope::root(false) };
-        let unit = self.template(&template, Arc::clone(&scope), &mut Output::default())?;
+        let mut out = Output::text(0);
+        let unit = self.template(&template, Arc::clone(&scope), &mut out)?;
         let path = template.path.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
-        Ok(Module { path, scope, unit })
+        Ok(Module { path, body: out.into_value(), scope, unit })
     }
 
     fn required_template(&self, what: &Expr, env: &Env) -> Result<Arc<Template>, Error> {

@@ -69,7 +69,7 @@ pub(super) fn template(call: &Call<'_>) -> Result<Vec<Value>, Error> {
         let path = find(call, &name, "templates")?;
         let source = text(call, &path)?;
         let mut own = extras.clone();
-        own.extend(template_vars(&path, None));
+        own.extend(template_vars(&path, &name));
         let scope = call.scope.with(own);
         let engine: &Engine = scope.variables().engine();
         let value = engine.file_value(&path, &source, &options, &scope)?;
@@ -83,21 +83,18 @@ pub(super) fn template(call: &Call<'_>) -> Result<Vec<Value>, Error> {
 }
 
 /// The variables that a template sees of itself (`template_path`, `template_host`, …).
-/// `destination`: where the `template` module writes it.
-pub fn template_vars(path: &std::path::Path, destination: Option<&str>) -> Vars {
+/// `given`: how it was asked for.
+fn template_vars(path: &std::path::Path, given: &str) -> Vars {
     let full = std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
-    let mut vars: Vars = [
-        ("template_path", Value::from(path.display().to_string())),
+    [
+        ("template_path", Value::from(given)),
         ("template_fullpath", Value::from(full)),
         ("template_host", Value::from(host_name())),
+        ("template_destpath", Value::None),
     ]
     .into_iter()
     .map(|(name, value)| (Arc::from(name), value))
-    .collect();
-    if let Some(destination) = destination {
-        vars.insert("template_destpath".into(), Value::from(destination));
-    }
-    vars
+    .collect()
 }
 
 fn host_name() -> String {

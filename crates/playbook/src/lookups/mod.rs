@@ -15,7 +15,6 @@ use expressions::{Error, Value};
 use crate::vars::Scope;
 
 pub(crate) use choose::FOR_LOOP;
-pub use files::template_vars;
 
 /// Arguments of one lookup.
 pub(crate) struct Call<'a> {

@@ -88,6 +88,15 @@ impl Drop for Active {
 }
 
 impl Scope {
+    /// What the settings say of `ansible_managed`, if no variable says it.
+    pub fn managed_by_settings(&self) -> Result<Option<&str>, Error> {
+        Ok(self
+            .inner
+            .find("ansible_managed")?
+            .is_none()
+            .then_some(self.inner.variables.config.ansible_managed.as_str()))
+    }
+
     /// `extras`: loop variables and other values that the run gives, above everything else.
     pub fn new(
         variables: &Arc<Variables>,
@@ -322,7 +331,7 @@ impl Context for Inner {
     }
     fn template_source(&self, name: &str) -> Result<Option<(PathBuf, String)>, Error> {
         let mut search = self.search_path();
-        if let Some(Value::Str(current)) = self.extras.get("template_path")
+        if let Some(Value::Str(current)) = self.extras.get("template_fullpath")
             && let Some(dir) = std::path::Path::new(current.as_str()).parent()
         {
             search.insert(0, dir.to_owned());

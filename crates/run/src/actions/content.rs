@@ -23,7 +23,13 @@ impl Action<'_> {
     /// The content of a file of the project; opened, if it is encrypted and `decrypt` holds.
     pub(super) fn file_content(&self, path: &Path, decrypt: bool) -> Result<Content, Error> {
         let vault = &self.walker.run.vault;
+        // In Ansible's words.
+        let no_password =
+            || format!("A vault password or secret must be specified to decrypt {}", path.display());
         let open = |bytes: Vec<u8>| -> Result<Vec<u8>, String> {
+            if vault.is_empty() {
+                return Err(no_password());
+            }
             let text = String::from_utf8(bytes).map_err(|_| "the encrypted file is damaged".to_owned())?;
             vault.decrypt(&text).map(|open| open.to_vec()).map_err(|e| e.to_string())
         };
@@ -31,7 +37,9 @@ impl Action<'_> {
             .run
             .blobs
             .file(path, decrypt.then_some(&open))
-            .map_err(|e| Error::new(format!("{}: {e}", path.display())))
+            .map_err(|e| e.to_string())
+            .map_err(|e| if e == no_password() { e } else { format!("{}: {e}", path.display()) })
+            .map_err(Error::new)
     }
 
     pub(super) fn bytes_content(&self, bytes: Vec<u8>) -> Content {

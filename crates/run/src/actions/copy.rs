@@ -39,7 +39,9 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
     let decrypt = action.flag("decrypt", true)?;
     args.shift_remove("decrypt");
     let follow = action.flag("local_follow", true)?;
-    args.shift_remove("local_follow");
+    if !remote {
+        args.shift_remove("local_follow");
+    }
     if let Some(text) = args.shift_remove("content") {
         let bytes = catalog::bytes::unescape(&text_of(&text));
         content::put(&mut args, &action.bytes_content(bytes));
@@ -156,7 +158,8 @@ fn walk(
         .filter_map(Result::ok)
         .map(|e| e.file_name())
         .collect();
-    names.sort();
+    // Files first: of several mistakes it is then the one that Ansible finds.
+    names.sort_by_cached_key(|name| (dir.join(name).is_dir(), name.clone()));
     for name in names {
         let relative = below.join(&name);
         let path = root.join(&relative);

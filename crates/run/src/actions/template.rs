@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use catalog::{Arg, Json, ModuleSpec};
 use encoding_rs::{EncoderResult, Encoding};
-use expressions::Options;
-use expressions::{Error, Value};
+use expressions::{Error, Options, Str, Value};
 use playbook::ir::Vars;
 
 use super::{Action, content};
@@ -45,7 +44,13 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
     let path = action.find(&source, "templates")?;
     let options = options(action)?;
     let text = read(action, &path)?;
-    let scope = action.scope.with(template_vars(&path, &dest));
+    let mut vars = template_vars(&path, &source, &dest);
+    if let Some(format) = action.scope.managed_by_settings()? {
+        let line = Str::trusted(managed(format, &path)?, action.task.origin.clone());
+        let line = action.walker.run.engine.render(&line, &action.scope.with(vars.clone()))?;
+        vars.insert(Arc::from("ansible_managed"), line);
+    }
+    let scope = action.scope.with(vars);
     let rendered = action.walker.run.engine.render_file(&path, &text, &options, &scope)?;
     let encoding = action.text("output_encoding")?.unwrap_or_else(|| "utf-8".to_owned());
     let bytes = encode(rendered, &encoding)?;
@@ -104,7 +109,7 @@ fn options(action: &Action<'_>) -> Result<Options, Error> {
 }
 
 /// What only templates see of themselves.
-fn template_vars(path: &Path, dest: &str) -> Vars {
+fn template_vars(path: &Path, given: &str, dest: &str) -> Vars {
     let mut vars = Vars::new();
     let metadata = std::fs::metadata(path).ok();
     let owner = metadata.as_ref().map(std::os::unix::fs::MetadataExt::uid).unwrap_or_default();
@@ -112,7 +117,7 @@ fn template_vars(path: &Path, dest: &str) -> Vars {
     let mut add = |name: &str, value: Value| _ = vars.insert(Arc::from(name), value);
     add("template_host", Value::str(rustix::system::uname().nodename().to_string_lossy().into_owned()));
     add("template_uid", Value::str(agent::accounts::Accounts::read().user_name(owner)));
-    add("template_path", Value::str(path.display().to_string()));
+    add("template_path", Value::str(given));
     add("template_fullpath", Value::str(full.display().to_string()));
     add("template_destpath", Value::str(dest));
     let mtime =
@@ -124,6 +129,41 @@ fn template_vars(path: &Path, dest: &str) -> Vars {
     }
     add("template_run_date", Value::str(jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S.%6f").to_string()));
     vars
+}
+
+/// `ansible_managed` of the settings as a template: a Python format, in which everything but the values is also one of
+/// `strftime`, for the time of the file.
+fn managed(format: &str, path: &Path) -> Result<String, Error> {
+    let time = std::fs::metadata(path).ok().and_then(|m| jiff::Timestamp::try_from(m.modified().ok()?).ok());
+    let time = time.map(|time| time.to_zoned(jiff::tz::TimeZone::system()));
+    let shown = |text: &str| {
+        let shown = time.as_ref().and_then(|time| jiff::fmt::strtime::format(text, time).ok());
+        shown.unwrap_or_else(|| text.to_owned())
+    };
+    let (mut whole, mut text, mut rest) = (String::new(), String::new(), format);
+    while let Some(at) = rest.find(['{', '}']) {
+        text.push_str(&rest[..at]);
+        rest = &rest[at..];
+        if let Some(after) = rest.strip_prefix("{{").or_else(|| rest.strip_prefix("}}")) {
+            text.push_str(&rest[..1]);
+            rest = after;
+            continue;
+        }
+        let name = rest.find('}').map(|end| &rest[1..end]).unwrap_or_default();
+        let value = match name {
+            "file" => "{{ template_path }}",
+            "host" => "{{ template_host }}",
+            "uid" => "{{ template_uid }}",
+            _ => {
+                let problem = "knows {file}, {host} and {uid}; other braces are written twice";
+                return Err(Error::new(format!("the setting `ansible_managed` {problem}: {format}")));
+            }
+        };
+        whole.push_str(&shown(&std::mem::take(&mut text)));
+        whole.push_str(value);
+        rest = &rest[name.len() + 2..];
+    }
+    Ok(whole + &shown(&(text + rest)))
 }
 
 /// The names are Python's, of which most are also the web's.

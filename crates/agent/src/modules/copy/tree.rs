@@ -58,7 +58,7 @@ pub(super) fn from_controller(
 
 /// `mode: preserve` sends each file's own mode.
 fn with_own_mode(placing: &Placing, entry: &Json) -> Result<Placing, Failure> {
-    let mode = match (&placing.files.mode, entry.get("mode")) {
+    let mode = match (&placing.files.mode, entry.get("source_mode")) {
         (Some(Mode::Preserve), Some(mode)) => Mode::read(mode)?,
         (mode, _) => mode.clone(),
     };
@@ -112,7 +112,7 @@ pub(super) fn on_the_host(
     if top.exists() && !top.is_dir() {
         return Err(Failure::new(format!("cannot copy the directory {src} over the file {dest}")));
     }
-    let above = top.parent().unwrap_or(Path::new("/"));
+    let above = super::folder_of(&top);
     if !above.exists() {
         return Err(Failure::new(format!("Destination directory {} does not exist", above.display())));
     }
@@ -131,7 +131,7 @@ pub(super) fn on_the_host(
         let mode = std::fs::metadata(source).at("look at", source)?.mode() & 0o7777;
         files::make_dirs(task, &top, &placing.files.with_mode(Some(Mode::Octal(mode))))?;
     }
-    let mut changed = new | copy_below(placing, source, &top, new, task)?;
+    let mut changed = new | copy_below(placing, source, &top, new, &mut Vec::new(), task)?;
     if placing.files.mode != Some(Mode::Preserve) {
         changed |= placing.files.apply(task, &shown, None)?;
     }
@@ -140,12 +140,13 @@ pub(super) fn on_the_host(
     Ok(outcome.with("checksum", Json::Null).with("md5sum", Json::Null))
 }
 
-/// `fresh`: the directory was made by this task.
+/// `fresh`: the directory was made by this task. `above`: the directories on the way to it.
 fn copy_below(
     placing: &Placing,
     from: &Path,
     to: &Path,
     fresh: bool,
+    above: &mut Vec<(u64, u64)>,
     task: &mut Task<'_>,
 ) -> Result<bool, Failure> {
     let mut changed = false;
@@ -154,11 +155,15 @@ fn copy_below(
         entries.push(entry.at("list", from)?.path());
     }
     entries.sort();
+    let here = std::fs::metadata(from).at("look at", from)?;
+    above.push((here.dev(), here.ino()));
     let preserve = placing.files.mode == Some(Mode::Preserve);
     for path in entries {
         task.go_on()?;
         let target = to.join(path.file_name().unwrap_or_default());
-        if path.is_symlink() && !placing.local_follow {
+        // One that leads nowhere or to a directory around it cannot be followed.
+        let leads = || std::fs::metadata(&path).is_ok_and(|to| !above.contains(&(to.dev(), to.ino())));
+        if path.is_symlink() && !(placing.local_follow && leads()) {
             let link = std::fs::read_link(&path).at("read the link", &path)?;
             changed |= ensure_link(&link, &target, task)?;
             continue;
@@ -172,12 +177,13 @@ fn copy_below(
             } else {
                 changed |= placing.files.with_mode(None).apply(task, &target, None)?;
             }
-            changed |= new | copy_below(placing, &path, &target, new, task)?;
+            changed |= new | copy_below(placing, &path, &target, new, above, task)?;
         } else if metadata.is_file() {
             let mode = own_mode.filter(|_| fresh || preserve);
             changed |= place_one(placing, placing.files.with_mode(mode), path, &target, task)?;
         }
     }
+    above.pop();
     Ok(changed)
 }
 
