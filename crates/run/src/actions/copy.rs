@@ -37,7 +37,7 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
     }
     // Such names are between controller and host.
     if let Some(name) = args.keys().find(|name| name.starts_with('_')) {
-        return Ok(Work::Done(results::failed(&format!("Unsupported parameters for (copy) module: {name}"))));
+        return Ok(Work::Done(results::failed(format!("Unsupported parameters for (copy) module: {name}"))));
     }
     let remote = action.flag("remote_src", false)?;
     let decrypt = action.flag("decrypt", true)?;
