@@ -10,9 +10,10 @@ const SITE: &str = "
     - {name: own again, hello: name=you}
     - {name: said, assert: {that: own.text == 'hello you'}}
     - {name: not reached, some.collection.nowhere: {}, when: false}
-    - {name: reached, some.collection.nowhere: {}, ignore_errors: true}
     - {name: by action, deploy: {}, ignore_errors: true}
     - {name: by filter, debug: {msg: \"{{ 'x' | our_own }}\"}, ignore_errors: true}
+    - {name: reached, some.collection.nowhere: {}, ignore_errors: true}
+    - {name: not done, debug: {msg: never}}
 ";
 
 #[test]
@@ -41,12 +42,13 @@ fn what_runs_and_what_cannot_is_said() {
     let mut command = project.command("theseus", &["apply", "site.yml"]);
     let ended = project.ended(command.env("PATH", &bin).output().unwrap());
     let shown = ended.shown();
-    assert_eq!(ended.code, 0, "{shown}");
+    // Nothing ignores a module that exists nowhere.
+    assert!(ended.code == 2 && !shown.contains("not done"), "{shown}");
     let notice = "hello is not a module that Theseus has: it runs as [project]/library/hello by /bin/sh";
     assert_eq!(shown.matches(notice).count(), 1, "{shown}");
     let flat = shown.split_whitespace().collect::<Vec<_>>().join(" ");
     for words in [
-        "The module some.collection.nowhere is not one that Theseus has, and none of that name was found here",
+        "couldn't resolve module/action 'some.collection.nowhere': it is not one that Theseus has, and none of that name was found here",
         "by action plugins in Python are run by the Python that ansible-core is installed for, and none was found",
         "The filter plugin 'our_own' failed: plugins in Python are run by the Python",
     ] {

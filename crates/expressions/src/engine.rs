@@ -485,10 +485,10 @@ impl Run<'_> {
 }
 
 /// The newlines at the end of the source that are missing at the end of the result: a template keeps as many
-/// as were written.
+/// as were written. Also where lines end otherwise: of `\r\n` then only the last one counts, as in Ansible.
 fn lost_newlines(source: &str, result: &str, newline: &str) -> String {
-    let count = |text: &str, end: &str| (text.len() - text.trim_end_matches(end).len()) / end.len().max(1);
-    newline.repeat(count(source, "\n").saturating_sub(count(result, newline)))
+    let count = |text: &str| text.len() - text.trim_end_matches('\n').len();
+    newline.repeat(count(source).saturating_sub(count(result)))
 }
 
 /// 2.18's value of a template, with a warning where 2.19 gives something else.

@@ -41,8 +41,17 @@ pub(crate) fn is_beyond_rescue(task: &Task, result: &Map) -> bool {
 }
 
 pub(crate) fn failed_by(error: &Error) -> Map {
+    failed_with("Task failed: ", error)
+}
+
+/// There is nothing that a loop could go over. Of what is undefined Ansible says more.
+pub(crate) fn no_loop(error: &Error) -> Map {
+    if error.is_undefined() { failed_by(error) } else { failed_with("", error) }
+}
+
+fn failed_with(start: &str, error: &Error) -> Map {
     let place = error.origin.as_ref().map(|o| format!(" ({o})")).unwrap_or_default();
-    let mut result = failed(format!("Task failed: {}{place}", error.message));
+    let mut result = failed(format!("{start}{}{place}", error.message));
     result.insert("exception".to_owned(), "(traceback unavailable)".into());
     result
 }

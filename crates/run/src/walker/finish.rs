@@ -203,12 +203,9 @@ impl Walker {
                 continue;
             }
             if let Some(Json::Object(facts)) = result.get("ansible_facts") {
-                let to = match &item.delegate {
-                    Some(delegate) if item.traits.delegate_facts => delegate.as_str(),
-                    _ => &*self.host,
-                };
-                self.run.take_facts(to, facts, &sent.task.module);
-                if let Some(once) = &mut self.collect {
+                let to = item.delegate.as_deref().filter(|_| item.traits.delegate_facts);
+                self.run.take_facts(to.unwrap_or(&self.host), facts, &sent.task.module);
+                if let Some(once) = self.collect.as_mut().filter(|_| to.is_none()) {
                     once.facts.push((facts.clone(), sent.task.module.clone()));
                 }
             }

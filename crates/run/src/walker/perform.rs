@@ -171,7 +171,7 @@ impl Walker {
                 sent.looped = false;
                 let result = match self.skips_anyway(task, path, &error).await? {
                     Some(skip) => skip,
-                    None => results::failed_by(&error),
+                    None => results::no_loop(&error),
                 };
                 sent.items.push(self.ready(task, &ItemOf::none(), result));
             }
@@ -225,7 +225,7 @@ impl Walker {
             Work::Effect(result, effect) => {
                 let to = item.delegate.clone().filter(|_| item.traits.delegate_facts);
                 self.run.effect(to.as_deref().unwrap_or(&self.host), &effect);
-                if let Some(once) = &mut self.collect {
+                if let Some(once) = self.collect.as_mut().filter(|_| to.is_none()) {
                     once.effects.push(effect);
                 }
                 item.outcome = Outcome::Ready(result);
