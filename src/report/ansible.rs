@@ -15,6 +15,8 @@ pub(crate) struct Ansible {
     header: Option<Arc<Step>>,
     /// Includes of one step, shown together.
     included: Vec<Inclusion>,
+    /// The hosts of the play, in its order.
+    hosts: Vec<Arc<str>>,
     warned: Warned,
 }
 
@@ -27,7 +29,7 @@ struct Inclusion {
 
 impl Ansible {
     pub(crate) fn new(style: Style) -> Self {
-        Self { style, header: None, included: Vec::new(), warned: Warned::default() }
+        Self { style, header: None, included: Vec::new(), hosts: Vec::new(), warned: Warned::default() }
     }
 
     fn banner(&self, text: &str) {
@@ -47,7 +49,8 @@ impl Ansible {
     }
 
     fn flush_included(&mut self) {
-        for Inclusion { file, item, hosts } in std::mem::take(&mut self.included) {
+        for Inclusion { file, item, mut hosts } in std::mem::take(&mut self.included) {
+            hosts.sort_by_key(|host| self.hosts.iter().position(|of_play| **of_play == **host));
             let item = item.map(|item| format!(" => (item={item})")).unwrap_or_default();
             let line = format!("included: {file} for {}{item}", hosts.join(", "));
             println!("{}", self.style.paint.color(AnsiColor::Cyan, &line));
@@ -242,6 +245,9 @@ impl Sink for Ansible {
             || matches!(event, Event::Ended(ended) if is_include(ended) && ended.status == Status::Ok);
         if !include {
             self.flush_included();
+        }
+        if let Event::Play { hosts, .. } = event {
+            self.hosts.clone_from(hosts);
         }
         match event {
             Event::Playbook { file } if self.style.verbosity >= 2 => println!("\nPLAYBOOK: {file}"),
