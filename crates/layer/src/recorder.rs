@@ -18,9 +18,9 @@ use crate::state::PathState;
 use crate::store::{self, Store};
 use crate::watched::Watched;
 
-/// One for each agent (user) and run. Nothing is created on disk before the first change.
 type Waits = Box<dyn Fn(&str) + Send>;
 
+/// One for each agent (user) and run. Nothing is created on disk before the first change.
 pub struct Recorder {
     pub(crate) dir: PathBuf,
     pub(crate) run: Run,

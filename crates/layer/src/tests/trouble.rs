@@ -188,6 +188,14 @@ fn after_a_power_cut_names_whose_entries_are_lost_have_what_they_had() {
     assert!(store::check(&room.state).unwrap().is_good());
 }
 
+/// What was not durable is lost; then the recovery.
+fn cut_power(room: &Room, mut recorder: Recorder) {
+    journal::lose_the_rest(&recorder.open().unwrap().journal);
+    drop(recorder);
+    journal::pretend_power_cut(&room.state.join("journal"));
+    history::recover(&room.state).unwrap();
+}
+
 /// A run that begins when what is there is old.
 fn later(room: &Room) -> Recorder {
     std::thread::sleep(std::time::Duration::from_millis(50));
@@ -213,10 +221,7 @@ fn after_a_power_cut_what_is_as_new_as_the_run_is_nobodys_content() {
     std::fs::remove_file(&theirs).unwrap();
     recorder.foresee(&ours, Touch::NameGoes).unwrap();
     std::fs::remove_file(&ours).unwrap();
-    journal::lose_the_rest(&recorder.open().unwrap().journal);
-    drop(recorder);
-    journal::pretend_power_cut(&room.state.join("journal"));
-    history::recover(&room.state).unwrap();
+    cut_power(&room, recorder);
     assert!(!theirs.exists(), "nobody's");
     assert_eq!(text(&ours), "new", "its entry was made durable");
     files.iter().for_each(|file| assert_eq!(text(file), file.to_str().unwrap()));
@@ -235,10 +240,7 @@ fn after_a_power_cut_a_new_name_of_an_old_inode_goes() {
     recorder.foresee(&old, Touch::Metadata).unwrap();
     recorder.foresee(&again, Touch::New).unwrap();
     std::fs::hard_link(&old, &again).unwrap();
-    journal::lose_the_rest(&recorder.open().unwrap().journal);
-    drop(recorder);
-    journal::pretend_power_cut(&room.state.join("journal"));
-    history::recover(&room.state).unwrap();
+    cut_power(&room, recorder);
     assert!(!again.exists() && !room.path("d/new").exists());
     assert_eq!(observe(&old).unwrap(), before);
 }
@@ -261,10 +263,7 @@ fn after_a_power_cut_a_name_aside_goes_though_no_entry_tells_of_it() {
     std::fs::write(&new, "new").unwrap();
     recorder.foresee(&files[18], Touch::NameGoes).unwrap();
     std::fs::rename(&new, &files[18]).unwrap();
-    journal::lose_the_rest(&recorder.open().unwrap().journal);
-    drop(recorder);
-    journal::pretend_power_cut(&room.state.join("journal"));
-    history::recover(&room.state).unwrap();
+    cut_power(&room, recorder);
     files.iter().for_each(|file| assert_eq!(text(file), file.to_str().unwrap()));
     assert_eq!(
         std::fs::read_dir(room.path("")).unwrap().count(),
@@ -292,10 +291,7 @@ fn after_a_power_cut_a_new_directory_that_was_moved_goes_with_all_that_is_in_it(
     recorder.foresee(&moved.join("later"), Touch::New).unwrap();
     std::fs::write(moved.join("later"), "it").unwrap();
     assert_eq!(journal::durable(&recorder.open().unwrap().journal), durable);
-    journal::lose_the_rest(&recorder.open().unwrap().journal);
-    drop(recorder);
-    journal::pretend_power_cut(&room.state.join("journal"));
-    history::recover(&room.state).unwrap();
+    cut_power(&room, recorder);
     assert!(!made.exists() && !moved.exists());
 }
 

@@ -23,23 +23,22 @@ impl Action<'_> {
     /// The content of a file of the project; opened, if it is encrypted and `decrypt` holds.
     pub(super) fn file_content(&self, path: &Path, decrypt: bool) -> Result<Content, Error> {
         let vault = &self.walker.run.vault;
-        // In Ansible's words.
-        let no_password =
-            || format!("A vault password or secret must be specified to decrypt {}", path.display());
+        let shown = path.display();
         let open = |bytes: Vec<u8>| -> Result<Vec<u8>, String> {
             if vault.is_empty() {
-                return Err(no_password());
+                // In Ansible's words.
+                return Err(format!("A vault password or secret must be specified to decrypt {shown}"));
             }
-            let text = String::from_utf8(bytes).map_err(|_| "the encrypted file is damaged".to_owned())?;
-            vault.decrypt(&text).map(|open| open.to_vec()).map_err(|e| e.to_string())
+            let text =
+                String::from_utf8(bytes).map_err(|_| format!("{shown}: the encrypted file is damaged"))?;
+            vault.decrypt(&text).map(|open| open.to_vec()).map_err(|e| format!("{shown}: {e}"))
         };
-        self.walker
-            .run
-            .blobs
-            .file(path, decrypt.then_some(&open))
-            .map_err(|e| e.to_string())
-            .map_err(|e| if e == no_password() { e } else { format!("{}: {e}", path.display()) })
-            .map_err(Error::new)
+        let content = self.walker.run.blobs.file(path, decrypt.then_some(&open));
+        content.map_err(|e| match e.kind() {
+            // What `open` says names the file itself.
+            std::io::ErrorKind::Other => Error::new(e.to_string()),
+            _ => Error::new(format!("{shown}: {e}")),
+        })
     }
 
     pub(super) fn bytes_content(&self, bytes: Vec<u8>) -> Content {
