@@ -52,8 +52,9 @@ pub fn act_on(task: &mut Task<'_>, paths: &[&Path], run: Run<'_>) -> Result<Outp
 
 /// A program that has a daemon change the host: what the daemon does cannot be watched. Said before it runs.
 pub fn order(task: &mut Task<'_>, run: Run<'_>) -> Result<Output, Failure> {
-    task.recorder.opaque(said(task, &run))?;
-    Ok(run.output()?)
+    let said = said(task, &run);
+    task.recorder.opaque(said)?;
+    Ok(task.recorder.leave_while(|_| run.output())?)
 }
 
 fn said(task: &Task<'_>, run: &Run<'_>) -> String {
@@ -71,13 +72,13 @@ pub(crate) fn watch(
     run: Run<'_>,
 ) -> Result<Result<Output, RunError>, Failure> {
     if task.recorder.is_witnessed() {
-        return Ok(run.output());
+        return Ok(task.recorder.leave_while(|_| run.output()));
     }
     let gate = match Gate::new(task.watch) {
         Ok(gate) => gate,
         Err(refused) => return unwatched(task, said, known, run, &refused),
     };
-    let Watched { result, seen } = run.watched(task.recorder, gate);
+    let Watched { result, seen } = task.recorder.leave_while(|keeper| run.watched(keeper, gate));
     task.recorder.settle_watched()?;
     match seen {
         // It was not even started.
@@ -132,7 +133,7 @@ fn unwatched(
     for path in known {
         kept.push(task.recorder.adopt(path)?);
     }
-    let result = run.output();
+    let result = task.recorder.leave_while(|_| run.output());
     for adopted in kept {
         task.recorder.settled(adopted)?;
     }

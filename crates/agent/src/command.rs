@@ -10,10 +10,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use layer::Recorder;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags, Signal};
-use witness::{Gate, Listener, Refused, Seen};
+use witness::{Gate, Keeper, Listener, Refused, Seen};
 
 use crate::module::{Failure, plain};
 use crate::spawn::{Start, prepare};
@@ -167,8 +166,8 @@ impl<'a> Run<'a> {
         self.finish(child, start)
     }
 
-    /// Run it to its end under watch: the recorder is told of everything that it and its children change.
-    pub(crate) fn watched(self, recorder: &mut Recorder, gate: Gate) -> Watched {
+    /// Run it to its end under watch: the keeper is told of everything that it and its children change.
+    pub(crate) fn watched(self, keeper: &mut (dyn Keeper + Send), gate: Gate) -> Watched {
         let start = SystemTime::now();
         let child = match self.start(Some(gate.door())) {
             Ok(child) => child,
@@ -180,7 +179,7 @@ impl<'a> Run<'a> {
         };
         let seen = std::thread::scope(|scope| {
             let thread = std::thread::Builder::new().name("witness".to_owned());
-            let serving = match thread.spawn_scoped(scope, || listener.serve(recorder)) {
+            let serving = match thread.spawn_scoped(scope, || listener.serve(keeper)) {
                 Ok(serving) => serving,
                 Err(source) => {
                     let mut child = child;

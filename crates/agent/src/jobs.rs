@@ -109,7 +109,7 @@ pub(crate) fn work() -> io::Result<()> {
     let mut recorder = Recorder::new(state_dir.clone(), layer_run(&run)).lock_wait(SEAL_WAIT).detached();
     let cancelled = AtomicBool::new(false);
     let tools = Tools {
-        recorder: &mut recorder,
+        recorder: (&mut recorder).into(),
         watch: watch_mode(&run),
         cache: &mut crate::cache::Cache::default(),
         blobs: &NoContents,

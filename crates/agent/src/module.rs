@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use catalog::{Args, Json, Map, ModuleSpec};
-use layer::Recorder;
 
 use crate::command::Run;
+use crate::serve::Desk;
 
 /// One module. Each lives in a file of its own under `modules/`, as `pub(crate) static MODULE: Module`.
 pub struct Module {
@@ -30,7 +30,7 @@ pub struct Task<'a> {
     /// Whether programs that change the host are watched.
     pub watch: witness::Mode,
     /// The only way to write to the host.
-    pub recorder: &'a mut Recorder,
+    pub recorder: Desk<'a>,
     /// Contents that the controller has and the host asked for.
     pub blobs: &'a dyn Blobs,
     /// What was learned in this run and stays true until a change says otherwise (package database, users…).

@@ -1,5 +1,6 @@
 //! The agent's end of the protocol: one thread reads frames (and answers at once what can be answered at once),
-//! another does the tasks, in order. When the controller is gone, so is the agent.
+//! another does the tasks, in order (those of one step for several names of this machine at once). When the controller
+//! is gone, so is the agent.
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -15,14 +16,17 @@ use crate::cache::Cache;
 mod around;
 mod blobs;
 mod call;
+mod desk;
 mod executor;
 mod masking;
 mod overseen;
 mod record;
 mod relay;
 mod shared;
+mod worker;
 
 pub(crate) use call::{Tools, expand_path, perform};
+pub use desk::Desk;
 use executor::Executor;
 pub(crate) use executor::failure;
 use shared::{Item, Shared};

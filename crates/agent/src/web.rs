@@ -34,7 +34,7 @@ pub fn read(url: &str, timeout: Duration, validate_certs: bool) -> Result<Vec<u8
         brief: false,
         environment: &environment,
         watch: witness::Mode::default(),
-        recorder: &mut recorder,
+        recorder: (&mut recorder).into(),
         blobs: &NoBlobs,
         cache: &mut cache,
         warnings: Vec::new(),

@@ -7,6 +7,7 @@
 )]
 
 mod becoming;
+mod beside;
 mod crypto;
 mod docker;
 mod files;

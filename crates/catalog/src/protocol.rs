@@ -3,7 +3,7 @@
 //! A frame is two little-endian `u32` lengths, a JSON header of the first length and raw bytes of the second
 //! (file contents travel as raw bytes, everything else in the header). The controller speaks first; the
 //! agent answers [`FromAgent::Hello`] and from then on tasks may be sent without waiting for results: the
-//! agent takes them in order, and after a failure refuses all that follow until [`ToAgent::Resume`].
+//! agent takes them in order (except [`Beside`]), and after a failure refuses all that follow until [`ToAgent::Resume`].
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -14,7 +14,7 @@ use crate::Map;
 
 /// Raised whenever a frame changes its meaning. Controller and agent must agree exactly: the agent is pushed
 /// by digest, so they come from one build.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// No header and no body is larger than this; a longer length is a broken stream, not a large message.
 pub const MAX_FRAME: u32 = 1 << 30;
@@ -272,6 +272,9 @@ pub struct Call {
     /// 0: alone.
     #[serde(default)]
     pub group: u64,
+    /// Other calls may be done at the same time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<Beside>,
     /// After so long the call's processes are ended and it fails. 0: no limit.
     #[serde(default)]
     pub timeout_seconds: u64,
@@ -281,6 +284,16 @@ pub struct Call {
     #[serde(default)]
     pub async_id: String,
     pub cause: Cause,
+}
+
+/// Calls of one step for different names of one machine may be done at the same time: on the controller, say, where many
+/// hosts delegate to it.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Beside {
+    /// Nothing of another step is done meanwhile.
+    pub step: u64,
+    /// The calls of one name are done in order.
+    pub lane: u32,
 }
 
 /// Why a change was made: kept in the layer.

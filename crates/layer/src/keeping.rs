@@ -289,7 +289,7 @@ impl Recorder {
     }
 
     fn is_secret(&mut self, path: &Path) -> bool {
-        let by_cause = self.secret || self.causes.last().is_some_and(|cause| cause.no_log);
+        let by_cause = self.secret || self.is_unlogged();
         if by_cause && self.secrets.known.insert(path.to_owned()) {
             self.secrets.new = true;
         }

@@ -55,7 +55,7 @@ pub use error::{Error, Result};
 pub use noticed::observe_secret;
 pub use operations::Adopted;
 pub use record::{Cause, DirTime, Inode, Layer, Opaque, Run, ServiceChange, Step};
-pub use recorder::Recorder;
+pub use recorder::{Doer, Recorder};
 pub use results::keep;
 pub use scratch::{Notes, Scratch};
 pub use seal::Sealed;

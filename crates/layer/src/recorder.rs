@@ -35,6 +35,9 @@ pub struct Recorder {
     /// What that one cannot see.
     pub(crate) told: Vec<Opaque>,
     pub(crate) open: Option<Open>,
+    /// Who changes something now, and what each of them is at.
+    doer: Doer,
+    doings: HashMap<Doer, Doing>,
     pub(crate) causes: Vec<Cause>,
     cause_noted: usize,
     pub(crate) steps: Vec<Step>,
@@ -58,12 +61,23 @@ pub struct Recorder {
     pub(crate) watched: Watched,
     /// Names that inodes had when this run gave them another one.
     pub(crate) names: HashMap<(u64, u64), Vec<PathBuf>>,
-    /// Every path of every change, in order, for [`Recorder::touched_since`].
-    touched: Vec<PathBuf>,
+    /// Every path of every change and who made it, in order, for [`Recorder::touched_since`].
+    touched: Vec<(Doer, PathBuf)>,
     pub(crate) dirty: Dirty,
     blocked: Option<String>,
     pub(crate) services: Vec<ServiceChange>,
     pub(crate) services_count: bool,
+}
+
+/// One of several tasks of a run that are done at the same time; less than 64.
+pub type Doer = u8;
+
+/// What somebody is at.
+enum Doing {
+    /// Nothing has come of it yet: a cause that changes nothing leaves no trace.
+    Begun(Cause),
+    /// Its place among the causes.
+    Noted(usize),
 }
 
 pub(crate) struct Open {
@@ -96,6 +110,8 @@ impl Recorder {
             witnessed: false,
             told: Vec::new(),
             open: None,
+            doer: 0,
+            doings: HashMap::new(),
             causes: Vec::new(),
             cause_noted: 0,
             steps: Vec::new(),
@@ -148,22 +164,19 @@ impl Recorder {
         &self.dir
     }
 
+    /// From now on it is this one who changes something; each has its own cause and its own programs under watch.
+    pub fn turn(&mut self, doer: Doer) {
+        debug_assert!(u32::from(doer) < u64::BITS);
+        self.doer = doer;
+    }
+
+    pub(crate) fn doer_bit(&self) -> u64 {
+        1 << self.doer
+    }
+
     /// The cause of the following changes.
     pub fn begin(&mut self, cause: Cause) {
-        if self.causes.last() == Some(&cause) {
-            return;
-        }
-        // A cause that changed nothing leaves no trace.
-        let used = |i: usize| {
-            self.steps.iter().rev().any(|s| s.cause == i) || self.opaque.iter().rev().any(|o| o.cause == i)
-        };
-        if let Some(last) = self.causes.len().checked_sub(1)
-            && self.cause_noted <= last
-            && !used(last)
-        {
-            self.causes.pop();
-        }
-        self.causes.push(cause);
+        self.doings.insert(self.doer, Doing::Begun(cause));
     }
 
     /// From now on contents are secret (from a vault, say), or no longer: they are kept so that nobody can read them.
@@ -211,14 +224,11 @@ impl Recorder {
         self.touched.len()
     }
 
-    /// The paths changed since then, each once.
+    /// The paths that the present doer changed since then, each once.
     pub fn touched_since(&self, mark: usize) -> Vec<PathBuf> {
-        let mut seen = std::collections::HashSet::new();
-        self.touched[mark.min(self.touched.len())..]
-            .iter()
-            .filter(|p| seen.insert(p.as_path()))
-            .cloned()
-            .collect()
+        let mut seen = HashSet::new();
+        let ours = self.touched[mark.min(self.touched.len())..].iter().filter(|(who, _)| *who == self.doer);
+        ours.filter(|(_, path)| seen.insert(path.as_path())).map(|(_, path)| path.clone()).collect()
     }
 
     pub fn steps(&self) -> &[Step] {
@@ -236,10 +246,26 @@ impl Recorder {
     }
 
     pub(crate) fn cause(&mut self) -> usize {
-        if self.causes.is_empty() {
-            self.causes.push(Cause::default());
+        let cause = match self.doings.get_mut(&self.doer) {
+            Some(Doing::Noted(at)) => return *at,
+            Some(Doing::Begun(cause)) => std::mem::take(cause),
+            None => Cause::default(),
+        };
+        if self.causes.last() != Some(&cause) {
+            self.causes.push(cause);
         }
-        self.causes.len() - 1
+        let at = self.causes.len() - 1;
+        self.doings.insert(self.doer, Doing::Noted(at));
+        at
+    }
+
+    /// What the present cause touches is not to be seen.
+    pub(crate) fn is_unlogged(&self) -> bool {
+        match self.doings.get(&self.doer) {
+            Some(Doing::Begun(cause)) => cause.no_log,
+            Some(Doing::Noted(at)) => self.causes.get(*at).is_some_and(|cause| cause.no_log),
+            None => false,
+        }
     }
 
     /// Take the lock and make the directories, at the first change.
@@ -276,6 +302,7 @@ impl Recorder {
         if self.witnessed {
             return Ok(());
         }
+        self.cause();
         let new_causes = self.cause_noted..self.causes.len();
         self.cause_noted = self.causes.len();
         let causes: Vec<Entry> = self.causes[new_causes].iter().cloned().map(Entry::Cause).collect();
@@ -297,14 +324,14 @@ impl Recorder {
         after: Option<PathState>,
     ) {
         if self.witnessed {
-            return self.touched.push(path);
+            return self.touched.push((self.doer, path));
         }
         // Of a directory, the first step tells the time before the run: one that changes nothing is none.
         let is_dir = before.as_ref().is_some_and(PathState::is_dir);
         if is_dir && before == after && !self.latest.contains_key(&path) {
             return;
         }
-        self.touched.push(path.clone());
+        self.touched.push((self.doer, path.clone()));
         let known = self.known.get(&path);
         let inode = known.and_then(|known| known.inode);
         let peers = known.map(|known| known.peers.clone()).unwrap_or_default();

@@ -24,7 +24,7 @@ impl Recorder {
     /// Make the layer whole and durable. Without a change nothing is written. When this fails, the run counts as one
     /// that never ended: the next contact puts back what it did.
     pub fn seal(mut self, failed: bool) -> Result<Sealed> {
-        self.settle_watched()?;
+        self.settle_watched_of(u64::MAX)?;
         if self.open.is_none() {
             let head = history::head(&self.dir)?;
             return Ok(Sealed { generation: (head > 0).then_some(head), made: false });

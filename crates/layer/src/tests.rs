@@ -1,6 +1,6 @@
 //! Tests of this room: what is recorded is what was there, and enough to put it back.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -297,4 +297,54 @@ fn what_a_run_inside_another_one_did_stays_when_that_one_dies() {
     assert_eq!((recovered.generation, recovered.runs.len()), (1, 1));
     assert_eq!(recovered.runs[0].restored, [room.path("a")]);
     assert_eq!(text(&room.path("b")), "inner");
+}
+
+/// Two tasks at the same time: what only one may change is noted with that one's end, what both may with the last's.
+#[test]
+fn doers_have_their_own_causes_and_programs() {
+    let room = Room::new();
+    let [ours, theirs, both] = ["ours", "theirs", "both"].map(|name| room.path(name));
+    let all = [&ours, &theirs, &both];
+    all.iter().for_each(|path| std::fs::write(path, "old").unwrap());
+    let mut recorder = Recorder::new(room.state.clone(), Run::default());
+    for (doer, mine) in [(1, &ours), (2, &theirs)] {
+        recorder.turn(doer);
+        recorder.begin(Cause { task: format!("by {doer}"), ..Cause::default() });
+        recorder.foresee(mine, Touch::Content).unwrap();
+        recorder.foresee(&both, Touch::Content).unwrap();
+        std::fs::write(mine, "new").unwrap();
+    }
+    // The other one has it open meanwhile.
+    let (mut open, moved) =
+        (std::fs::File::options().append(true).open(&theirs).unwrap(), room.path("moved"));
+    recorder.turn(1);
+    recorder.foresee(&theirs, Touch::NameGoes).unwrap();
+    recorder.foresee(&moved, Touch::New).unwrap();
+    std::fs::rename(&theirs, &moved).unwrap();
+    recorder.settle_watched().unwrap();
+    assert_eq!(recorder.touched_since(0), [ours.clone(), moved.clone()]);
+    open.write_all(b", and more").unwrap();
+    // Opened before, written now; and meanwhile changed by the first itself.
+    std::fs::write(&both, "half").unwrap();
+    recorder.write_in_place(&both, &b"ours"[..]).unwrap();
+    std::fs::write(&both, "theirs at last").unwrap();
+    recorder.turn(2);
+    assert!(recorder.touched_since(0).is_empty());
+    recorder.settle_watched().unwrap();
+    assert_eq!(recorder.touched_since(0), [theirs.clone(), moved.clone(), both.clone()]);
+    recorder.seal(false).unwrap();
+    let layer = history::read(&room.state, 1).unwrap();
+    let cause = |name: &str| layer.causes[room.step(&layer, name).cause].task.clone();
+    assert_eq!([cause("ours"), cause("theirs")], ["by 1", "by 2"]);
+    for path in [&both, &moved] {
+        let last = layer.steps.iter().rfind(|step| step.path == *path).unwrap();
+        assert_eq!(last.after, observe(path).unwrap());
+    }
+    let back =
+        |to| history::undo(&room.state, &history::Options { to, ..Default::default() }, Run::default());
+    back(0).unwrap();
+    all.iter().for_each(|path| assert_eq!(text(path), "old"));
+    back(1).unwrap();
+    assert_eq!([text(&both), text(&moved)], ["theirs at last", "new, and more"]);
+    assert!(store::check(&room.state).unwrap().is_good());
 }

@@ -26,19 +26,35 @@ pub enum Touch {
 /// Of a file with more names than this, only those that are touched themselves are kept.
 const MANY_NAMES: usize = 256;
 
-/// The paths that were foreseen since the last [`Recorder::settle_watched`], as they were given.
+/// The paths that were foreseen and not settled since, as they were given.
 #[derive(Default)]
-pub(crate) struct Watched(HashMap<PathBuf, Seen>);
+pub(crate) struct Watched {
+    seen: HashMap<PathBuf, Seen>,
+    /// How many were foreseen until now.
+    foreseen: usize,
+}
 
 struct Seen {
     place: PathBuf,
     before: Option<PathState>,
     ident: Option<Ident>,
     cause: usize,
+    /// Whose programs may change it, one bit each.
+    by: u64,
     /// In which order they were foreseen.
     order: usize,
     kept: bool,
     gone_kept: bool,
+}
+
+/// What is there now.
+type Now = (Option<PathState>, Option<Ident>);
+
+impl Watched {
+    fn next(&mut self) -> usize {
+        self.foreseen += 1;
+        self.foreseen
+    }
 }
 
 impl Seen {
@@ -67,8 +83,12 @@ impl Recorder {
         if matches!(touch, Touch::Content | Touch::Metadata) {
             self.separate_from_kept(path)?;
         }
-        if self.watched.0.get(path).is_some_and(|seen| seen.enough_for(touch)) {
-            return Ok(());
+        let by = self.doer_bit();
+        if let Some(seen) = self.watched.seen.get_mut(path) {
+            seen.by |= by;
+            if seen.enough_for(touch) {
+                return Ok(());
+            }
         }
         // A directory that is not there: the system call will say so itself.
         let Some(place) = Place::find(path)? else { return Ok(()) };
@@ -80,8 +100,8 @@ impl Recorder {
         let (before, ident) = self.before_closely(&place, keep, &[])?;
         // One that changed just now could change again without its time telling.
         let ident = ident.filter(Ident::is_settled);
-        let (cause, order) = (self.cause(), self.watched.0.len());
-        let seen = match self.watched.0.remove(path) {
+        let (cause, order) = (self.cause(), self.watched.next());
+        let seen = match self.watched.seen.remove(path) {
             Some(mut seen) => {
                 if let Some(state) = seen.before.as_mut().filter(|_| !seen.kept) {
                     state.set_digest(before.as_ref().and_then(PathState::digest));
@@ -93,13 +113,14 @@ impl Recorder {
                 before,
                 ident,
                 cause,
+                by,
                 order,
                 kept: keep != Keep::State,
                 gone_kept: keep == Keep::Link,
             },
         };
         let inode = seen.shared();
-        self.watched.0.insert(path.to_owned(), seen);
+        self.watched.seen.insert(path.to_owned(), seen);
         match inode {
             Some(inode) if matches!(touch, Touch::Content | Touch::Metadata) => {
                 self.foresee_peers(&place, inode, touch)
@@ -141,7 +162,7 @@ impl Recorder {
             let new = end(to);
             if there.contains(&relative) {
                 self.foresee(&new, Touch::NameGoes)?;
-            } else if !self.watched.0.contains_key(&new) {
+            } else {
                 self.note_new(&new)?;
             }
         }
@@ -157,30 +178,60 @@ impl Recorder {
         Ok(was_absent && born.is_some_and(|born| born >= begun))
     }
 
-    /// The process tree has ended: note what is there now at all foreseen paths.
+    /// The process tree has ended: note what is there now at all paths that were foreseen for it. What another one that
+    /// still runs may change, too, is noted when that has ended.
     pub fn settle_watched(&mut self) -> Result<()> {
-        let mut all: Vec<Seen> = std::mem::take(&mut self.watched.0).into_values().collect();
+        self.settle_watched_of(self.doer_bit())
+    }
+
+    pub(crate) fn settle_watched_of(&mut self, by: u64) -> Result<()> {
+        let over = self.watched.seen.extract_if(|_, seen| {
+            seen.by &= !by;
+            seen.by == 0
+        });
+        let mut all: Vec<Seen> = over.map(|(_, seen)| seen).collect();
         all.sort_unstable_by_key(|seen| seen.order);
+        let others = self.watched.seen.values().fold(0, |all, seen| all | seen.by);
         for seen in all {
-            self.settle(seen)?;
+            let (path, cause) = (seen.place.clone(), seen.cause);
+            let now = self.settle(seen)?;
+            if others != 0 {
+                // One of the others may have it open, under a name that it had before.
+                self.watch_on(path, now, cause, others);
+            }
         }
         Ok(())
     }
 
-    /// It was foreseen that this path changes by another name, and now it is changed itself.
-    pub(crate) fn settle_one(&mut self, path: &Path) -> Result<()> {
-        match self.watched.0.remove(path) {
-            Some(seen) => self.settle(seen),
-            None => Ok(()),
-        }
+    fn watch_on(&mut self, path: PathBuf, now: Now, cause: usize, by: u64) {
+        let (before, ident) = now;
+        let (place, order) = (path.clone(), self.watched.next());
+        let ident = ident.filter(Ident::is_settled);
+        let seen = Seen { place, before, ident, cause, by, order, kept: false, gone_kept: false };
+        self.watched.seen.insert(path, seen);
     }
 
-    fn settle(&mut self, seen: Seen) -> Result<()> {
+    /// It was foreseen that this path changes by another name, and now it is changed itself.
+    pub(crate) fn settle_one(&mut self, path: &Path) -> Result<()> {
+        let Some(seen) = self.watched.seen.remove(path) else { return Ok(()) };
+        let (cause, by) = (seen.cause, seen.by & !self.doer_bit());
+        self.settle(seen)?;
+        if by != 0 {
+            // Another one's program may have it open.
+            self.foresee(path, Touch::Content)?;
+            if let Some(seen) = self.watched.seen.get_mut(path) {
+                (seen.cause, seen.by) = (cause, by);
+            }
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, seen: Seen) -> Result<Now> {
         let Some(place) = Place::recorded(&seen.place)? else {
             if seen.before.is_some() {
                 self.step_of(seen.cause, seen.place, seen.before, None);
             }
-            return Ok(());
+            return Ok((None, None));
         };
         let (after, ident) = self.look_after(&place, seen.before.as_ref(), seen.ident)?;
         // A name that came and went must not come back after a power cut.
@@ -199,31 +250,37 @@ impl Recorder {
             {
                 self.guard_moved(&seen.place, dir.mtime);
             }
-            return Ok(());
+            return Ok((after, ident));
         }
         self.dirty.file(&seen.place);
         self.dirty.dir(place.dir_path());
         if let (Some(state), Some(ident)) = (&after, ident) {
             self.note_peers(&place, state, ident, &[])?;
         }
-        self.step_of(seen.cause, seen.place, seen.before, after);
-        Ok(())
+        self.step_of(seen.cause, seen.place, seen.before, after.clone());
+        Ok((after, ident))
     }
 
     /// A path below a directory that will be there after a rename: nothing is there now.
     fn note_new(&mut self, path: &Path) -> Result<()> {
+        let by = self.doer_bit();
+        if let Some(seen) = self.watched.seen.get_mut(path) {
+            seen.by |= by;
+            return Ok(());
+        }
         self.note_absent(path)?;
-        let (cause, order) = (self.cause(), self.watched.0.len());
+        let (cause, order) = (self.cause(), self.watched.next());
         let seen = Seen {
             place: path.to_owned(),
             before: None,
             ident: None,
             cause,
+            by,
             order,
             kept: true,
             gone_kept: true,
         };
-        self.watched.0.insert(path.to_owned(), seen);
+        self.watched.seen.insert(path.to_owned(), seen);
         Ok(())
     }
 

@@ -258,14 +258,8 @@ impl Reader<'_> {
         if let Some((_, place)) = self.reach.places.iter().find(|(host, _)| host == self.host) {
             return Ok(Connection::Place(Arc::clone(place)));
         }
-        let keyword = if self.delegated { None } else { self.keyword(|k| &k.connection)? };
-        let kind = match self.text(&["ansible_connection"])?.or(keyword) {
-            Some(kind) => kind,
-            None if is_local(self.host) && !self.is_in_inventory() => "local".to_owned(),
-            None => self.reach.connection.clone(),
-        };
-        let short = kind.rsplit('.').next().unwrap_or(&kind);
-        match short {
+        let kind = self.kind()?;
+        match kind.as_str() {
             "local" => Ok(Connection::Local),
             "lab" => Ok(Connection::Lab(LabTarget {
                 name: self.host.to_owned(),
@@ -281,6 +275,33 @@ impl Reader<'_> {
                 "the connection `{kind}` is not known; known are ssh, local, lab and docker"
             ))),
         }
+    }
+
+    /// The connection's short name.
+    fn kind(&self) -> Result<String, Error> {
+        let keyword = if self.delegated { None } else { self.keyword(|k| &k.connection)? };
+        let kind = match self.text(&["ansible_connection"])?.or(keyword) {
+            Some(kind) => kind,
+            None if is_local(self.host) && !self.is_in_inventory() => "local".to_owned(),
+            None => self.reach.connection.clone(),
+        };
+        Ok(kind.rsplit('.').next().unwrap_or_default().to_owned())
+    }
+
+    /// What is the same for two names of one machine. Cheap: asked for each host of each play.
+    pub(crate) fn machine(&self) -> Result<String, Error> {
+        if self.reach.places.iter().any(|(host, _)| host == self.host) {
+            return Ok(self.host.to_owned());
+        }
+        Ok(match self.kind()?.as_str() {
+            "local" => "local".to_owned(),
+            "lab" => format!("lab {}", self.host),
+            "docker" | "community_docker" => format!("docker {}", self.address()?),
+            _ => {
+                let port = self.text(&["ansible_port", "ansible_ssh_port"])?;
+                format!("ssh {}:{}", self.address()?, port.unwrap_or_default())
+            }
+        })
     }
 
     fn is_in_inventory(&self) -> bool {

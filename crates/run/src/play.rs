@@ -1,5 +1,6 @@
 //! One play: which hosts, in which batches, each on its way.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,6 +10,7 @@ use playbook::Diagnostic;
 use playbook::ir::{Play, Task, Vars};
 use playbook::vars::{PlayVars, Scope};
 
+use crate::connections::Reader;
 use crate::course::Course;
 use crate::event::Event;
 use crate::run::Run;
@@ -196,7 +198,7 @@ impl Run {
             vars: frame.vars.clone(),
             name: frame.name.clone(),
             several: hosts.len() > 1,
-            lockstep: frame.lockstep && !free,
+            lockstep: !free && (frame.lockstep || self.share_a_machine(frame, &hosts)),
             free,
             force_handlers: frame.force_handlers,
             max_fail_percentage: frame.max_fail_percentage,
@@ -240,6 +242,18 @@ impl Run {
             return Next::Nothing;
         }
         Next::Play
+    }
+
+    /// Whether some of these names are one machine: then it is seen there in which order they do something.
+    fn share_a_machine(&self, frame: &Frame, hosts: &[Arc<str>]) -> bool {
+        let mut seen = HashSet::new();
+        let mut machines = hosts.iter().filter_map(|host| {
+            let scope = Scope::new(&self.variables, &frame.vars, None, Some(host), Vars::new());
+            let (keywords, reach) = (&frame.play.keywords, &self.settings.reach);
+            // What cannot be read fails the host's first task, and says why.
+            Reader { scope: &scope, keywords, reach, host, delegated: false }.machine().ok()
+        });
+        hosts.len() > 1 && machines.any(|machine| !seen.insert(machine))
     }
 
     /// A walk that ended badly keeps the host out of later plays.

@@ -33,6 +33,7 @@ const RUNS: &[(&str, Steps, &[&str])] = &[
     ("archive", archive, &["tar"]),
     ("mixture", mixture, &["sh"]),
     ("many", many, &["sh"]),
+    ("beside", beside, &["sh"]),
 ];
 
 /// Every reference run, and the undo of each.
@@ -164,6 +165,20 @@ sync etc/file-04
 
 fn shell(tree: &Path) -> Vec<(&'static str, Value)> {
     vec![("command", json!({"argv": ["sh", "-c", SCRIPT, "sh", tree.to_string_lossy()]}))]
+}
+
+/// Three names of the host at the same time, after and before a task of its own: a directory that all change, a file that
+/// all append to, names that one makes and another may find.
+fn beside(tree: &Path) -> Vec<(&'static str, Value)> {
+    let script = "cd \"$1\"\nmv etc/file-0$2 etc/moved-$2\necho $2 >> etc/moved-$2\nrm etc/file-1$2\nmkdir -p new/$2\n\
+                  echo same >> etc/file-20\nln -f etc/file-20 new/$2/again\nchmod 0600 etc/file-2$2\necho new > new/$2/file\n\
+                  mv new/$2/file new/$2/named\n: > etc/file-3$2\n";
+    let lane = |lane: u32| {
+        let argv = json!(["sh", "-ec", script, "sh", tree.to_string_lossy(), lane.to_string()]);
+        ("command", json!({"argv": argv, "_lane": lane}))
+    };
+    let own = || copy(tree, "etc/file-20", "before\n", None);
+    [vec![own()], (1..4).map(lane).collect(), vec![copy(tree, "etc/file-04", "after\n", None)]].concat()
 }
 
 fn package(tree: &Path) -> Vec<(&'static str, Value)> {

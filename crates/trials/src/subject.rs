@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, Command, ExitCode, Stdio};
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result};
-use catalog::protocol::{self, Call, Cause, FromAgent, MAGIC, RunInfo, ToAgent, VERSION};
+use catalog::protocol::{self, Beside, Call, Cause, FromAgent, MAGIC, RunInfo, ToAgent, VERSION};
 use nix::unistd::Pid;
 use serde_json::Value;
 
@@ -141,8 +141,13 @@ impl Running {
             bytes.extend(protocol::encode(&ToAgent::Hello { version: VERSION, run }, &[])?);
             for (index, (module, args)) in calls.iter().enumerate() {
                 let cause = Cause { task: format!("{index} {module}"), ..Cause::default() };
-                let args = args.as_object().cloned().unwrap_or_default();
-                let call = Box::new(Call { module: (*module).to_owned(), args, cause, ..Call::default() });
+                let mut args = args.as_object().cloned().unwrap_or_default();
+                // Of one of several names of the host, at the same time.
+                let lane =
+                    args.remove("_lane").and_then(|lane| lane.as_u64()).and_then(|l| l.try_into().ok());
+                let beside = lane.map(|lane| Beside { step: 1, lane });
+                let module = (*module).to_owned();
+                let call = Box::new(Call { module, args, beside, cause, ..Call::default() });
                 let id = index as u64 + 1;
                 bytes.extend(protocol::encode(&ToAgent::Call { id, agent: 0, epoch: 0, call }, &[])?);
             }

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use catalog::protocol::Call;
 use catalog::{Arg, Args, ArgumentError, Check, Json, Kind, Map};
-use layer::Recorder;
 use serde_json::json;
 
+use super::desk::Desk;
 use super::executor::failure;
 use super::masking;
 use crate::cache::Cache;
@@ -20,7 +20,7 @@ use crate::modules;
 
 /// What a call is done with.
 pub(crate) struct Tools<'a> {
-    pub(crate) recorder: &'a mut Recorder,
+    pub(crate) recorder: Desk<'a>,
     pub(crate) watch: witness::Mode,
     pub(crate) cache: &'a mut Cache,
     pub(crate) blobs: &'a dyn Blobs,
@@ -28,7 +28,7 @@ pub(crate) struct Tools<'a> {
 }
 
 /// Do it. Never panics: a mistake of ours is a failed task.
-pub(crate) fn perform(call: &Call, tools: Tools<'_>) -> Map {
+pub(crate) fn perform<'a>(call: &'a Call, tools: Tools<'a>) -> Map {
     let Some(module) = modules::find(&call.module) else {
         return failure(&format!("there is no module `{}` in this version of Theseus", call.module));
     };
@@ -62,8 +62,9 @@ pub(crate) fn perform(call: &Call, tools: Tools<'_>) -> Map {
     result
 }
 
-fn run(module: &Module, args: &Args, call: &Call, tools: Tools<'_>) -> Map {
+fn run<'a>(module: &Module, args: &Args, call: &'a Call, mut tools: Tools<'a>) -> Map {
     tools.recorder.begin(cause(call));
+    tools.recorder.leave();
     let limit = (call.timeout_seconds > 0).then(|| Duration::from_secs(call.timeout_seconds));
     let mut task = Task {
         check: call.check,

@@ -1,10 +1,8 @@
-//! The working thread: one thing after the other.
+//! The working thread: one thing after the other, except what may be done side by side.
 
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use catalog::Map;
 use catalog::protocol::{
@@ -14,24 +12,22 @@ use layer::Recorder;
 use serde_json::json;
 
 use super::around::Around;
-use super::call::{Tools, perform};
 use super::overseen::Overseen;
 use super::record::{Kept, Record};
 use super::relay;
-use super::shared::{Contents, Item, Outstanding, Shared, Stopped};
+use super::shared::{Item, Outstanding, Shared, Stopped};
+use super::worker::Worker;
 use crate::cache::Cache;
 use crate::escalate::{self, Refused};
-use crate::jobs;
 
 pub(super) struct Executor {
     shared: Arc<Shared>,
     record: Arc<Record>,
     cache: Cache,
-    run: RunInfo,
+    run: Arc<RunInfo>,
     children: Vec<relay::Child>,
     /// Agents that were ended in the middle of the run, to be opened again if they are needed.
     released: HashMap<AgentId, Escalate>,
-    any_failed: bool,
 }
 
 impl Executor {
@@ -41,10 +37,9 @@ impl Executor {
             shared,
             record: Arc::new(Record::new(recorder, around)),
             cache,
-            run,
+            run: Arc::new(run),
             children: Vec::new(),
             released: HashMap::new(),
-            any_failed: false,
         }
     }
 
@@ -52,7 +47,7 @@ impl Executor {
         while let Some(item) = self.shared.next() {
             match item {
                 Item::Call { id, agent: 0, epoch, call } => {
-                    if !self.own_call(id, epoch, &call) {
+                    if !self.own_call(id, epoch, call) {
                         return Ok(());
                     }
                 }
@@ -75,6 +70,10 @@ impl Executor {
                 }
             }
         }
+        self.shared.wait_for_ours();
+        if self.shared.is_blocked() {
+            return Ok(());
+        }
         // The controller is gone without a goodbye.
         relay::end_all(self.children);
         let Some(Kept { recorder, around }) = self.record.take() else { return Ok(()) };
@@ -83,56 +82,34 @@ impl Executor {
     }
 
     /// False: the agent cannot go on.
-    fn own_call(&mut self, id: CallId, epoch: u32, call: &Call) -> bool {
+    fn own_call(&mut self, id: CallId, epoch: u32, call: Box<Call>) -> bool {
         self.shared.wait_for_others(None);
         if self.shared.refuses(epoch, call.group) {
             self.shared.send(&FromAgent::Refused { id });
             return true;
         }
-        self.release_removed(call);
-        let start = Instant::now();
-        let record = self.record.clone();
-        let Some(Did { result, paths, told, blocked }) = record.with(|kept| self.own(kept, id, call)) else {
-            return false;
+        self.release_removed(&call);
+        let begun = self.shared.begin(id, call.beside);
+        let worker =
+            Worker { shared: self.shared.clone(), record: self.record.clone(), run: self.run.clone() };
+        if call.beside.is_none() {
+            return worker.call(&begun, epoch, &call, &mut self.cache);
+        }
+        let stop = stopped_by(&call, epoch);
+        // It may change whatever was learned.
+        self.cache.forget_all();
+        let beside = move || {
+            if !worker.call(&begun, epoch, &call, &mut Cache::default()) {
+                worker.shared.block();
+            }
         };
-        let failed = result.get("failed").is_some_and(|f| f == true);
-        if failed && !call.keep_going && epoch != NEVER_REFUSED {
-            self.shared.stop(Some(Stopped { epoch, group: call.group }));
-        }
-        self.any_failed |= failed;
-        let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
-        for (what, irreversible) in told {
-            self.shared.send(&FromAgent::Told { what, irreversible });
-        }
-        self.shared.send(&FromAgent::Done { id, result, paths, micros });
-        if let Some(reason) = blocked {
-            self.shared.send(&FromAgent::Fatal { reason });
-            return false;
+        let thread = std::thread::Builder::new().name("beside".to_owned()).spawn(beside);
+        if let Err(error) = thread {
+            let result = failure(&format!("no thread could be started for this task: {error}"));
+            self.shared.stop(stop);
+            self.shared.send(&FromAgent::Done { id, result, paths: Vec::new(), micros: 0 });
         }
         true
-    }
-
-    fn own(&mut self, kept: &mut Kept, id: CallId, call: &Call) -> Did {
-        let mark = kept.recorder.mark();
-        let begun = self.shared.begin(id);
-        // Who watches us does all that is to be done around a task.
-        let ours = begun && !kept.recorder.is_witnessed();
-        if ours && !call.check {
-            kept.around.begin();
-        }
-        let mut result = if begun {
-            self.result(&mut kept.recorder, call)
-        } else {
-            failure("the task was interrupted before it began")
-        };
-        self.shared.end();
-        if call.module == "layers" {
-            kept.around.undone();
-        }
-        let aside = call.module == "layers" || call.check || !ours;
-        let paths = kept.settle(mark, &mut result, aside, &self.shared);
-        let told = kept.recorder.take_told();
-        Did { result, paths, told, blocked: kept.recorder.blocked().map(str::to_owned) }
     }
 
     fn release_removed(&mut self, call: &Call) {
@@ -145,23 +122,6 @@ impl Executor {
         if let Some(user) = crate::accounts::Accounts::read().user(name) {
             self.released.extend(relay::release(&self.shared, &mut self.children, user.uid));
         }
-    }
-
-    fn result(&mut self, recorder: &mut Recorder, call: &Call) -> Map {
-        if call.async_seconds > 0 && !call.check {
-            // It goes on when nobody watches it any more: it has a record of its own.
-            let run = RunInfo { witnessed: false, ..self.run.clone() };
-            return jobs::start(call, &run, recorder.state_dir());
-        }
-        let contents = Contents(self.shared.clone());
-        let tools = Tools {
-            recorder,
-            watch: super::watch_mode(&self.run),
-            cache: &mut self.cache,
-            blobs: &contents,
-            cancelled: &self.shared.cancelled,
-        };
-        perform(call, tools)
     }
 
     fn others_call(&mut self, id: CallId, agent: AgentId, epoch: u32, call: Box<Call>) {
@@ -177,8 +137,7 @@ impl Executor {
         {
             self.children.push(child);
         }
-        let stop =
-            (!call.keep_going && epoch != NEVER_REFUSED).then_some(Stopped { epoch, group: call.group });
+        let stop = stopped_by(&call, epoch);
         let handed = if self.shared.has_child(agent) {
             self.shared.hand_over(id, Outstanding { agent, stop })
         } else {
@@ -274,19 +233,14 @@ impl Executor {
             }
         };
         relay::end_all(self.children);
-        self.shared.cancelled.store(true, Ordering::Relaxed);
+        self.shared.cancel_all();
         self.shared.send(&message);
     }
 }
 
-/// What came of a call of our own.
-struct Did {
-    result: Map,
-    paths: Vec<String>,
-    /// For the record of the one that watches us.
-    told: Vec<(String, bool)>,
-    /// Why this run may not change the host.
-    blocked: Option<String>,
+/// What the failure of a call stops.
+pub(super) fn stopped_by(call: &Call, epoch: u32) -> Option<Stopped> {
+    (!call.keep_going && epoch != NEVER_REFUSED).then_some(Stopped { epoch, group: call.group })
 }
 
 /// What two users' agents put back on one host.

@@ -4,7 +4,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use catalog::Map;
-use layer::Recorder;
+use layer::{Doer, Recorder};
 
 use super::around::Around;
 use super::shared::Shared;
@@ -23,14 +23,22 @@ impl Record {
         Self { kept: Mutex::new(Some(Kept { recorder, around })) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Kept>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Option<Kept>> {
         // A change that was broken off by a panic is put back by what the journal says of it.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// `None`: the run is over.
     pub(super) fn with<T>(&self, use_it: impl FnOnce(&mut Kept) -> T) -> Option<T> {
-        self.lock().as_mut().map(use_it)
+        self.with_as(0, use_it)
+    }
+
+    /// For one of several tasks that are done at the same time.
+    pub(super) fn with_as<T>(&self, doer: Doer, use_it: impl FnOnce(&mut Kept) -> T) -> Option<T> {
+        self.lock().as_mut().map(|kept| {
+            kept.recorder.turn(doer);
+            use_it(kept)
+        })
     }
 
     /// As [`Record::with`], if nobody else has it now.

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use catalog::protocol::{self, AgentId, Call, CallId, Escalate, FromAgent, Sealed, ToAgent};
+use catalog::protocol::{self, AgentId, Beside, Call, CallId, Escalate, FromAgent, Sealed, ToAgent};
+use layer::Doer;
 
 use super::blobs::BlobRoom;
 use crate::host::guard::Guard;
@@ -36,7 +37,7 @@ pub(super) enum Item {
 
 pub(super) struct Shared {
     pub(super) blobs: BlobRoom,
-    /// The current task shall stop.
+    /// All is to stop.
     pub(super) cancelled: AtomicBool,
     queue: Mutex<Queue>,
     changed: Condvar,
@@ -50,10 +51,12 @@ pub(super) struct Shared {
 #[derive(Default)]
 struct Queue {
     items: VecDeque<Item>,
-    /// The call that is being done by ourselves.
-    current: Option<CallId>,
+    /// The calls that are being done by ourselves.
+    running: Vec<Running>,
     cancelled: HashSet<CallId>,
     closed: bool,
+    /// This run may not change the host.
+    blocked: bool,
     /// Calls that other users' agents are doing.
     outstanding: HashMap<CallId, Outstanding>,
     /// What stopped the calls after it.
@@ -65,6 +68,40 @@ struct Queue {
     /// Agents that root's agent was asked for.
     asked: HashMap<AgentId, (AgentId, Escalate)>,
     sealed: HashMap<AgentId, Sealed>,
+}
+
+/// So many calls of our own are done at the same time at most.
+const MOST: usize = 60;
+
+struct Running {
+    id: CallId,
+    beside: Option<Beside>,
+    doer: Doer,
+    cancelled: Arc<AtomicBool>,
+}
+
+impl Running {
+    fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A call of our own that is being done, until this is dropped.
+pub(super) struct Begun {
+    shared: Arc<Shared>,
+    pub(super) id: CallId,
+    /// Who does it, among those that are done at the same time.
+    pub(super) doer: Doer,
+    pub(super) cancelled: Arc<AtomicBool>,
+    /// It was cancelled before it began.
+    pub(super) too_late: bool,
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        lock(&self.shared.queue).running.retain(|running| running.id != self.id);
+        self.shared.changed.notify_all();
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -84,6 +121,28 @@ impl Queue {
     /// To whom the frames for this agent go.
     fn way(&self, agent: AgentId) -> AgentId {
         self.through.get(&agent).copied().unwrap_or(agent)
+    }
+
+    /// Where the next piece of work is: the first, if nothing is being done; otherwise one of the same step for another
+    /// name, as long as everything before it is of that step, too.
+    fn next(&self) -> Option<usize> {
+        let Some(first) = self.running.first() else { return (!self.items.is_empty()).then_some(0) };
+        let step = first.beside?.step;
+        let mut lanes: HashSet<u32> =
+            self.running.iter().filter_map(|r| r.beside).map(|beside| beside.lane).collect();
+        let may = |item: &Item| match item {
+            Item::Call { agent: 0, call, .. } => call.beside.filter(|beside| beside.step == step),
+            _ => None,
+        };
+        let same_step = self.items.iter().map_while(may);
+        let free = same_step.enumerate().find(|(_, beside)| lanes.insert(beside.lane));
+        free.map(|(at, _)| at).filter(|_| self.running.len() < MOST)
+    }
+
+    /// A number that nobody has who does something now; 0 for one that is alone.
+    fn free_doer(&self, beside: Option<Beside>) -> Doer {
+        let is_free = |doer: &Doer| self.running.iter().all(|running| running.doer != *doer);
+        beside.and_then(|_| (1..).find(is_free)).unwrap_or(0)
     }
 }
 
@@ -154,11 +213,11 @@ impl Shared {
     pub(super) fn next(&self) -> Option<Item> {
         let mut queue = lock(&self.queue);
         loop {
-            if queue.closed {
+            if queue.closed || queue.blocked {
                 return None;
             }
-            if let Some(item) = queue.items.pop_front() {
-                return Some(item);
+            if let Some(at) = queue.next() {
+                return queue.items.remove(at);
             }
             queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
@@ -170,32 +229,49 @@ impl Shared {
             self.send(&FromAgent::Fatal { reason });
         }
         lock(&self.queue).closed = true;
-        self.cancelled.store(true, Ordering::Relaxed);
+        self.cancel_all();
         self.blobs.close();
         lock(&self.children).clear();
         self.changed.notify_all();
     }
 
-    /// Begin a call of our own; false: it was cancelled before it began.
-    pub(super) fn begin(&self, id: CallId) -> bool {
-        let mut queue = lock(&self.queue);
-        if queue.cancelled.remove(&id) {
-            return false;
-        }
-        queue.current = Some(id);
-        self.cancelled.store(queue.closed, Ordering::Relaxed);
-        true
+    /// Nothing more is begun: another run changes this host.
+    pub(super) fn block(&self) {
+        lock(&self.queue).blocked = true;
+        self.changed.notify_all();
     }
 
-    pub(super) fn end(&self) {
-        lock(&self.queue).current = None;
+    pub(super) fn is_blocked(&self) -> bool {
+        lock(&self.queue).blocked
+    }
+
+    pub(super) fn cancel_all(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+        lock(&self.queue).running.iter().for_each(Running::cancel);
+    }
+
+    /// Begin a call of our own.
+    pub(super) fn begin(self: &Arc<Self>, id: CallId, beside: Option<Beside>) -> Begun {
+        let mut queue = lock(&self.queue);
+        let (doer, too_late) = (queue.free_doer(beside), queue.cancelled.remove(&id));
+        let cancelled = Arc::new(AtomicBool::new(queue.closed));
+        queue.running.push(Running { id, beside, doer, cancelled: cancelled.clone() });
+        Begun { shared: self.clone(), id, doer, cancelled, too_late }
+    }
+
+    /// Wait until nothing is being done by ourselves.
+    pub(super) fn wait_for_ours(&self) {
+        let mut queue = lock(&self.queue);
+        while !queue.running.is_empty() {
+            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     pub(super) fn cancel(&self, id: CallId) {
         let mut queue = lock(&self.queue);
         let agent = queue.outstanding.get(&id).map(|o| o.agent);
-        if queue.current == Some(id) {
-            self.cancelled.store(true, Ordering::Relaxed);
+        if let Some(running) = queue.running.iter().find(|running| running.id == id) {
+            running.cancel();
             self.blobs.wake();
         } else if agent.is_none()
             && queue.items.iter().any(|i| matches!(i, Item::Call { id: i, .. } if *i == id))
@@ -346,14 +422,18 @@ impl Shared {
 }
 
 /// How a task gets at contents.
-pub(super) struct Contents(pub(super) Arc<Shared>);
+pub(super) struct Contents {
+    pub(super) shared: Arc<Shared>,
+    /// The task shall stop.
+    pub(super) cancelled: Arc<AtomicBool>,
+}
 
 impl crate::module::Blobs for Contents {
     fn fetch(&self, digest: &str) -> Result<Arc<[u8]>, String> {
-        if self.0.blobs.ask(digest) {
-            self.0.send(&FromAgent::Need { agent: 0, digest: digest.to_owned() });
+        if self.shared.blobs.ask(digest) {
+            self.shared.send(&FromAgent::Need { agent: 0, digest: digest.to_owned() });
         }
-        self.0.blobs.wait(digest, &self.0.cancelled)
+        self.shared.blobs.wait(digest, &self.cancelled)
     }
 }
 

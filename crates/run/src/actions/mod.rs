@@ -148,6 +148,23 @@ pub(crate) fn tells_order(module: &str) -> bool {
     matches!(module, "pause" | "wait_for" | "wait_for_connection" | "reboot" | "add_host" | "group_by")
 }
 
+/// Whether it is mostly waited for: several names of one machine need not wait for each other.
+pub(crate) fn takes_time(module: &str) -> bool {
+    matches!(
+        module,
+        "command"
+            | "shell"
+            | "raw"
+            | "script"
+            | "expect"
+            | "foreign_module"
+            | "git"
+            | "get_url"
+            | "uri"
+            | "wait_for"
+    )
+}
+
 impl Action<'_> {
     /// One argument, resolved; `None` if absent, `omit` or null.
     pub(crate) fn get(&self, name: &str) -> Result<Option<Value>, Error> {

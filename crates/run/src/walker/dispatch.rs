@@ -1,8 +1,9 @@
 //! Sending calls to hosts.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use catalog::protocol::NEVER_REFUSED;
+use catalog::protocol::{Beside, Call, NEVER_REFUSED};
 use playbook::ir::Task;
 
 use super::prepare::Remote;
@@ -46,6 +47,7 @@ impl Walker {
         }
         call.keep_going = item.traits.ignore_errors || sent.judged_here(task);
         call.group = if sent.looped { sent.ticket } else { 0 };
+        call.beside = self.beside(&call, sent);
         if let Some(value) = &item.of.value {
             call.cause.item = value.python_str().unwrap_or_default();
         }
@@ -58,5 +60,17 @@ impl Walker {
         item.after = after;
         item.outcome = Outcome::Waiting(link.call(agent, epoch, call, blobs));
         Ok(())
+    }
+
+    /// Other names of that machine may do theirs at the same time.
+    fn beside(&self, call: &Call, sent: &Sent) -> Option<Beside> {
+        let several = self.play.several && self.run.settings.forks > 1;
+        if !several || !crate::actions::takes_time(&call.module) {
+            return None;
+        }
+        let mut hasher = DefaultHasher::new();
+        // Without lockstep nobody waits for anybody.
+        Some(&sent.path).filter(|_| !self.play.free).hash(&mut hasher);
+        Some(Beside { step: hasher.finish(), lane: self.epoch })
     }
 }
