@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use layer::Adopted;
 use witness::{Gate, Listener, Refused, Seen};
 
-use crate::command::{Output, Run, RunError, Watched};
+use crate::command::{Busy, Output, Run, RunError, Watched};
 use crate::module::{Failure, Task, plain};
 use crate::spawn::{Start, prepare};
 use crate::words;
@@ -74,11 +74,17 @@ pub(crate) fn watch(
     if task.recorder.is_witnessed() {
         return Ok(task.recorder.leave_while(|_| run.output()));
     }
-    let gate = match Gate::new(task.watch) {
-        Ok(gate) => gate,
-        Err(refused) => return unwatched(task, said, known, run, &refused),
+    let mut busy = Busy::default();
+    let Watched { result, seen } = loop {
+        let gate = match Gate::new(task.watch) {
+            Ok(gate) => gate,
+            Err(refused) => return unwatched(task, said, known, run, &refused),
+        };
+        let watched = task.recorder.leave_while(|keeper| run.watched(keeper, gate));
+        if !watched.result.as_ref().is_err_and(|error| busy.try_again(error)) {
+            break watched;
+        }
     };
-    let Watched { result, seen } = task.recorder.leave_while(|keeper| run.watched(keeper, gate));
     task.recorder.settle_watched()?;
     match seen {
         // It was not even started.

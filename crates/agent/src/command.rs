@@ -24,6 +24,10 @@ const QUIET: Duration = Duration::from_secs(1);
 /// After SIGTERM, before SIGKILL.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// For so long a program file that is open for writing is tried again: a process that another thread starts at the same
+/// moment has what we wrote open until it becomes its program.
+const BUSY: Duration = Duration::from_secs(2);
+
 /// A process to run.
 #[derive(Clone, Debug)]
 pub struct Run<'a> {
@@ -162,12 +166,17 @@ impl<'a> Run<'a> {
     /// Run it to its end.
     pub fn output(self) -> Result<Output, RunError> {
         let start = SystemTime::now();
-        let child = self.start(None).map_err(|source| self.not_started(source))?;
-        self.finish(child, start)
+        let mut busy = Busy::default();
+        loop {
+            match self.start(None).map_err(|source| self.not_started(source)) {
+                Err(error) if busy.try_again(&error) => {}
+                started => return self.finish(started?, start),
+            }
+        }
     }
 
     /// Run it to its end under watch: the keeper is told of everything that it and its children change.
-    pub(crate) fn watched(self, keeper: &mut (dyn Keeper + Send), gate: Gate) -> Watched {
+    pub(crate) fn watched(&self, keeper: &mut (dyn Keeper + Send), gate: Gate) -> Watched {
         let start = SystemTime::now();
         let child = match self.start(Some(gate.door())) {
             Ok(child) => child,
@@ -276,6 +285,23 @@ impl<'a> Run<'a> {
             return Some(Why::Cancelled);
         }
         self.deadline.is_some_and(|end| Instant::now() >= end).then_some(Why::Time)
+    }
+}
+
+/// Since when a program file is busy.
+#[derive(Default)]
+pub(crate) struct Busy(Option<Instant>);
+
+impl Busy {
+    /// Waits a moment.
+    pub(crate) fn try_again(&mut self, error: &RunError) -> bool {
+        let RunError::NotStarted { source, .. } = error else { return false };
+        let since = self.0.get_or_insert_with(Instant::now);
+        if source.kind() != io::ErrorKind::ExecutableFileBusy || since.elapsed() > BUSY {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+        true
     }
 }
 

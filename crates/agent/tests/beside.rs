@@ -1,7 +1,7 @@
 //! Several names of one host: their calls of one step are done at the same time, and are one exact record all the same.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -175,5 +175,25 @@ fn a_failure_stops_its_own_name() {
     let ok = host.run("shell", json!({"_raw_params": "test ! -e never", "chdir": "W"}));
     // Of no epoch that has failed.
     assert_eq!(ok["rc"], Json::from(0), "{ok}");
+    host.bye();
+}
+
+/// What one task writes is open in what another one starts at the same moment, until that has become its program.
+#[test]
+fn a_program_that_is_open_for_writing_is_tried_again() {
+    let mut host = Host::new();
+    host.put("said.sh", "#!/bin/sh\necho said\n");
+    let path = host.work().join("said.sh");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let open = std::fs::File::options().append(true).open(&path).unwrap();
+    let call = host.call("command", json!({"argv": [path]}));
+    host.post(call.clone(), u32::MAX);
+    std::thread::sleep(Duration::from_millis(300));
+    drop(open);
+    assert_eq!(answers(&mut host, 1).remove(0).result["stdout"], json!("said"));
+    // Not for ever.
+    let _open = std::fs::File::options().append(true).open(&path).unwrap();
+    let result = host.run_call(call);
+    assert!(result["msg"].as_str().unwrap().contains("Text file busy"), "{result}");
     host.bye();
 }

@@ -306,9 +306,11 @@ impl Reader<'_> {
         let mut used = Used::default();
         let mut inner = around.clone();
         inner.handlers = false;
-        if !meta.collections.is_empty() {
-            let own = Keywords { collections: meta.collections.clone(), ..Keywords::default() };
-            inner.keywords = Arc::new(own.within(&inner.keywords));
+        // A role looks in its own collection and in those that it names, not in those of the play.
+        let own = role.collection.iter().map(|own| own.to_string());
+        let collections: Vec<String> = own.chain(meta.collections.iter().cloned()).collect();
+        if collections != inner.keywords.collections {
+            inner.keywords = Arc::new(Keywords { collections, ..(*inner.keywords).clone() });
         }
         inner.files.clear();
         inner.enter_role(Arc::new(role.clone()));

@@ -71,6 +71,20 @@ pub(super) fn collection(config: &Settings, playbook_dir: &Path, name: &str) -> 
     roots(config, playbook_dir).map(|root| root.join(name.replace('.', "/"))).find(|path| path.is_dir())
 }
 
+/// Whether a collection that is there has a module or action of this name, or says where it went.
+pub(super) fn has_module(config: &Settings, playbook_dir: &Path, collection: &str, name: &str) -> bool {
+    let Some(folder) = self::collection(config, playbook_dir, collection) else { return false };
+    let stands_in = |kind: &str| {
+        let files = std::fs::read_dir(folder.join("plugins").join(kind)).into_iter().flatten().flatten();
+        files.map(|file| file.path()).any(|path| path.file_stem().is_some_and(|stem| stem == name))
+    };
+    let moved = || {
+        let text = std::fs::read_to_string(folder.join("meta/runtime.yml")).unwrap_or_default();
+        text.lines().any(|line| line.trim().strip_suffix(':') == Some(name))
+    };
+    stands_in("modules") || stands_in("action") || moved()
+}
+
 fn roots<'a>(config: &'a Settings, playbook_dir: &Path) -> impl Iterator<Item = PathBuf> + use<'a> {
     let beside = playbook_dir.join("collections");
     std::iter::once(beside).chain(config.collections_path.iter().cloned()).map(|path| {

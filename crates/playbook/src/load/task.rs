@@ -8,7 +8,7 @@ use super::action::{Action, Arguments, Known, short_name};
 use super::context::Around;
 use super::keywords::Level;
 use super::reader::{Entry, Reader, describe};
-use super::{UnknownModule, as_list};
+use super::{UnknownModule, as_list, role_files};
 use crate::diagnostic::Diagnostic;
 use crate::ir::{Include, IncludeKind, Keywords, Task, Vars, VarsKind};
 use crate::yaml::{self, Kind};
@@ -194,7 +194,7 @@ impl Reader<'_> {
             own.delegate_to = Some(Value::str("localhost"));
         }
         let keywords = Arc::new(own.within(&around.keywords));
-        self.note_unknown(&draft);
+        self.note_unknown(&draft, around, &keywords);
         if include.is_none() {
             self.check_arguments(&draft, &keywords, around.rescued);
         }
@@ -317,8 +317,17 @@ impl Reader<'_> {
         }
     }
 
-    fn note_unknown(&mut self, draft: &Draft<'_>) {
-        if draft.known.is_some() || draft.action.name.contains("{{") {
+    fn note_unknown(&mut self, draft: &Draft<'_>, around: &Around, keywords: &Keywords) {
+        let name = draft.action.name.as_str();
+        if draft.known.is_some() || name.contains("{{") {
+            return;
+        }
+        let own = around.role.iter().filter_map(|role| role.collection.as_deref());
+        let mut collections = own.chain(keywords.collections.iter().map(String::as_str));
+        let config = &self.shared.options.config;
+        if !name.contains('.')
+            && collections.any(|within| role_files::has_module(config, &around.playbook_dir, within, name))
+        {
             return;
         }
         let names = self.shared.options.modules.names();

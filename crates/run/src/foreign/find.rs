@@ -10,12 +10,19 @@ const MOVES: usize = 8;
 /// Action plugins of ansible-core beside which the module does all of the work by itself.
 const THIN: &[&str] = &["dnf", "package", "service", "gather_facts"];
 
-/// `actions`: code for the controller goes before modules of the same name.
-pub(super) fn find(all: &Foreign, name: &str, collections: &[String], actions: bool) -> Option<Found> {
+/// With its full name. `actions`: code for the controller goes before modules of the same name.
+pub(super) fn find(
+    all: &Foreign,
+    name: &str,
+    collections: &[String],
+    actions: bool,
+) -> Option<(String, Found)> {
     let mut name = name.to_owned();
     for _ in 0..MOVES {
         let candidates = candidates(&name, collections);
-        if let Some(found) = candidates.iter().find_map(|name| exactly(all, name, actions)) {
+        if let Some(found) =
+            candidates.iter().find_map(|name| Some((name.clone(), exactly(all, name, actions)?)))
+        {
             return Some(found);
         }
         name = candidates.iter().find_map(|name| moved(all, name))?;

@@ -21,8 +21,8 @@ use crate::contents::{Content, Contents};
 use crate::python::Helpers;
 pub(crate) use style::Style;
 
-/// What was found under a name, by that name and the collections that it was looked for in.
-type Answers = HashMap<(String, Vec<String>), Option<Found>>;
+/// What was found under a name, and its full name, by that name and the collections that it was looked for in.
+type Answers = HashMap<(String, Vec<String>), Option<(String, Found)>>;
 
 /// All that one run knows of foreign modules.
 pub(crate) struct Foreign {
@@ -96,6 +96,15 @@ impl Foreign {
 
     /// A module of a collection or of ansible-core.
     pub(crate) fn find(&self, name: &str, collections: &[String]) -> Option<Found> {
+        self.find_named(name, collections).map(|(_, found)| found)
+    }
+
+    /// The full name of a module or action that is known under this one.
+    pub(crate) fn full_name(&self, name: &str, collections: &[String]) -> Option<String> {
+        self.find_named(name, collections).map(|(name, _)| name)
+    }
+
+    fn find_named(&self, name: &str, collections: &[String]) -> Option<(String, Found)> {
         let key = (name.to_owned(), collections.to_vec());
         if let Some(known) = self.found.lock().get(&key) {
             return known.clone();
@@ -126,7 +135,7 @@ impl Foreign {
 
     /// A module of a collection or of ansible-core, whatever action there is of that name.
     pub(crate) fn find_module(&self, name: &str, collections: &[String]) -> Option<Found> {
-        find::find(self, name, collections, false)
+        find::find(self, name, collections, false).map(|(_, found)| found)
     }
 
     /// A file of plugins that defines this `filter`, `test` or `lookup` (or the folder of those that may).

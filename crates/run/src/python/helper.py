@@ -278,6 +278,13 @@ def task_of(request):
     return task
 
 
+def searched(collections):
+    """Plugins of the project itself are found behind those of the listed collections."""
+    if not collections or {'ansible.legacy', 'ansible.builtin'} & set(collections):
+        return collections or None
+    return [*collections, 'ansible.legacy']
+
+
 def action(request, around):
     from ansible.playbook.play_context import PlayContext
     from ansible.plugins.action import ActionBase
@@ -296,7 +303,7 @@ def action(request, around):
     plugin = shared.action_loader.get(
         request['action'], task=task_of(request), connection=connection, play_context=play, loader=around.loader,
         templar=Templar(loader=around.loader, variables=variables), shared_loader_obj=shared,
-        collection_list=request['collections'] or None,
+        collection_list=searched(request['collections']),
     )
     if plugin is None:
         raise Unknown()

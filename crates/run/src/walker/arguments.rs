@@ -85,10 +85,11 @@ impl Action<'_> {
                 self.merge(defaults, &mut args)?;
             }
         }
+        let full = if all.is_empty() { None } else { self.full_name() };
         for wanted in self.stand_ins()?.iter().map(String::as_str).chain([&*self.task.module]) {
             for (name, defaults) in &all {
-                let same = *name == *self.task.action && wanted == &*self.task.module;
-                if name == wanted || same {
+                let same = *name == *self.task.action || full.as_ref() == Some(name);
+                if name == wanted || (same && wanted == &*self.task.module) {
                     self.merge(defaults, &mut args)?;
                 }
             }
@@ -96,14 +97,28 @@ impl Action<'_> {
         Ok(args)
     }
 
+    /// Of one that is not ours and found by the keyword `collections`.
+    fn full_name(&self) -> Option<String> {
+        let foreign = &self.walker.run.foreign;
+        if !crate::actions::is_foreign(&self.task.module) || foreign.own(&self.task.action).is_some() {
+            return None;
+        }
+        foreign.full_name(&self.task.action, &self.task.keywords.collections)
+    }
+
     /// By short names; what stands further inside goes instead of what stands outside.
     fn all_defaults(&self) -> Result<Vec<(String, Value)>, Error> {
         let mut all: Vec<(String, Value)> = Vec::new();
+        let own = self.walker.run.foreign.own(&self.task.action).is_some();
         for layer in &self.task.keywords.module_defaults {
             let layer = self.scope.value(layer)?;
             let Some(dict) = layer.as_dict() else { continue };
             for (name, defaults) in dict.items()? {
                 let name = name.python_str()?;
+                if own && name.starts_with("ansible.builtin.") {
+                    // The project's own of that name is another one.
+                    continue;
+                }
                 let name = match name.strip_prefix("group/") {
                     Some(group) => format!("group/{}", Foreign::group_name(group)),
                     None => playbook::load::short_name(&name).to_owned(),

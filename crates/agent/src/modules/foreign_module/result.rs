@@ -27,6 +27,7 @@ pub(super) fn read(
         task.warn(format!("Module invocation had junk after the JSON data: {}", rest.trim()));
     }
     take_words(&mut values, task);
+    values.values_mut().for_each(without_internal);
     if let Some(python) = discovered
         && let Json::Object(facts) = values.entry("ansible_facts").or_insert_with(|| json!({}))
     {
@@ -62,6 +63,18 @@ fn object(text: &str) -> Option<(Map, &str)> {
         at += line.len();
     }
     None
+}
+
+/// What modules are told for themselves is no part of what they tell, however deep.
+fn without_internal(value: &mut Json) {
+    match value {
+        Json::Object(map) => {
+            map.retain(|name, _| !name.starts_with("_ansible_"));
+            map.values_mut().for_each(without_internal);
+        }
+        Json::Array(all) => all.iter_mut().for_each(without_internal),
+        _ => {}
+    }
 }
 
 /// Warnings and deprecations as they are shown, from the forms that module code of different versions gives them.
