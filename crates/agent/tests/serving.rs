@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use catalog::protocol::{FromAgent, RunInfo, ToAgent, VERSION, write_frame};
+use catalog::protocol::{Call, FromAgent, RunInfo, ToAgent, VERSION, write_frame};
 use serde_json::json;
 
 use crate::host::{Host, connect};
@@ -47,7 +47,7 @@ fn a_failure_stops_what_follows_until_resumed() {
     let mut bad = host.call("file", json!({"path": "W/nothing", "state": "file"}));
     bad.keep_going = false;
     bad.group = 7;
-    let same_group = catalog::protocol::Call { group: 7, ..host.call("ping", json!({})) };
+    let same_group = Call { group: 7, ..host.call("ping", json!({})) };
     let good = host.call("ping", json!({}));
     let ids = [
         host.post(bad, 3),
@@ -73,6 +73,36 @@ fn a_failure_stops_what_follows_until_resumed() {
         (last, Some(true)),
     ];
     assert_eq!(answers, wanted);
+    host.bye();
+}
+
+/// Of several names of this host each has an epoch of its own.
+#[test]
+fn a_failure_of_one_name_does_not_make_that_of_another_forgotten() {
+    let mut host = Host::new();
+    let bad =
+        || Call { keep_going: false, ..host.call("file", json!({"path": "W/nothing", "state": "file"})) };
+    let (one, other, good) = (bad(), bad(), host.call("ping", json!({})));
+    let ids = [
+        host.post(one, 1),
+        host.post(other, 2),
+        host.post(good.clone(), 1),
+        host.post(good.clone(), 2),
+        host.post(good.clone(), 3),
+    ];
+    host.send(&ToAgent::Resume { epoch: 4 });
+    let still = host.post(good.clone(), 2);
+    let last = host.post(good, 4);
+    let mut done = Vec::new();
+    for _ in 0..7 {
+        match host.answer() {
+            Some(FromAgent::Done { id, result, .. }) if !result.contains_key("failed") => done.push(id),
+            Some(FromAgent::Done { id, .. }) => assert!(ids[..2].contains(&id)),
+            Some(FromAgent::Refused { id }) => assert!([ids[2], ids[3], still].contains(&id)),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(done, [ids[4], last]);
     host.bye();
 }
 

@@ -59,7 +59,7 @@ impl Executor {
                 }
                 Item::Resume { epoch } => {
                     self.shared.wait_for_others(None);
-                    self.shared.stop(None);
+                    self.shared.resume(epoch);
                     for agent in self.shared.children() {
                         self.shared.to_child(agent, &ToAgent::Resume { epoch }, &[]);
                     }

@@ -59,8 +59,8 @@ struct Queue {
     blocked: bool,
     /// Calls that other users' agents are doing.
     outstanding: HashMap<CallId, Outstanding>,
-    /// What stopped the calls after it.
-    stopped: Option<Stopped>,
+    /// By epoch, the group of the call that stopped those after it.
+    stopped: HashMap<u32, u64>,
     /// Agents that ended, and why.
     dead: HashMap<AgentId, String>,
     /// Agents that root's agent has: which one that is.
@@ -284,15 +284,21 @@ impl Shared {
         }
     }
 
+    /// A call has failed that stops others; what failed first in an epoch counts.
     pub(super) fn stop(&self, stopped: Option<Stopped>) {
-        lock(&self.queue).stopped = stopped;
+        if let Some(Stopped { epoch, group }) = stopped {
+            lock(&self.queue).stopped.entry(epoch).or_insert(group);
+        }
+    }
+
+    /// The controller knows of failures.
+    pub(super) fn resume(&self, epoch: u32) {
+        lock(&self.queue).stopped.remove(&epoch);
     }
 
     pub(super) fn refuses(&self, epoch: u32, group: u64) -> bool {
-        let stopped = lock(&self.queue).stopped;
-        stopped.is_some_and(|s| {
-            epoch != protocol::NEVER_REFUSED && epoch == s.epoch && (group == 0 || group != s.group)
-        })
+        let stopped = lock(&self.queue).stopped.get(&epoch).copied();
+        stopped.is_some_and(|by| group == 0 || group != by)
     }
 
     // Other users' agents.
@@ -359,9 +365,8 @@ impl Shared {
         let mut queue = lock(&self.queue);
         if let Some(Outstanding { stop: Some(stop), .. }) = queue.outstanding.remove(&id)
             && failed
-            && queue.stopped.is_none()
         {
-            queue.stopped = Some(stop);
+            queue.stopped.entry(stop.epoch).or_insert(stop.group);
         }
         self.changed.notify_all();
     }
