@@ -226,7 +226,8 @@ fn place(target: &Target) -> String {
         Connection::Docker(docker) => format!("docker {} {:?}", docker.container, docker.user),
         Connection::Ssh(ssh) => {
             let user = ssh.user.clone().unwrap_or_else(agent::accounts::own_name);
-            format!("ssh {user}@{}:{}", ssh.host, ssh.port.unwrap_or(22))
+            // By another way (a jump host, say) the same address may be another machine.
+            format!("ssh {user}@{}:{} {:?}", ssh.host, ssh.port.unwrap_or(22), ssh.args)
         }
     }
 }
@@ -442,4 +443,22 @@ impl Reader<'_> {
 
 pub(crate) fn is_local(host: &str) -> bool {
     playbook::inventory::LOCALHOST.contains(&host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place_by(args: &[&str]) -> String {
+        let mut ssh = SshTarget::new("10.0.0.1");
+        ssh.args = args.iter().map(|word| (*word).to_owned()).collect();
+        place(&Target::new("web", Connection::Ssh(Box::new(ssh))))
+    }
+
+    #[test]
+    fn an_address_behind_another_jump_host_is_another_place() {
+        assert_eq!(place_by(&["-J", "one"]), place_by(&["-J", "one"]));
+        assert_ne!(place_by(&["-J", "one"]), place_by(&["-J", "two"]));
+        assert_ne!(place_by(&["-J", "one"]), place_by(&[]));
+    }
 }
