@@ -63,7 +63,8 @@ fn keys_and_certificates_are_made_as_recorded() {
         return;
     }
     let recording: Recording = serde_json::from_str(include_str!("recorded/crypto.json")).unwrap();
-    let mut host = Host::new();
+    // A passphrase of the recording is hidden wherever it stands in a result, in paths, too.
+    let mut host = std::iter::repeat_with(Host::new).find(|host| !host.path("").contains('x')).unwrap();
     ["k", "c", "x"].iter().for_each(|dir| std::fs::create_dir(host.path(dir)).unwrap());
     let mut wrong = Vec::new();
     for Recorded { task, module, args, check, wanted } in recording.tasks {
