@@ -322,12 +322,9 @@ impl Reader<'_> {
         if draft.known.is_some() || name.contains("{{") {
             return;
         }
-        let own = around.role.iter().filter_map(|role| role.collection.as_deref());
-        let mut collections = own.chain(keywords.collections.iter().map(String::as_str));
         let config = &self.shared.options.config;
-        if !name.contains('.')
-            && collections.any(|within| role_files::has_module(config, &around.playbook_dir, within, name))
-        {
+        let has_it = |within: &String| role_files::has_module(config, &around.playbook_dir, within, name);
+        if !name.contains('.') && keywords.collections.iter().any(has_it) {
             return;
         }
         let names = self.shared.options.modules.names();
