@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::process::{ExitCode, Stdio};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 
@@ -10,12 +11,29 @@ use crate::tally::Tally;
 use crate::{conformance, setup, shell, trials};
 
 pub(crate) fn run() -> Result<ExitCode> {
-    setup::run()?;
-    shell::run(shell::cargo().args(["build", "--workspace", "--all-targets"]))?;
-    let mut tally = cargo_test()?;
-    tally.add(trials::run(&[])?);
-    tally.add(conformance::run(&conformance::Options::default())?);
+    let mut phases = Phases::default();
+    phases.time("setup", setup::run)?;
+    let build = || shell::run(shell::cargo().args(["build", "--workspace", "--all-targets"]));
+    phases.time("build", build)?;
+    let mut tally = phases.time("tests", cargo_test)?;
+    tally.add(phases.time("trials", || trials::run(&[]))?);
+    tally.add(phases.time("conformance", || conformance::run(&conformance::Options::default()))?);
+    println!("\n{}", phases.0.join(", "));
     Ok(tally.conclude())
+}
+
+/// How long each part took, for whoever waits for it.
+#[derive(Default)]
+struct Phases(Vec<String>);
+
+impl Phases {
+    fn time<T>(&mut self, name: &str, part: impl FnOnce() -> Result<T>) -> Result<T> {
+        let start = Instant::now();
+        let done = part();
+        let seconds = start.elapsed().as_secs();
+        self.0.push(format!("{name} {}m{:02}", seconds / 60, seconds % 60));
+        done
+    }
 }
 
 /// Tests that find a condition missing print `SKIPPED name: reason` and return; they are counted as skipped.
@@ -45,10 +63,14 @@ struct Reading {
     failed: Vec<String>,
     ignored: Vec<String>,
     skipped: BTreeSet<String>,
+    /// The test whose output is being read, after all tests of a program were run, and that output.
+    block: Option<(String, Vec<String>)>,
+    tally: Tally,
 }
 
 impl Reading {
     fn line(&mut self, line: &str) {
+        self.output(line);
         if let Some(reason) = line.strip_prefix("SKIPPED ") {
             self.skipped.insert(reason.to_owned());
         }
@@ -62,10 +84,25 @@ impl Reading {
         }
     }
 
+    /// The harness shows what tests printed in blocks, each after its test's name, those of the failed ones last.
+    fn output(&mut self, line: &str) {
+        let name = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----"));
+        if name.is_some() || matches!(line, "successes:" | "failures:") || line.starts_with("test result:") {
+            if let Some((name, lines)) = self.block.take()
+                && self.failed.contains(&name)
+            {
+                self.tally.print_again(&name, &lines);
+            }
+            self.block = name.map(|name| (name.to_owned(), Vec::new()));
+        } else if let Some((_, lines)) = &mut self.block {
+            lines.push(line.to_owned());
+        }
+    }
+
     fn finish(self) -> Tally {
         let passed = self.passed.saturating_sub(self.skipped.len());
         let skipped = self.skipped.into_iter().chain(self.ignored).collect();
-        Tally { passed, failed: self.failed, skipped }
+        Tally { passed, failed: self.failed, skipped, ..self.tally }
     }
 }
 
@@ -79,16 +116,26 @@ mod tests {
         for line in [
             "test a::b ... ok",
             "test needs_root ... ok",
-            "SKIPPED needs_root: not root",
             "test c ... FAILED",
             "test d ... ignored, slow",
-            "test result: ok. 2 passed; 1 failed; 1 ignored",
+            "successes:",
+            "---- needs_root stdout ----",
+            "SKIPPED needs_root: not root",
+            "successes:",
+            "    a::b",
+            "failures:",
+            "---- c stdout ----",
+            "it is 1, not 2",
+            "failures:",
+            "    c",
+            "test result: FAILED. 2 passed; 1 failed; 1 ignored",
         ] {
             reading.line(line);
         }
         let tally = reading.finish();
         assert_eq!(tally.passed, 1);
         assert_eq!(tally.failed, ["c"]);
+        assert_eq!(tally.printed, ["---- c ----\nit is 1, not 2"]);
         assert_eq!(tally.skipped, ["needs_root: not root", "d: ignored, slow"]);
     }
 }

@@ -30,7 +30,9 @@ fn count(line: &str, tally: &mut Tally) {
     if line.starts_with("ok ") {
         tally.passed += 1;
     } else if let Some(rest) = line.strip_prefix("FAILED ") {
-        tally.failed.push(rest.split(':').next().unwrap_or(rest).to_owned());
+        let name = rest.split(':').next().unwrap_or(rest);
+        tally.failed.push(name.to_owned());
+        tally.print_again(name, &[rest.to_owned()]);
     } else if let Some(rest) = line.strip_prefix("SKIPPED ") {
         tally.skipped.push(rest.to_owned());
     }
@@ -54,5 +56,6 @@ mod tests {
         }
         assert_eq!((tally.passed, tally.skipped.len()), (1, 1));
         assert_eq!(tally.failed, ["trials loss shell"]);
+        assert_eq!(tally.printed, ["---- trials loss shell ----\ntrials loss shell: 1 violations; x"]);
     }
 }

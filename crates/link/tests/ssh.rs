@@ -157,15 +157,16 @@ async fn certificates_of_hosts_and_users() {
     works(SshTarget { key_file: Some(sshd.path("other")), ..sshd.target() }).await.unwrap();
 
     // The host's own certificate: sshd reads it when it starts, so another one is started with it.
-    let certified = Sshd::start("HostCertificate @/host-cert.pub");
-    let here = |name: &str| certified.path(name).display().to_string();
+    let mut certified = Sshd::start("HostCertificate @/host-cert.pub");
+    let directory = certified.directory.path().to_owned();
+    let here = |name: &str| directory.join(name).display().to_string();
     keygen(&["-s", &here("ca"), "-I", "host", "-h", "-n", "127.0.0.1", "-V", "+1h", &here("host.pub")]);
-    certified.reload();
+    certified.restart();
     let authority = fs::read_to_string(certified.path("ca.pub")).unwrap();
     fs::write(certified.known(), format!("@cert-authority [127.0.0.1]:* {authority}")).unwrap();
     works(certified.target()).await.unwrap();
     keygen(&["-s", &here("ca"), "-I", "host", "-h", "-n", "elsewhere", "-V", "+1h", &here("host.pub")]);
-    certified.reload();
+    certified.restart();
     let error = works(certified.target()).await.unwrap_err();
     assert!(error.to_string().contains("it is for elsewhere"), "{error}");
 }

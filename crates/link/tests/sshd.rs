@@ -5,7 +5,8 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
 
 use link::{Connection, SshMode, SshTarget, Target};
 
@@ -27,6 +28,25 @@ pub(crate) fn keygen(arguments: &[&str]) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+fn serve(directory: &Path) -> Child {
+    let program = if Path::new("/usr/sbin/sshd").exists() { "/usr/sbin/sshd" } else { "/usr/bin/sshd" };
+    let log = fs::OpenOptions::new().create(true).append(true).open(directory.join("log")).unwrap();
+    let mut command = Command::new(program);
+    command.args(["-D", "-e", "-f"]).arg(directory.join("sshd_config"));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap()
+}
+
+/// One below those that the kernel gives to whoever connects: nobody takes it before sshd does, or while it is started anew.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Two runs of the tests at the same time do not try the same ones first.
+    let first = u16::try_from(std::process::id() % 100).unwrap() * 100;
+    (0..10_000)
+        .map(|_| 20_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000)
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a free port")
+}
+
 impl Sshd {
     /// With extra lines for its configuration; `@` in them is its directory.
     pub(crate) fn start(extra: &str) -> Self {
@@ -40,7 +60,7 @@ impl Sshd {
         }
         fs::copy(at("client.pub"), at("authorized")).unwrap();
         fs::create_dir_all("/run/sshd").ok();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let extra = extra.replace('@', &directory.path().display().to_string());
         let config = format!(
             "{extra}\nPort {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nStrictModes no\n\
@@ -49,37 +69,30 @@ impl Sshd {
             at("authorized")
         );
         fs::write(at("sshd_config"), config).unwrap();
-        let program = if Path::new("/usr/sbin/sshd").exists() { "/usr/sbin/sshd" } else { "/usr/bin/sshd" };
-        let log = fs::File::create(at("log")).unwrap();
-        let mut command = Command::new(program);
-        command
-            .args(["-D", "-e", "-f", &at("sshd_config")])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log);
-        let child = command.spawn().unwrap();
-        let sshd = Self { port, directory, child };
+        let child = serve(directory.path());
+        let mut sshd = Self { port, directory, child };
         sshd.wait();
         sshd.know("127.0.0.1");
         sshd
     }
 
-    fn wait(&self) {
-        for _ in 0..200 {
-            if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
-                return;
+    fn wait(&mut self) {
+        let end = Instant::now() + Duration::from_secs(60);
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            let ended = self.child.try_wait().unwrap();
+            if ended.is_some() || Instant::now() > end {
+                let log = fs::read_to_string(self.path("log")).unwrap_or_default();
+                panic!("sshd does not listen ({ended:?}): {log}");
             }
             std::thread::sleep(Duration::from_millis(25));
         }
-        panic!("sshd does not listen: {}", fs::read_to_string(self.path("log")).unwrap_or_default());
     }
 
-    /// Read keys and certificates again, as after `systemctl reload ssh`.
-    pub(crate) fn reload(&self) {
-        assert!(
-            Command::new("kill").args(["-HUP", &self.child.id().to_string()]).status().unwrap().success()
-        );
-        std::thread::sleep(Duration::from_millis(300));
+    /// Start anew, with keys and certificates as they are now: after a mere SIGHUP nobody could tell when it has read them.
+    pub(crate) fn restart(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.child = serve(self.directory.path());
         self.wait();
     }
 

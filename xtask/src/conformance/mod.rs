@@ -177,6 +177,7 @@ fn report(case: &Case, done: Result<(Verdict, f64, f64)>, tally: &mut Tally) {
         return;
     }
     tally.failed.push(format!("conformance {name}: see {}", details.display()));
+    tally.print_again(&format!("conformance {name}"), &found);
     if let Err(error) = fs::write(&details, found.join("\n") + "\n") {
         eprintln!("{}: {error}", details.display());
     }
