@@ -252,12 +252,16 @@ fn killed_agent() {
 
 #[test]
 fn ctrl_c() {
-    let project =
-        tasks("    - name: wait\n      command: sleep 60\n    - name: never\n      command: touch never\n");
+    let project = tasks(
+        "    - name: wait\n      shell: touch begun; sleep 60\n    - name: never\n      command: touch never\n",
+    );
     let mut command = project.command("theseus", &["apply", "site.yml"]);
     let began = Instant::now();
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(1500));
+    while !project.root.join("begun").exists() && began.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let began = Instant::now();
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     let ended = project.ended(child.wait_with_output().unwrap());

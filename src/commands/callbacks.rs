@@ -41,6 +41,9 @@ fn shown(style: Style, base: &mut Base) -> Box<dyn Sink> {
     if style.output != Output::Ansible {
         return report::sink(style);
     }
+    if style.verbosity > 0 {
+        println!("{}", whose_settings(base));
+    }
     if base.config.text("CALLBACK_RESULT_FORMAT").is_some_and(|format| format != "json") {
         refuse(
             base,
@@ -64,6 +67,13 @@ fn shown(style: Style, base: &mut Base) -> Box<dyn Sink> {
             );
             report::sink(style)
         }
+    }
+}
+
+fn whose_settings(base: &Base) -> String {
+    match &base.config.file {
+        Some(file) => format!("Using {} as config file", file.display()),
+        None => "No config file found; using defaults".to_owned(),
     }
 }
 

@@ -59,10 +59,13 @@ fn describe(
         pattern.join(","),
         play.keywords.tags.join(", ")
     );
+    let selected = variables.inventory().selection(&pattern, playing.hosts.limit.as_deref(), &play.dir)?;
+    for name in &selected.unmatched {
+        eprintln!("[WARNING]: Could not match supplied host pattern, ignoring: {name}");
+    }
     if playing.list_hosts {
-        let selected =
-            variables.inventory().selection(&pattern, playing.hosts.limit.as_deref(), &play.dir)?;
-        let _ = writeln!(out, "    pattern: {pattern:?}\n    hosts ({}):", selected.hosts.len());
+        let quoted: Vec<String> = pattern.iter().map(|part| format!("'{part}'")).collect();
+        let _ = writeln!(out, "    pattern: [{}]\n    hosts ({}):", quoted.join(", "), selected.hosts.len());
         for host in selected.hosts {
             let _ = writeln!(out, "      {host}");
         }
@@ -71,23 +74,27 @@ fn describe(
     for nodes in [&play.pre_tasks, &play.roles, &play.tasks, &play.post_tasks] {
         collect(nodes, &mut tasks);
     }
+    // Who asks for all tags, and chooses none, sees those of tasks that are never chosen by themselves, too.
+    let every = playing.list_tags && playing.tags.is_empty() && playing.skip_tags.is_empty();
     let chosen: Vec<(&Arc<Task>, BTreeSet<String>)> = tasks
         .into_iter()
         .map(|task| (task, tags_of(task, variables, &vars)))
-        .filter(|(_, tags)| settings.tags.selects(&tags.iter().collect::<Vec<_>>()))
+        .filter(|(_, tags)| every || settings.tags.selects(&tags.iter().collect::<Vec<_>>()))
         .collect();
     if playing.list_tasks {
         let _ = writeln!(out, "    tasks:");
         for (task, tags) in &chosen {
-            let role = task.role.as_ref().map(|r| format!("{} : ", r.name)).unwrap_or_default();
-            let name = task
-                .name
-                .as_ref()
-                .and_then(|n| n.as_str().map(str::to_owned))
-                .unwrap_or_else(|| task.action.to_string());
+            // Without a name, a task of a role is told by its action alone.
+            let name = match task.name.as_ref().and_then(|name| name.as_str()) {
+                Some(name) => {
+                    let role = task.role.as_ref().map(|role| format!("{} : ", role.name));
+                    role.unwrap_or_default() + name
+                }
+                None => task.action.to_string(),
+            };
             let _ = writeln!(
                 out,
-                "      {role}{name}\tTAGS: [{}]",
+                "      {name}\tTAGS: [{}]",
                 tags.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
             );
         }
@@ -103,13 +110,9 @@ fn describe(
 fn collect<'a>(nodes: &'a [Node], tasks: &mut Vec<&'a Arc<Task>>) {
     for node in nodes {
         match node {
-            Node::Task(task) if &*task.module == "meta" && task.name.is_none() => {}
             Node::Task(task) => tasks.push(task),
-            Node::Block(block) => {
-                for part in [&block.body, &block.rescue, &block.always] {
-                    collect(part, tasks);
-                }
-            }
+            // What is done after it is not listed, as with Ansible.
+            Node::Block(block) => collect(&block.body, tasks),
         }
     }
 }

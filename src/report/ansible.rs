@@ -6,6 +6,7 @@ use anstyle::AnsiColor;
 use catalog::{Json, Map};
 use run::event::{Ended, Event, Recap, Sink, Status, Step, StepKind};
 
+use super::blamed::Blamed;
 use super::warned::Warned;
 use super::{Style, python_json, words};
 
@@ -18,6 +19,7 @@ pub(crate) struct Ansible {
     /// The hosts of the play, in its order.
     hosts: Vec<Arc<str>>,
     warned: Warned,
+    blamed: Blamed,
 }
 
 /// A file or role, and the hosts that include it for an item.
@@ -29,7 +31,8 @@ struct Inclusion {
 
 impl Ansible {
     pub(crate) fn new(style: Style) -> Self {
-        Self { style, header: None, included: Vec::new(), hosts: Vec::new(), warned: Warned::default() }
+        let (warned, blamed) = (Warned::default(), Blamed::default());
+        Self { style, header: None, included: Vec::new(), hosts: Vec::new(), warned, blamed }
     }
 
     fn banner(&self, text: &str) {
@@ -74,7 +77,11 @@ impl Ansible {
         if ended.looped && ended.item.is_none() && !told {
             return self.ignoring(ended);
         }
+        self.job(ended);
         self.warned.of(ended, self.style.paint);
+        if let Some(text) = self.blamed.of(ended) {
+            println!("{}", self.style.paint.color(AnsiColor::Red, &text));
+        }
         let changed = ended.result.get("changed").and_then(Json::as_bool) == Some(true);
         if ended.diff && changed && !ended.step.no_log {
             let diffs: String = words::diffs(&ended.result).concat();
@@ -91,8 +98,20 @@ impl Ansible {
         self.ignoring(ended);
     }
 
+    /// A job that ran in the background and was waited for.
+    fn job(&self, ended: &Ended) {
+        let result = ended.result.get("async_result").and_then(Json::as_object).unwrap_or(&ended.result);
+        let over = ended.status.is_failure() || run_is_over(result);
+        let job = result.get("ansible_job_id").and_then(Json::as_str).filter(|_| over);
+        if let (Some(job), false) = (job, ended.step.action.ends_with("async_status")) {
+            let word = if ended.status.is_failure() { "FAILED" } else { "OK" };
+            let line = format!("ASYNC {word} on {}: jid={job}", ended.host);
+            println!("{}", self.style.paint.color(AnsiColor::BrightBlack, &line));
+        }
+    }
+
     fn ignoring(&self, ended: &Ended) {
-        if ended.status == Status::Ignored && ended.item.is_none() {
+        if (ended.status == Status::Ignored || ended.goes_on) && ended.item.is_none() {
             println!("{}", self.style.paint.color(AnsiColor::Cyan, "...ignoring"));
         }
     }
@@ -113,11 +132,13 @@ impl Ansible {
                 let item = item.map(|i| format!(" => {i} ")).unwrap_or_default();
                 format!("skipping: [{host}]{item}{}", dump.map(|d| format!(" => {d}")).unwrap_or_default())
             }
-            Status::Unreachable => format!("fatal: [{host}]: UNREACHABLE! => {}", dump.unwrap_or_default()),
-            Status::Failed | Status::Ignored | Status::Rescued => match item {
-                Some(item) => format!("failed: [{host}] {item} => {}", dump.unwrap_or_default()),
-                None => format!("fatal: [{host}]: FAILED! => {}", dump.unwrap_or_default()),
-            },
+            Status::Failed | Status::Ignored | Status::Rescued | Status::Unreachable => {
+                let word = if ended.status == Status::Unreachable { "UNREACHABLE" } else { "FAILED" };
+                match item {
+                    Some(item) => format!("failed: [{host}] {item} => {}", dump.unwrap_or_default()),
+                    None => format!("fatal: [{host}]: {word}! => {}", dump.unwrap_or_default()),
+                }
+            }
         }
     }
 
@@ -128,7 +149,9 @@ impl Ansible {
         let always = ended.result.get("_ansible_verbose_always").and_then(serde_json::Value::as_bool);
         let told = always == Some(true);
         let failed = ended.status.is_failure();
-        if !(failed || told || self.style.verbosity > 0)
+        // Facts are too many to be shown even to who wants to see more.
+        let facts = matches!(action, "setup" | "gather_facts");
+        if !(failed || told || self.style.verbosity > 0 && !facts)
             || (ended.status == Status::Skipped && self.style.verbosity == 0)
         {
             return None;
@@ -145,29 +168,25 @@ impl Ansible {
             .collect();
         let whole = ended.looped && ended.item.is_none();
         if whole {
-            shown.retain(|k, _| k != "results");
+            let hidden = if ended.status == Status::Unreachable { "skipped" } else { "results" };
+            shown.retain(|k, _| k != hidden);
+        }
+        if ended.status == Status::Skipped {
+            shown.retain(|k, _| k != "skipped" && k != "results");
         }
         if debug && shown.contains_key("msg") {
             shown.retain(|k, _| k == "msg");
         } else if debug && !failed {
-            const HIDDEN: [&str; 6] = [
+            const HIDDEN: [&str; 7] = [
                 "changed",
                 "failed",
                 "skipped",
                 "failed_when_result",
+                "skip_reason",
                 "ansible_loop_var",
                 "ansible_index_var",
             ];
             shown.retain(|k, _| !HIDDEN.contains(&k.as_str()));
-        } else if !ended.step.no_log {
-            for lines in ["stdout", "stderr"] {
-                if let Some(Json::String(text)) = shown.get(lines).cloned() {
-                    shown.insert(
-                        format!("{lines}_lines"),
-                        text.lines().map(str::to_owned).collect::<Vec<_>>().into(),
-                    );
-                }
-            }
         }
         let value = Json::Object(shown);
         Some(if told && !whole || self.style.verbosity > 2 {
@@ -231,6 +250,10 @@ impl Ansible {
 fn delegated(host: &str, delegate: Option<&str>, address: &str) -> String {
     let delegate = delegate.filter(|name| *name != host);
     delegate.map_or_else(|| host.to_owned(), |name| format!("{host} -> {name}{address}"))
+}
+
+fn run_is_over(result: &Map) -> bool {
+    result.get("finished").is_some_and(|over| over == true || over == 1)
 }
 
 fn is_include(ended: &Ended) -> bool {

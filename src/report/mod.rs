@@ -4,6 +4,7 @@
 pub(crate) mod said;
 
 mod ansible;
+mod blamed;
 mod json;
 mod junit;
 mod minimal;

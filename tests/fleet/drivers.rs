@@ -228,7 +228,7 @@ fn servers_are_changed_in_place_by_the_same_machine() {
     // It has said yes, and ends in its own time.
     let begun = std::time::Instant::now();
     while std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-        assert!(begun.elapsed() < std::time::Duration::from_secs(10), "the balancer still answers");
+        assert!(begun.elapsed() < std::time::Duration::from_secs(30), "the balancer still answers");
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
 }

@@ -130,7 +130,7 @@ fn one_of_them_is_cancelled() {
     let long = post(&mut host, "sleep 30", 1, 1);
     let other = post(&mut host, "touch begun; until test -e go; do sleep 0.01; done", 1, 2);
     let begun = host.work().join("begun");
-    let limit = Instant::now() + Duration::from_secs(20);
+    let limit = Instant::now() + Duration::from_secs(60);
     while !begun.exists() && Instant::now() < limit {
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -149,13 +149,13 @@ fn a_lost_controller_ends_all_of_them() {
     for lane in 0..5 {
         post(&mut host, &format!("echo {lane} > begun{lane}; sleep 60"), 1, lane);
     }
-    let limit = Instant::now() + Duration::from_secs(20);
+    let limit = Instant::now() + Duration::from_secs(60);
     while (0..5).any(|lane| !host.work().join(format!("begun{lane}")).exists()) && Instant::now() < limit {
         std::thread::sleep(Duration::from_millis(10));
     }
     let start = Instant::now();
     host.hang_up();
-    assert!(start.elapsed() < Duration::from_secs(10));
+    assert!(start.elapsed() < Duration::from_secs(30));
     let layer = layer::history::read(&host.state, 1).unwrap();
     assert!(layer.failed);
     let names = |name: &str| layer.steps.iter().any(|step| step.path.ends_with(name));

@@ -151,7 +151,7 @@ fn ping_is_answered_while_a_task_runs_and_cancel_ends_it() {
     host.send(&ToAgent::Cancel { id });
     let Some(FromAgent::Done { result, .. }) = host.answer() else { panic!() };
     assert_eq!(result["failed"], json!(true));
-    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(start.elapsed() < Duration::from_secs(20));
     host.bye();
 }
 
@@ -176,7 +176,7 @@ fn a_lost_controller_ends_the_agent_and_seals_the_layer() {
     std::thread::sleep(Duration::from_millis(200));
     let start = Instant::now();
     host.hang_up();
-    assert!(start.elapsed() < Duration::from_secs(10));
+    assert!(start.elapsed() < Duration::from_secs(30));
     assert!(layer::history::read(&host.state, 1).unwrap().failed);
 }
 

@@ -41,7 +41,10 @@ impl ArgumentError {
             Self::Unknown { module, name, suggestion } => {
                 format!("Unsupported parameters for ({module}) module: {name}{}", did_you_mean(suggestion))
             }
-            Self::Wrong { .. } => self.to_string(),
+            Self::Wrong { name, problem, .. } => match problem.strip_prefix("value must be ") {
+                Some(choices) => format!("value of {name} must be {choices}"),
+                None => self.to_string(),
+            },
         }
     }
 }

@@ -275,7 +275,7 @@ impl Engine {
                 Ok(true)
             }
             Value::Str(text) => self.condition_text(text, context),
-            other => self.as_condition(other, "the conditional", None, context),
+            other => self.as_condition(other, &other.python_repr()?, None, context),
         }
     }
 

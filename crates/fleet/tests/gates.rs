@@ -10,7 +10,7 @@ use fleet::engine::{Generation, Health, MemberId, Verdict};
 use fleet::gates::{Cohorts, Probe, Question, health};
 use fleet::traffic::Server;
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 type Asked = Arc<Mutex<Vec<String>>>;
 

@@ -74,15 +74,15 @@ async fn an_agent_that_dies_fails_what_waits_with_the_reason() {
 async fn a_silent_host_is_lost_in_time() {
     let mut target = target(Connection::Local);
     target.keep_alive = Duration::from_millis(300);
-    target.patience = Duration::from_secs(2);
+    target.patience = Duration::from_secs(4);
     let link = connect(&target).await.unwrap();
-    let slow = link.call(0, 0, call("sleep", json!({"millis": 2500})), Arc::new(NoBlobs));
+    let slow = link.call(0, 0, call("sleep", json!({"millis": 4500})), Arc::new(NoBlobs));
     assert!(slow.await.is_ok(), "a slow task is not a silent host");
     let start = Instant::now();
     let hangs = link.call(0, 0, call("hang", json!({})), Arc::new(NoBlobs));
     let error = hangs.await.unwrap_err();
-    assert_eq!(error.to_string(), "the host has not answered for 2 s");
-    assert!(start.elapsed() < Duration::from_secs(15));
+    assert_eq!(error.to_string(), "the host has not answered for 4 s");
+    assert!(start.elapsed() < Duration::from_secs(30));
 }
 
 #[tokio::test]

@@ -353,7 +353,7 @@ async fn what_does_not_speak_ssh_times_out() {
     let start = Instant::now();
     let error = connect(&target).await.err().unwrap();
     assert!(matches!(error, LinkError::Timeout { .. }), "{error:?}");
-    assert!(start.elapsed() < Duration::from_secs(15));
+    assert!(start.elapsed() < Duration::from_secs(30));
 }
 
 #[tokio::test]
@@ -373,7 +373,7 @@ async fn a_host_that_stops_is_lost_in_time() {
     let error = slow.await.unwrap_err();
     Command::new("kill").args(["-KILL", &parent]).status().unwrap();
     assert_eq!(error.to_string(), "the host has not answered for 3 s");
-    assert!(start.elapsed() < Duration::from_secs(15));
+    assert!(start.elapsed() < Duration::from_secs(30));
 }
 
 #[tokio::test]

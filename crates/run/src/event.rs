@@ -69,6 +69,8 @@ pub struct Ended {
     /// Its address, where that is another than its name.
     pub delegate_address: Option<String>,
     pub status: Status,
+    /// The host is unreachable, and goes on nevertheless (`ignore_unreachable`).
+    pub goes_on: bool,
     /// Of a loop: the item's label. `None` for the task as a whole.
     pub item: Option<String>,
     /// Whether the task has a loop (its items were reported one by one).

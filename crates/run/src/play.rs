@@ -44,6 +44,10 @@ pub(crate) struct PlayRun {
 }
 
 impl PlayRun {
+    pub(crate) fn is_fatal(&self) -> bool {
+        self.fatal.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn add_handlers(&self, more: &[Arc<Task>]) {
         let mut handlers = self.handlers.write();
         for handler in more {
@@ -236,7 +240,7 @@ impl Run {
         if self.interrupted() {
             return Next::Nothing;
         }
-        if play.fatal.load(Ordering::SeqCst) || out == play.hosts.len() {
+        if play.is_fatal() || out == play.hosts.len() {
             let too_many = play.too_many.load(Ordering::SeqCst);
             self.emit(&if too_many { Event::NoHostsLeft } else { Event::AllFailed });
             return Next::Nothing;

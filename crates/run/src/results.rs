@@ -135,7 +135,7 @@ pub(crate) fn censored(result: &Map) -> Map {
     let mut shown = Map::new();
     let text = "the output has been hidden due to the fact that 'no_log: true' was specified for this result";
     shown.insert("censored".to_owned(), text.into());
-    for name in ["changed", "failed", "skipped", "unreachable", "attempts", "retries", "ansible_loop_var"] {
+    for name in ["changed", "failed", "skipped", "unreachable", "attempts", "retries"] {
         if let Some(value) = result.get(name) {
             shown.insert(name.to_owned(), value.clone());
         }

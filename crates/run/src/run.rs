@@ -244,14 +244,13 @@ impl Run {
                 c.changed += u32::from(changed);
             }
             Status::Unreachable => {
-                c.unreachable += 1;
-                // It counts as ignored and as skipped, and the host goes on.
+                // Like a failure that is ignored; the host goes on.
                 if ignore_unreachable {
-                    c.unreachable -= 1;
-                    c.skipped += 1;
+                    c.ok += 1;
                     c.ignored += 1;
                     return;
                 }
+                c.unreachable += 1;
                 state.unreachable.insert(host.to_owned());
             }
         }

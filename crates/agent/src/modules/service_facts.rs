@@ -90,7 +90,12 @@ fn scripts(task: &Task<'_>, source: &Source, services: &mut Map) -> Result<(), F
         let Some((mark, name)) = line.trim().strip_prefix('[').and_then(|rest| rest.split_once(']')) else {
             continue;
         };
-        let state = if mark.trim() == "+" { "running" } else { "stopped" };
+        let state = match mark.trim() {
+            "+" => "running",
+            "-" => "stopped",
+            // A script that cannot tell is none that runs.
+            _ => continue,
+        };
         let name = name.trim();
         services.insert(name.to_owned(), json!({"name": name, "state": state, "source": "sysv"}));
     }

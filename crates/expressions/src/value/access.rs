@@ -77,11 +77,7 @@ impl Value {
                 "access to attribute '{name}' of '{kind}' object is unsafe."
             )));
         }
-        let is_place = matches!(key, Value::Int(_)) && !matches!(self, Value::Str(_) | Value::Tuple(_));
         let key = key.python_repr()?;
-        if is_place {
-            return Ok(Value::undefined(format!("{kind} object has no element {key}")));
-        }
         Ok(Value::undefined(format!("object of type '{kind}' has no attribute {key}")))
     }
 

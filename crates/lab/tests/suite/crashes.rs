@@ -86,7 +86,7 @@ fn tied_hosts_go_with_their_creator() {
     assert_eq!(pool.0.list().len(), 6);
     kill(creator);
     let start = Instant::now();
-    while !traces(&name).is_empty() && start.elapsed() < Duration::from_secs(20) {
+    while !traces(&name).is_empty() && start.elapsed() < Duration::from_secs(60) {
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(traces(&name), Vec::<String>::new());
@@ -99,7 +99,7 @@ fn a_dead_host_is_a_stray_and_its_name_is_free_again() {
     let pid = rustix::process::Pid::from_raw(hosts[0].pid).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     let start = Instant::now();
-    while hosts[0].alive() && start.elapsed() < Duration::from_secs(5) {}
+    while hosts[0].alive() && start.elapsed() < Duration::from_secs(30) {}
     assert_eq!(pool.0.get("dies").unwrap().stray.as_deref(), Some("its process 1 has ended"));
     assert_eq!(pool.0.get("lives").unwrap().stray, None);
     let what = format!("{}/dies", pool.0.pool_name());

@@ -222,6 +222,14 @@ impl Reader<'_> {
         self.optional(entry.value)
     }
 
+    /// A name that is only shown: a template in it that cannot be read harms nobody.
+    pub(super) fn shown(&mut self, entry: &Entry<'_>) -> Option<Value> {
+        let before = self.errors.len();
+        let value = self.plain(entry)?;
+        self.only_warn(before);
+        Some(value)
+    }
+
     pub(super) fn boolean(&mut self, entry: &Entry<'_>) -> Option<Value> {
         let value = self.optional(entry.value)?;
         let fine = match &value {

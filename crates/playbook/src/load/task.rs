@@ -213,7 +213,7 @@ impl Reader<'_> {
     }
 
     fn base_task(&mut self, draft: &Draft<'_>, keywords: Arc<Keywords>, around: &Around) -> Task {
-        let name = draft.entry("name").and_then(|entry| self.plain(entry));
+        let name = draft.entry("name").and_then(|entry| self.shown(entry));
         Task {
             origin: draft.node.origin.clone(),
             name,

@@ -500,6 +500,14 @@ fn names_of_imports_may_be_templates_over_static_variables() {
 }
 
 #[test]
+fn a_name_that_is_no_template_is_a_warning() {
+    let folder = folder("=== site.yml\n- hosts: all\n  tasks:\n    - {name: \"{{ 1 +* 2 }}\", debug: }\n");
+    let project = open(&folder).unwrap_or_else(|errors| panic!("{}", shown(&errors, &folder.0)));
+    let [warning] = &project.warnings[..] else { panic!("{:?}", project.warnings) };
+    assert!(warning.warning && warning.message.starts_with("expected an expression"), "{warning}");
+}
+
+#[test]
 fn a_thousand_files_are_read_in_no_time() {
     let mut files = String::from("=== site.yml\n- hosts: all\n  tasks:\n");
     for index in 0..1000 {

@@ -149,6 +149,11 @@ impl Reader<'_> {
     pub(super) fn doubt_templates(&mut self, value: &Value) {
         let before = self.errors.len();
         self.check_templates(value);
+        self.only_warn(before);
+    }
+
+    /// What was found since there were this many errors is none that keeps the play from being run.
+    pub(super) fn only_warn(&mut self, before: usize) {
         let doubtful = self.errors.split_off(before);
         self.warnings.extend(doubtful.into_iter().map(|problem| Diagnostic { warning: true, ..problem }));
     }

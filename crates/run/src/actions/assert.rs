@@ -35,6 +35,7 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
             };
             let mut result = results::failed("");
             result.insert("msg".to_owned(), message);
+            result.insert("_ansible_verbose_always".to_owned(), (!quiet).into());
             result.insert("evaluated_to".to_owned(), false.into());
             result.insert("assertion".to_owned(), json(condition)?);
             return Ok(Work::Done(result));

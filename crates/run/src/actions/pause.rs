@@ -29,7 +29,7 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
     let echo = action.flag("echo", true)?;
     let ask = action.walker.run.asker();
     Ok(Work::Later(Box::pin(async move {
-        let started = jiff::Timestamp::now();
+        let started = now();
         let clock = Instant::now();
         let mut typed = String::new();
         match wait {
@@ -44,9 +44,10 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
         }
         let elapsed = clock.elapsed().as_secs_f64();
         let mut result = results::ok(false);
-        let said = match (minutes, wait) {
-            (Some(_), Some(_)) => format!("Paused for {} minutes", round(elapsed / 60.0)),
-            _ => format!("Paused for {} seconds", round(elapsed)),
+        // Ansible counts in minutes unless it was told seconds.
+        let said = match (minutes, seconds) {
+            (None, Some(_)) => format!("Paused for {:?} seconds", round(elapsed)),
+            _ => format!("Paused for {:?} minutes", round(elapsed / 60.0)),
         };
         result.insert("rc".to_owned(), 0.into());
         result.insert("stdout".to_owned(), said.into());
@@ -54,10 +55,15 @@ pub(super) fn run(action: &Action<'_>) -> Result<Work, Error> {
         result.insert("delta".to_owned(), (elapsed as i64).into());
         result.insert("echo".to_owned(), echo.into());
         result.insert("user_input".to_owned(), typed.into());
-        result.insert("start".to_owned(), started.to_string().into());
-        result.insert("stop".to_owned(), jiff::Timestamp::now().to_string().into());
+        result.insert("start".to_owned(), started.into());
+        result.insert("stop".to_owned(), now().into());
         result
     })))
+}
+
+/// As Python writes the time of the clock on the wall.
+fn now() -> String {
+    jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S%.6f").to_string()
 }
 
 fn text(value: &Value) -> String {

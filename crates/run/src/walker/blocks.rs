@@ -48,6 +48,8 @@ impl Walker {
         }
         // Failures of what was sent before must not be taken for failures of this block.
         self.settle_all().await?;
+        let shelter = u32::from(!block.always.is_empty());
+        self.sheltered += shelter;
         let mut flow = self.body(block, path).await;
         if let Err(Stop::Failed(failed)) = &flow
             && !block.rescue.is_empty()
@@ -59,6 +61,7 @@ impl Walker {
             }
             flow = self.part(&block.rescue, path, 2).await;
         }
+        self.sheltered -= shelter;
         if matches!(flow, Ok(()) | Err(Stop::Failed(_))) && !block.always.is_empty() {
             if flow.is_err() {
                 self.clear_failure();

@@ -1,6 +1,7 @@
 //! The end of a task on a host: what is told, what is registered, what it leaves for handlers and other hosts.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 
 use catalog::{Json, Map};
 use expressions::{Context as _, Error, Value};
@@ -18,7 +19,7 @@ impl Walker {
             let why = format!("Failed to template loop_control.label: {}", error.message);
             finished.result.insert("failed".to_owned(), true.into());
             finished.result.insert("msg".to_owned(), why.into());
-            String::new()
+            item.of.value.as_ref().and_then(|value| value.python_str().ok()).unwrap_or_default()
         });
         let status = self.status(sent, &finished.result, item.traits);
         name_item(&mut finished.result, item);
@@ -52,6 +53,7 @@ impl Walker {
             delegate: item.delegate.clone(),
             delegate_address: self.delegate_address(sent, item),
             status,
+            goes_on: status == Status::Unreachable && item.traits.ignore_unreachable,
             item: label,
             looped: sent.looped,
             result: Arc::new(result),
@@ -129,7 +131,7 @@ impl Walker {
         let shown = Item { traits, ..Item::ready(ItemOf::none(), Map::new()) };
         let shown = Item { delegate: first.delegate.clone(), ..shown };
         if !status.is_failure() {
-            self.notify(sent, &whole.result)?;
+            self.notify(sent, items, &whole.result)?;
         }
         if !matches!(status, Status::Skipped | Status::Unreachable) {
             self.mark_role(sent);
@@ -140,6 +142,7 @@ impl Walker {
             Status::Unreachable if traits.ignore_unreachable => Ok(()),
             Status::Unreachable => {
                 self.run.connections.forget(&self.host);
+                self.other_hosts(sent, status);
                 Err(Stop::Unreachable)
             }
             Status::Failed | Status::Rescued => {
@@ -155,37 +158,41 @@ impl Walker {
     }
 
     /// `any_errors_fatal` and `max_fail_percentage`: a failure here may be the end for all.
-    fn other_hosts(&self, sent: &Sent, status: Status) {
-        let keywords = &sent.task.keywords;
-        let fatal = |v: &Option<Value>| {
-            v.as_ref().is_some_and(|v| {
-                self.template(&sent.task, v, &ItemOf::none())
-                    .ok()
-                    .and_then(|v| v.truth().ok())
-                    .unwrap_or(false)
-            })
+    fn other_hosts(&mut self, sent: &Sent, status: Status) {
+        let is_set = |value: &Option<Value>| {
+            let value =
+                value.as_ref().and_then(|value| self.template(&sent.task, value, &ItemOf::none()).ok());
+            value.and_then(|value| value.truth().ok()).unwrap_or(false)
         };
+        let keywords = &sent.task.keywords;
+        let fatal = is_set(&keywords.any_errors_fatal) || self.run.settings.any_errors_fatal;
+        let once = is_set(&keywords.run_once);
+        if fatal {
+            self.course.pull(&sent.path);
+        }
         if status == Status::Rescued {
-            if fatal(&keywords.any_errors_fatal) || self.run.settings.any_errors_fatal {
-                self.course.pull(&sent.path);
-            }
             return;
         }
-        if fatal(&keywords.any_errors_fatal)
-            || fatal(&keywords.run_once)
-            || self.run.settings.any_errors_fatal
-        {
-            self.play.fatal.store(true, std::sync::atomic::Ordering::SeqCst);
-            self.course.stop_after(&sent.path);
-        } else if let Some(most) = self.play.max_fail_percentage {
-            let (failed, all) = self.course.failures();
-            // This host is not counted yet.
-            if (failed + 1) as f64 / all as f64 * 100.0 > most {
-                self.play.too_many.store(true, std::sync::atomic::Ordering::SeqCst);
-                self.play.fatal.store(true, std::sync::atomic::Ordering::SeqCst);
-                self.course.stop_after(&sent.path);
-            }
+        if fatal || once {
+            self.end_for_all(&sent.path);
+        } else if status == Status::Failed && self.too_many_failed() {
+            self.course.pull(&sent.path);
+            self.play.too_many.store(!self.play.force_handlers, SeqCst);
+            self.end_for_all(&sent.path);
         }
+    }
+
+    /// With this host, which is not counted yet. A failure that an `always` follows is never counted.
+    fn too_many_failed(&self) -> bool {
+        let Some(most) = self.play.max_fail_percentage.filter(|_| self.sheltered == 0) else { return false };
+        let (failed, all) = self.course.failures();
+        (failed + 1) as f64 / all as f64 * 100.0 > most
+    }
+
+    fn end_for_all(&mut self, path: &[u32]) {
+        self.ending = true;
+        self.play.fatal.store(true, SeqCst);
+        self.course.stop_after(path);
     }
 
     /// Registered results and facts.

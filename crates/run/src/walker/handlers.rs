@@ -7,43 +7,36 @@ use playbook::Diagnostic;
 use playbook::ir::{IncludeKind, Task};
 
 use super::blocks::child;
-use super::prepare::ItemOf;
-use super::settle::Sent;
+use super::prepare::{ItemOf, is_name};
+use super::settle::{Item, Sent};
 use super::{Flow, Stop, Walker};
 use crate::course::Path;
 use crate::results;
 
 impl Walker {
-    /// A changed task names its handlers.
-    pub(crate) fn notify(&mut self, sent: &Sent, result: &Map) -> Flow {
+    /// A changed task names its handlers; of a loop all items that were done do, as soon as one has changed something.
+    pub(crate) fn notify(&mut self, sent: &Sent, items: &[Item], result: &Map) -> Flow {
         if sent.task.notify.is_empty() || !results::is_changed(result) {
             return Ok(());
         }
-        for value in &sent.task.notify {
-            let names = match self.template(&sent.task, value, &ItemOf::none()) {
-                Ok(value) => value.as_list().unwrap_or_else(|| vec![value]),
-                Err(error) => {
-                    self.warn(format!("the handler's name in `notify` cannot be evaluated: {error}"));
-                    continue;
-                }
-            };
-            for name in names.iter().filter_map(|n| n.as_str()) {
-                if !self.notify_name(name) {
-                    let text = format!(
-                        "The requested handler '{name}' was not found: the task `{}` notifies it, and no handler has the name or listens to it",
-                        sent.step.name
-                    );
-                    self.run.give_up(
-                        Diagnostic::new(text)
-                            .at(&sent.task.origin)
-                            .hint("handlers are looked for by name and by `listen`"),
-                    );
-                    self.course.stop_after(&[]);
-                    return Err(Stop::Interrupted);
-                }
+        let written = sent.task.notify.iter().filter(|name| is_name(name)).filter_map(|name| name.as_str());
+        for name in written.chain(items.iter().flat_map(|item| &item.notify).map(String::as_str)) {
+            if !self.notify_name(name) {
+                return Err(self.no_such_handler(sent, name));
             }
         }
         Ok(())
+    }
+
+    fn no_such_handler(&self, sent: &Sent, name: &str) -> Stop {
+        let text = format!(
+            "The requested handler '{name}' was not found: the task `{}` notifies it, and no handler has the name or listens to it",
+            sent.step.name
+        );
+        let hint = "handlers are looked for by name and by `listen`";
+        self.run.give_up(Diagnostic::new(text).at(&sent.task.origin).hint(hint));
+        self.course.stop_after(&[]);
+        Stop::Interrupted
     }
 
     /// By name one handler, by topic all that listen; false if there is none.
@@ -137,7 +130,7 @@ impl Walker {
     }
 
     fn stop_at(&self, path: &Path) -> Flow {
-        if self.course.is_stopped(path) { Err(super::Stop::EndPlay) } else { Ok(()) }
+        if !self.ending && self.course.is_stopped(path) { Err(super::Stop::EndPlay) } else { Ok(()) }
     }
 
     pub(crate) fn notified_names(&self) -> Vec<String> {

@@ -105,26 +105,24 @@ impl Walker {
     }
 
     async fn say_meta(&mut self, task: &Arc<Task>, path: &Path, text: String) -> Flow {
-        if self.run.settings.verbosity >= 2 {
+        // Where hosts go their own ways nobody is told.
+        if !self.play.free {
             self.settle_all().await?;
             self.announce(task, path).await?;
-            self.report(path, Event::Meta(text));
         }
+        self.report(path, Event::Meta(text));
         Ok(())
     }
 
     /// People see that it was skipped; it does not count.
     async fn skip_meta(&mut self, task: &Arc<Task>, path: &Path, what: &str) -> Flow {
-        let quiet = self.run.settings.verbosity < 2;
-        if matches!(what, "noop" | "reset_connection") || (what == "flush_handlers" && quiet) {
-            return Ok(());
-        }
         let reason = format!("{what} conditional evaluated to False, {}", left(what, &self.host, task));
         self.say_meta(task, path, reason.clone()).await?;
         self.settle_all().await?;
         let sent = self.announce(task, path).await?;
         let mut skip = Map::new();
-        skip.insert("msg".to_owned(), what.into());
+        let msg = if what == "end_host" { &reason } else { what };
+        skip.insert("msg".to_owned(), msg.into());
         skip.insert("skip_reason".to_owned(), reason.into());
         self.report_skipped(&sent, skip);
         Ok(())

@@ -37,6 +37,9 @@ use settle::Sent;
 /// The fact that says that facts were gathered.
 const GATHERED: &str = "module_setup";
 
+/// Where handlers run of a host that failed in a handler.
+const LAST: u32 = 90;
+
 /// Why a host goes no further (in this block, this play or at all).
 #[derive(Debug)]
 pub(crate) enum Stop {
@@ -85,6 +88,12 @@ pub(crate) struct Walker {
     started: bool,
     /// What a `run_once` task leaves, while one runs.
     collect: Option<Once>,
+    /// How many blocks with an `always` are around the present task, counted outside of it.
+    sheltered: u32,
+    /// The play is ended for all hosts; what this one still does (`always`, forced handlers) belongs to its end.
+    ending: bool,
+    /// Where handlers run next: after which tasks.
+    section: u32,
     /// In what an include with `run_once` brought, to which the other hosts do not come.
     alone: bool,
 }
@@ -108,6 +117,9 @@ impl Walker {
             permit: None,
             started,
             collect: None,
+            sheltered: 0,
+            ending: false,
+            section: 0,
             alone: false,
         }
     }
@@ -115,7 +127,10 @@ impl Walker {
     /// The whole play; whether the host may take part in the next one.
     pub(crate) async fn walk(mut self) -> bool {
         let flow = self.sections().await;
-        let failed = matches!(flow, Err(Stop::Failed(_) | Stop::Unreachable));
+        let failed = match &flow {
+            Err(Stop::Failed(failed)) => !failed.pulled,
+            other => matches!(other, Err(Stop::Unreachable)),
+        };
         if let Err(stop) = flow {
             self.after_stop(stop).await;
         }
@@ -139,9 +154,11 @@ impl Walker {
         let sections: [(u32, &[Node]); 4] =
             [(1, &play.pre_tasks), (3, &play.roles), (4, &play.tasks), (6, &play.post_tasks)];
         for (number, nodes) in sections {
-            self.nodes(nodes, &vec![number]).await?;
             // Handlers of `roles` and `tasks` run together, after the tasks.
+            self.section = if number == 3 { 5 } else { number + 1 };
+            self.nodes(nodes, &vec![number]).await?;
             if number != 3 {
+                self.section = LAST;
                 self.flush_handlers(&vec![number + 1]).await?;
             }
         }
@@ -150,17 +167,27 @@ impl Walker {
 
     /// A failed host still runs the handlers it notified, if it was told to.
     async fn after_stop(&mut self, stop: Stop) {
+        // Others' failures end it like its own.
+        let fatal = matches!(stop, Stop::EndPlay) && self.play.is_fatal();
+        if self.play.force_handlers && (fatal || matches!(stop, Stop::Failed(_))) {
+            self.ending |= fatal;
+            self.clear_failure();
+            let _ = self.flush_handlers(&vec![self.section]).await;
+            let _ = self.settle_all().await;
+            return;
+        }
         match stop {
-            Stop::Failed(_) if self.play.force_handlers => {
-                self.clear_failure();
-                let _ = self.flush_handlers(&vec![90]).await;
-                let _ = self.settle_all().await;
-            }
             Stop::Failed(_) | Stop::Unreachable => {
                 let names = self.notified_names();
                 self.run.lost_handlers(&self.host, names);
             }
-            Stop::EndPlay => self.course.finish(&self.host, false),
+            Stop::EndPlay => {
+                if fatal {
+                    let names = self.notified_names();
+                    self.run.lost_handlers(&self.host, names);
+                }
+                self.course.finish(&self.host, false);
+            }
             Stop::EndHost => self.play.vars.remove_host(&self.host),
             Stop::EndBatch | Stop::EndRole(_) | Stop::Interrupted => {}
         }

@@ -59,7 +59,8 @@ impl Walker {
             self.release();
             self.course.advance(&self.host, &end_of(path));
             self.course.pass(&self.host, path).await;
-            if self.rescuing > 0 && self.course.is_pulled(path) {
+            if self.course.is_pulled(path) {
+                self.ending |= self.play.is_fatal();
                 let failed = Failed { task: task.clone(), result: Map::new(), pulled: true };
                 return Err(Stop::Failed(Box::new(failed)));
             }
@@ -91,7 +92,7 @@ impl Walker {
 
     /// The play was ended for all by another host.
     async fn stop_if_told(&mut self, path: &Path) -> Flow {
-        if self.course.is_stopped(path) {
+        if !self.ending && self.course.is_stopped(path) {
             self.settle_all().await?;
             return Err(Stop::EndPlay);
         }
@@ -217,6 +218,7 @@ impl Walker {
             traits: prepared.traits,
             outcome: Outcome::Ready(Map::new()),
             delegate: prepared.delegate,
+            notify: prepared.notify,
             again: None,
             after: None,
         };
@@ -336,6 +338,7 @@ impl Walker {
         keywords.run_once.is_some()
             || keywords.delegate_to.is_some()
             || keywords.throttle.is_some()
+            || keywords.any_errors_fatal.is_some()
             || crate::actions::tells_order(&task.module)
             || self.run.mentions_other_hosts(task)
     }

@@ -99,7 +99,15 @@ pub(crate) struct Traits {
 pub(crate) struct Prepared {
     pub(crate) traits: Traits,
     pub(crate) delegate: Option<String>,
+    /// Whom it notifies, where names are templates.
+    pub(crate) notify: Vec<String>,
     pub(crate) work: Work,
+}
+
+impl Prepared {
+    fn done(traits: Traits, result: Map) -> Self {
+        Self { traits, delegate: None, notify: Vec::new(), work: Work::Done(result) }
+    }
 }
 
 pub(crate) enum Work {
@@ -178,7 +186,7 @@ impl Walker {
                 let no_log =
                     flag(task, &scope, "no_log", |k| &k.no_log, self.run.settings.no_log).unwrap_or(true);
                 let traits = Traits { no_log, ..Traits::default() };
-                return Ok(Prepared { traits, delegate: None, work: Work::Done(skip) });
+                return Ok(Prepared::done(traits, skip));
             }
             Err(error) if error.is_pending().is_some() => return Err(error),
             Err(error) => {
@@ -189,7 +197,7 @@ impl Walker {
                 let what =
                     if error.names_who_raised_it() { "" } else { "Error while evaluating conditional: " };
                 result.insert("msg".to_owned(), format!("Task failed: {what}{}", error.message).into());
-                return Ok(Prepared { traits, delegate: None, work: Work::Done(result) });
+                return Ok(Prepared::done(traits, result));
             }
         }
         let traits = match self.traits(task, &scope) {
@@ -197,17 +205,15 @@ impl Walker {
             Err(error) if error.is_pending().is_some() => return Err(error),
             Err(error) => {
                 let traits = self.traits_of_failure(task, &scope);
-                let work = Work::Done(results::failed_by(&error));
-                return Ok(Prepared { traits, delegate: None, work });
+                return Ok(Prepared::done(traits, results::failed_by(&error)));
             }
         };
-        match self.work(task, &scope, traits) {
-            Ok((delegate, work)) => Ok(Prepared { traits, delegate, work }),
+        let work = whom_it_notifies(task, &scope)
+            .and_then(|notify| self.work(task, &scope, traits).map(|work| (notify, work)));
+        match work {
+            Ok((notify, (delegate, work))) => Ok(Prepared { traits, delegate, notify, work }),
             Err(error) if error.is_pending().is_some() => Err(error),
-            Err(error) => {
-                let result = results::failed_by(&error);
-                Ok(Prepared { traits, delegate: None, work: Work::Done(result) })
-            }
+            Err(error) => Ok(Prepared::done(traits, results::failed_by(&error))),
         }
     }
 
@@ -267,6 +273,25 @@ impl Walker {
         let action = Arc::from(name.trim());
         Ok(Some(Arc::new(Task { action, module: module.into(), ..(**task).clone() })))
     }
+}
+
+/// Read before the task is done, as all its keywords are, and for each item of a loop.
+fn whom_it_notifies(task: &Task, scope: &Scope) -> Result<Vec<String>, Error> {
+    let mut names = Vec::new();
+    for value in task.notify.iter().filter(|value| !is_name(value)) {
+        let value = scope.resolved(value).and_then(Value::defined).map_err(|mut error| {
+            error.message = format!("Error processing keyword 'notify': {}", error.message);
+            error
+        })?;
+        let list = value.as_list().unwrap_or_else(|| vec![value]);
+        names.extend(list.iter().filter_map(|name| name.as_str().map(str::to_owned)));
+    }
+    Ok(names)
+}
+
+/// Not a template.
+pub(crate) fn is_name(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| !text.contains("{{") && !text.contains("{%"))
 }
 
 /// Says of all files that they may be written in place.

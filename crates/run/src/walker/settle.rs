@@ -34,6 +34,8 @@ pub(crate) struct Item {
     pub(crate) traits: Traits,
     pub(crate) outcome: Outcome,
     pub(crate) delegate: Option<String>,
+    /// Handlers whose names only this item tells.
+    pub(crate) notify: Vec<String>,
     /// To send it again (`until`) or to ask for its job (`async`).
     pub(crate) again: Option<Again>,
     pub(crate) after: Option<After>,
@@ -67,6 +69,7 @@ impl Item {
             traits: Traits::default(),
             outcome: Outcome::Ready(result),
             delegate: None,
+            notify: Vec::new(),
             again: None,
             after: None,
         }
@@ -265,8 +268,10 @@ impl Walker {
         if every <= 0.0 || results::is_failed(&finished.result) {
             return;
         }
-        let deadline = Instant::now() + Duration::from_secs(again.call.async_seconds);
+        let patience = again.call.async_seconds;
+        let deadline = Instant::now() + Duration::from_secs(patience);
         let Some(Json::String(job)) = finished.result.get("ansible_job_id").cloned() else { return };
+        let mut last = Map::new();
         loop {
             tokio::time::sleep(Duration::from_secs_f64(every.min(5.0))).await;
             let mut call = Call {
@@ -288,6 +293,7 @@ impl Walker {
                     finished.seconds = sent.started.elapsed().as_secs_f64();
                     return;
                 }
+                Ok(CallEnd::Done { result, .. }) => last = result,
                 Ok(_) => {}
                 Err(error) => {
                     *finished = unreachable(&error);
@@ -295,7 +301,9 @@ impl Walker {
                 }
             }
             if Instant::now() > deadline {
-                finished.result = results::failed("async task did not complete within the requested time");
+                let why = format!("async task did not complete within the requested time - {patience}s");
+                finished.result = results::failed(why);
+                finished.result.insert("async_result".to_owned(), Json::Object(last));
                 return;
             }
         }
@@ -346,7 +354,8 @@ impl Walker {
 
     fn misjudged(&self, result: &mut Map, keyword: &str, error: &Error) {
         result.insert("failed".to_owned(), true.into());
-        result.insert(format!("{keyword}_result"), error.message.clone().into());
+        let why = format!("Error while evaluating conditional: {}", error.message);
+        result.insert(format!("{keyword}_result"), why.into());
         result
             .insert("msg".to_owned(), format!("Error while evaluating {keyword}: {}", error.message).into());
     }
