@@ -7,6 +7,7 @@ mod contents;
 mod course;
 pub mod event;
 mod foreign;
+mod handlers;
 mod mentions;
 mod outside;
 mod play;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use expressions::{Error, Origin, Str, Value};
-use parking_lot::RwLock;
 use playbook::Diagnostic;
 use playbook::ir::{Play, Task, Vars};
 use playbook::vars::{PlayVars, Scope};
@@ -13,6 +12,7 @@ use playbook::vars::{PlayVars, Scope};
 use crate::connections::Reader;
 use crate::course::Course;
 use crate::event::Event;
+use crate::handlers::Handlers;
 use crate::run::Run;
 use crate::walker::Walker;
 use crate::walker::prepare::as_bool;
@@ -30,7 +30,7 @@ pub(crate) struct PlayRun {
     pub(crate) free: bool,
     pub(crate) force_handlers: bool,
     pub(crate) max_fail_percentage: Option<f64>,
-    pub(crate) handlers: Arc<RwLock<Vec<Arc<Task>>>>,
+    pub(crate) handlers: Arc<Handlers>,
     /// The task that gathers facts, if the play wants it.
     pub(crate) gather: Option<Arc<Task>>,
     /// Facts that are known already are not gathered again.
@@ -47,19 +47,6 @@ impl PlayRun {
     pub(crate) fn is_fatal(&self) -> bool {
         self.fatal.load(Ordering::SeqCst)
     }
-
-    pub(crate) fn add_handlers(&self, more: &[Arc<Task>]) {
-        let mut handlers = self.handlers.write();
-        for handler in more {
-            if !handlers.iter().any(|known| known.origin == handler.origin && same_role(known, handler)) {
-                handlers.push(handler.clone());
-            }
-        }
-    }
-}
-
-fn same_role(a: &Task, b: &Task) -> bool {
-    a.role.as_ref().map(|r| &r.name) == b.role.as_ref().map(|r| &r.name)
 }
 
 /// Whether the run goes on after a play.
@@ -74,7 +61,7 @@ struct Frame {
     play: Arc<Play>,
     vars: Arc<PlayVars>,
     name: Arc<str>,
-    handlers: Arc<RwLock<Vec<Arc<Task>>>>,
+    handlers: Arc<Handlers>,
     strategy: String,
     force_handlers: bool,
     max_fail_percentage: Option<f64>,
@@ -173,7 +160,7 @@ impl Run {
                 None => None,
             };
         Ok(Frame {
-            handlers: Arc::new(RwLock::new(play.handlers.clone())),
+            handlers: Arc::new(Handlers::new(&play.handlers)),
             strategy,
             force_handlers: self.settings.force_handlers || flag(&play.force_handlers, false)?,
             lockstep: percentage.is_some()

@@ -272,7 +272,6 @@ impl Reader<'_> {
         let static_vars = self.static_play_vars(play);
         let around = Around::root(play.keywords.clone(), &play.dir, static_vars);
         self.imported.clear();
-        let mut own_handlers = Vec::new();
         let mut handlers: Vec<Arc<Task>> = Vec::new();
         let section = |name: &str| entries.iter().find(|entry| entry.name == name).map(|entry| entry.value);
         if let Some(node) = section("roles") {
@@ -291,12 +290,12 @@ impl Reader<'_> {
             }
         }
         if let Some(node) = section("handlers") {
-            own_handlers = self.handler_list(node, &around);
+            handlers.extend(self.handler_list(node, &around));
         }
+        // After the play's own, in the order in which they are read.
         for (more, roles) in std::mem::take(&mut self.imported) {
             add_roles(&mut play.static_roles, &mut handlers, &roles, more);
         }
-        handlers.extend(own_handlers);
         play.handlers = handlers;
     }
 
@@ -361,17 +360,8 @@ fn add_roles(
             roles.push(role.clone());
         }
     }
-    for handler in more_handlers {
-        // A role that is used twice brings its handlers once.
-        let twice = handlers.iter().any(|known| {
-            known.origin == handler.origin
-                && known.role.as_ref().map(|role| role.instance)
-                    == handler.role.as_ref().map(|role| role.instance)
-        });
-        if !twice {
-            handlers.push(handler);
-        }
-    }
+    // A role that is used twice brings its handlers twice: those with the variables of its last use are found.
+    handlers.extend(more_handlers);
 }
 
 fn empty_play(

@@ -1,12 +1,14 @@
 //! Handlers: notified by name or topic, run once, in the order in which they are defined.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use catalog::Map;
 use playbook::Diagnostic;
 use playbook::ir::{IncludeKind, Task};
 
-use super::blocks::child;
+use super::blocks::{END, child};
+use super::perform::end_of;
 use super::prepare::{ItemOf, is_name};
 use super::settle::{Item, Sent};
 use super::{Flow, Stop, Walker};
@@ -21,8 +23,14 @@ impl Walker {
         }
         let written = sent.task.notify.iter().filter(|name| is_name(name)).filter_map(|name| name.as_str());
         for name in written.chain(items.iter().flat_map(|item| &item.notify).map(String::as_str)) {
-            if !self.notify_name(name) {
+            let found = self.called(name, &sent.path);
+            if found.is_empty() {
                 return Err(self.no_such_handler(sent, name));
+            }
+            if self.flushing {
+                self.due.extend(found);
+            } else if !self.notified.iter().any(|known| known == name) {
+                self.notified.push(name.to_owned());
             }
         }
         Ok(())
@@ -39,28 +47,15 @@ impl Walker {
         Stop::Interrupted
     }
 
-    /// By name one handler, by topic all that listen; false if there is none.
-    fn notify_name(&mut self, name: &str) -> bool {
-        let handlers = self.play.handlers.read().clone();
-        let named = self.named(&handlers, name);
-        let listening: Vec<usize> =
-            handlers.iter().enumerate().filter(|(_, h)| self.listens(h, name)).map(|(n, _)| n).collect();
-        if named.is_none() && listening.is_empty() {
-            return false;
-        }
-        self.notified.extend(named);
-        self.notified.extend(listening);
-        true
-    }
-
-    /// Handlers of one role (or of the play) stand together: the last such group that has one so called, and in it
-    /// the first.
-    fn named(&self, handlers: &[Arc<Task>], name: &str) -> Option<usize> {
-        let called = |n: &usize| self.is_called(&handlers[*n], name);
-        let last = (0..handlers.len()).rev().find(called)?;
-        let group = |n: usize| handlers[n].role.as_ref().map(|role| &role.name);
-        let start = (0..last).rev().take_while(|n| group(*n) == group(last)).last().unwrap_or(last);
-        (start..=last).find(called)
+    /// By name one handler, by topic all that listen, of those with the same name the last.
+    fn called(&self, name: &str, here: &[u32]) -> Vec<Arc<Task>> {
+        let handlers = self.play.handlers.last_brought_first(here);
+        let named = handlers.iter().find(|handler| self.is_called(handler, name));
+        let mut seen = HashSet::new();
+        let listening = handlers.iter().filter(|handler| {
+            self.listens(handler, name) && (handler.name.is_none() || seen.insert(self.plain_name(handler)))
+        });
+        named.into_iter().chain(listening).cloned().collect()
     }
 
     fn is_called(&self, handler: &Arc<Task>, name: &str) -> bool {
@@ -92,25 +87,37 @@ impl Walker {
     /// Run what is notified. Handlers that notify others: those run too.
     pub(crate) async fn flush_handlers(&mut self, base: &Path) -> Flow {
         self.settle_all().await?;
+        if self.flushing {
+            return Ok(());
+        }
+        let notified = std::mem::take(&mut self.notified);
+        let found: Vec<_> = notified.iter().flat_map(|name| self.called(name, base)).collect();
+        self.due.extend(found);
+        self.flushing = true;
+        let flow = self.run_due(base).await;
+        self.flushing = false;
+        flow
+    }
+
+    async fn run_due(&mut self, base: &Path) -> Flow {
+        let end = end_of(base);
         let mut round = 0;
-        while !self.notified.is_empty() {
+        while !self.due.is_empty() {
             round += 1;
-            let handlers = self.play.handlers.read().clone();
+            let handlers = self.play.handlers.until(&end);
+            self.due.retain(|due| handlers.iter().any(|known| Arc::ptr_eq(known, due)));
             for (number, handler) in handlers.iter().enumerate() {
-                if !self.notified.contains(&number) {
+                if !self.due.iter().any(|due| Arc::ptr_eq(due, handler)) {
                     continue;
                 }
                 let path = child(&child(base, round), number + 1);
                 self.handler(handler, &path).await?;
                 self.settle_all().await?;
-                self.notified.remove(&number);
+                self.due.retain(|due| !Arc::ptr_eq(due, handler));
             }
-            // A role that was included by a handler may have added handlers.
-            let known = self.play.handlers.read().len();
-            self.notified.retain(|number| *number < known);
             if round > 100 {
                 self.warn("handlers notify each other without end; stopped".to_owned());
-                self.notified.clear();
+                self.due.clear();
             }
         }
         Ok(())
@@ -133,11 +140,14 @@ impl Walker {
         if !self.ending && self.course.is_stopped(path) { Err(super::Stop::EndPlay) } else { Ok(()) }
     }
 
+    /// Handlers that will not run any more, in the order in which they would have.
     pub(crate) fn notified_names(&self) -> Vec<String> {
-        let handlers = self.play.handlers.read();
-        let mut numbers: Vec<usize> = self.notified.iter().copied().collect();
-        numbers.sort_unstable();
-        numbers.into_iter().filter_map(|n| handlers.get(n)).map(|h| self.plain_name(h)).collect()
+        let everywhere = [END];
+        let mut due = self.due.clone();
+        due.extend(self.notified.iter().flat_map(|name| self.called(name, &everywhere)));
+        let handlers = self.play.handlers.until(&everywhere);
+        let lost = handlers.iter().filter(|handler| due.iter().any(|due| Arc::ptr_eq(due, handler)));
+        lost.map(|handler| self.plain_name(handler)).collect()
     }
 
     /// A task's name as written, templates resolved where they can be.

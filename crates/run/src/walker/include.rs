@@ -58,8 +58,9 @@ impl Walker {
         self.settle_all().await?;
         let sent = self.announce(task, path).await?;
         self.report_include(&sent);
-        for (of, what) in &included {
+        for (number, (of, what)) in included.iter().enumerate() {
             self.included(&sent, path, of, what);
+            self.play.handlers.add(&child(path, number + 1), &what.loaded.handlers);
         }
         for (number, (_, what)) in included.iter().enumerate() {
             self.nodes(&what.loaded.nodes, &child(path, number + 1)).await?;
@@ -115,9 +116,6 @@ impl Walker {
         self.mark_role(sent);
         for warning in &what.loaded.warnings {
             self.warn(warning.message.clone());
-        }
-        if !what.loaded.handlers.is_empty() {
-            self.play.add_handlers(&what.loaded.handlers);
         }
         for role in &what.loaded.roles {
             self.play.vars.add_role(role.clone());

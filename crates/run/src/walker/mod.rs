@@ -76,8 +76,11 @@ pub(crate) struct Walker {
     epoch: u32,
     /// How many blocks with a rescue are around the present task, counted in their bodies.
     rescuing: u32,
-    /// Handlers that this host has notified, by their place in the play's list.
-    notified: HashSet<usize>,
+    /// Handlers that this host has notified, by name or topic: which they are is found out when they run.
+    notified: Vec<String>,
+    /// Those that are to run now; while they do, what they notify is found out at once.
+    due: Vec<Arc<Task>>,
+    flushing: bool,
     /// To which host and as whom the calls in the queue go.
     lane: Option<(String, link::AgentId)>,
     /// Roles that this host has come to in this play, and those of which a task was not skipped.
@@ -110,7 +113,9 @@ impl Walker {
             queue: VecDeque::new(),
             epoch,
             rescuing: 0,
-            notified: HashSet::new(),
+            notified: Vec::new(),
+            due: Vec::new(),
+            flushing: false,
             lane: None,
             roles_entered: HashSet::new(),
             roles_run: HashSet::new(),
