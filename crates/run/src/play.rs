@@ -379,7 +379,9 @@ impl Run {
             play.fact_path.clone().or_else(|| self.settings.fact_path.as_deref().map(Value::str)),
         );
         let mut keywords = (*play.keywords).clone();
-        keywords.tags.push(Arc::from("always"));
+        if keywords.tags.is_empty() {
+            keywords.tags.push(Arc::from("always"));
+        }
         keywords.when.clear();
         // Each host has facts of its own, whatever the play's tasks do once.
         keywords.run_once = None;

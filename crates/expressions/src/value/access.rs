@@ -77,6 +77,11 @@ impl Value {
                 "access to attribute '{name}' of '{kind}' object is unsafe."
             )));
         }
+        // Of nothing but the first element Jinja itself speaks.
+        let is_first = matches!(key, Value::Int(0)) && !matches!(self, Value::Str(_) | Value::Tuple(_));
+        if is_first {
+            return Ok(Value::undefined(format!("{kind} object has no element 0")));
+        }
         let key = key.python_repr()?;
         Ok(Value::undefined(format!("object of type '{kind}' has no attribute {key}")))
     }

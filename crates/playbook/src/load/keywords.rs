@@ -299,7 +299,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Tags: strings with commas, or lists of such. Templates stay as they are.
+    /// Tags: one text with commas between them, or a list, in which a comma is a letter like any other. Templates stay as
+    /// they are.
     pub(super) fn tags(&mut self, node: &yaml::Node) -> Vec<Arc<str>> {
         let mut tags: Vec<Arc<str>> = Vec::new();
         let items = match &node.kind {
@@ -314,7 +315,8 @@ impl Reader<'_> {
         for item in items {
             let value = self.value(item);
             let Ok(text) = value.python_str() else { continue };
-            let parts: Vec<&str> = if text.contains("{{") { vec![&text] } else { text.split(',').collect() };
+            let whole = matches!(node.kind, Kind::Seq(_)) || text.contains("{{");
+            let parts: Vec<&str> = if whole { vec![&text] } else { text.split(',').collect() };
             for part in parts.into_iter().map(str::trim).filter(|part| !part.is_empty()) {
                 if !tags.iter().any(|known| &**known == part) {
                     tags.push(part.into());

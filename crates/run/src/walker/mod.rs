@@ -154,7 +154,11 @@ impl Walker {
         if let Some(task) = facts
             && !(self.play.smart && self.run.variables.facts(&self.host).contains_key(GATHERED))
         {
+            // `--start-at-task` begins with the facts of the play in which it finds its task.
+            let begun = self.started;
+            self.started = begun || self.begins_in(&play);
             self.task(&task, &vec![0]).await?;
+            self.started = begun;
         }
         let sections: [(u32, &[Node]); 4] =
             [(1, &play.pre_tasks), (3, &play.roles), (4, &play.tasks), (6, &play.post_tasks)];

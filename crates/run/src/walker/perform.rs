@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use catalog::Map;
 use expressions::{Error, Value};
-use playbook::ir::Task;
+use playbook::ir::{Node, Play, Task};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::blocks::END;
@@ -319,13 +319,33 @@ impl Walker {
     }
 
     fn begins_here(&mut self, task: &Arc<Task>) -> bool {
-        let Some(wanted) = &self.run.settings.start_at else { return true };
-        let (name, full) = (self.plain_name(task), self.display_name(task));
-        if playbook::pattern::wildcard(wanted, &name) || playbook::pattern::wildcard(wanted, &full) {
+        if self.is_the_first(task) {
             self.started = true;
             self.run.mark_started(&self.host);
         }
         self.started
+    }
+
+    /// Whether `--start-at-task` means this one.
+    fn is_the_first(&self, task: &Arc<Task>) -> bool {
+        let Some(wanted) = &self.run.settings.start_at else { return true };
+        let (name, full) = (self.plain_name(task), self.display_name(task));
+        playbook::pattern::wildcard(wanted, &name) || playbook::pattern::wildcard(wanted, &full)
+    }
+
+    pub(super) fn begins_in(&self, play: &Play) -> bool {
+        [&play.pre_tasks, &play.roles, &play.tasks, &play.post_tasks]
+            .iter()
+            .any(|nodes| self.begins_among(nodes))
+    }
+
+    fn begins_among(&self, nodes: &[Node]) -> bool {
+        nodes.iter().any(|node| match node {
+            Node::Task(task) => self.is_the_first(task),
+            Node::Block(block) => {
+                [&block.body, &block.rescue, &block.always].iter().any(|part| self.begins_among(part))
+            }
+        })
     }
 
     /// Whether the order between hosts can be told at this task: then all come to it before any does it, and all
