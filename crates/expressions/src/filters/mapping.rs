@@ -60,7 +60,7 @@ fn map(run: &Run<'_>, value: &Value, mut args: Args) -> Result<Value, Error> {
     if !value.truth()? {
         return Ok(Value::list(Vec::new()));
     }
-    let items = value.elements()?;
+    let items = value.iterate()?;
     if args.positional.is_empty() && args.named.iter().any(|(name, _)| &**name == "attribute") {
         let [path, default] = args.bind("map", ["attribute", "default"])?;
         let found = items.iter().map(|item| {
@@ -99,7 +99,7 @@ fn choose(
     };
     let test = if args.positional.is_empty() { None } else { Some(text_of(&args.positional.remove(0))?) };
     let mut kept = Vec::new();
-    let items = if value.truth()? { value.elements()? } else { Vec::new() };
+    let items = if value.truth()? { value.iterate()? } else { Vec::new() };
     for item in items {
         let subject = attribute(&item, path.as_ref())?;
         let holds = match &test {
