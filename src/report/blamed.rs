@@ -38,8 +38,8 @@ impl Blamed {
 
 fn text(ended: &Ended) -> Option<String> {
     let action = ended.step.action.rsplit('.').next().unwrap_or_default();
-    // Of a loop, its items were blamed; a file that cannot be included is an error of its own.
-    let told = ended.looped && ended.item.is_none() || ended.result.contains_key("reason");
+    // Of a loop, its items were blamed; what cannot be included is an error of its own.
+    let told = ended.looped && ended.item.is_none() || matches!(action, "include_tasks" | "include_role");
     if !ended.status.is_failure() || ended.result.contains_key("censored") || told {
         return None;
     }

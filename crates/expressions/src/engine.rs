@@ -327,8 +327,9 @@ impl Engine {
             Value::List(_) | Value::Tuple(_) | Value::Dict(_) => "write `| length > 0`",
             _ => "compare it, for example with `is not none`",
         };
+        let truth = if truth { "True" } else { "False" };
         let message = format!(
-            "the conditional '{what}' gives a value of type '{kind}', but must give true or false; {hint}"
+            "Conditional result ({truth}) was derived from value of type '{kind}'. Conditionals must have a boolean result: in '{what}' {hint}"
         );
         Err(placed(Error::new(message), origin))
     }

@@ -243,8 +243,13 @@ impl<T> Course<T> {
             }
             // A step that every host has passed without a word was not done: a failure came before it.
             let silent = passed && waiting.events.is_empty();
+            // A free host may be at its next step before the last one's result is there: that comes first.
+            let early = self.free
+                && waiting.events.is_empty()
+                && !state.frontier.values().flatten().any(|at| at >= path);
             if !waiting.announced
                 && !silent
+                && !early
                 && let Some(step) = &waiting.step
             {
                 (self.sink)(&Event::Step(step.clone()));

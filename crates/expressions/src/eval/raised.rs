@@ -5,7 +5,8 @@ use crate::ast::{Expr, Kind};
 use crate::error::{Error, ErrorKind};
 use crate::{filters, tests};
 
-const PREFIXES: [&str; 3] = ["Error rendering ", "The filter plugin ", "The test plugin "];
+const PREFIXES: [&str; 4] =
+    ["Error rendering ", "The filter plugin ", "The test plugin ", "Conditional result "];
 
 impl Error {
     /// Whether it says that rendering, a filter or a test raised it.

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 
-use super::sequences::attribute;
+use super::sequences::{attribute, attribute_or};
 use super::{Function, needed, text_of};
 use crate::error::Error;
 use crate::eval::{Args, Run};
@@ -63,13 +63,7 @@ fn map(run: &Run<'_>, value: &Value, mut args: Args) -> Result<Value, Error> {
     let items = value.iterate()?;
     if args.positional.is_empty() && args.named.iter().any(|(name, _)| &**name == "attribute") {
         let [path, default] = args.bind("map", ["attribute", "default"])?;
-        let found = items.iter().map(|item| {
-            let found = attribute(item, path.as_ref())?;
-            Ok(match &default {
-                Some(default) if found.is_undefined() => default.clone(),
-                _ => found,
-            })
-        });
+        let found = items.iter().map(|item| attribute_or(item, path.as_ref(), default.as_ref()));
         return Ok(Value::list(found.collect::<Result<_, Error>>()?));
     }
     if args.positional.is_empty() {

@@ -54,6 +54,19 @@ pub(super) fn folded(value: &Value, case_sensitive: bool) -> Value {
 
 /// `a.b.0` of an item; `None` as a path gives the item itself.
 pub(super) fn attribute(item: &Value, path: Option<&Value>) -> Result<Value, Error> {
+    attribute_or(item, path, None)
+}
+
+/// What is missing on the way is the default, and the rest of the path is looked for in that.
+pub(super) fn attribute_or(
+    item: &Value,
+    path: Option<&Value>,
+    default: Option<&Value>,
+) -> Result<Value, Error> {
+    let or_default = |found: Value| match default {
+        Some(default) if found.is_undefined() => default.clone(),
+        _ => found,
+    };
     let mut found = item.clone();
     match path {
         None | Some(Value::None) => {}
@@ -70,9 +83,10 @@ pub(super) fn attribute(item: &Value, path: Option<&Value>) -> Result<Value, Err
                         Value::undefined(format!("object of type '{kind}' has no attribute {quoted}"))
                     }
                 };
+                found = or_default(found);
             }
         }
-        Some(index) => found = found.get_item(index)?,
+        Some(index) => found = or_default(found.get_item(index)?),
     }
     Ok(found)
 }
