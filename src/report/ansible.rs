@@ -130,7 +130,11 @@ impl Ansible {
             Status::Changed => format!("changed: [{host}]{shown}"),
             Status::Skipped => {
                 let item = item.map(|i| format!(" => {i} ")).unwrap_or_default();
-                format!("skipping: [{host}]{item}{}", dump.map(|d| format!(" => {d}")).unwrap_or_default())
+                format!(
+                    "skipping: [{}]{item}{}",
+                    ended.host,
+                    dump.map(|d| format!(" => {d}")).unwrap_or_default()
+                )
             }
             Status::Failed | Status::Ignored | Status::Rescued | Status::Unreachable => {
                 let word = if ended.status == Status::Unreachable { "UNREACHABLE" } else { "FAILED" };
@@ -265,7 +269,7 @@ impl Sink for Ansible {
     fn event(&mut self, event: &Event) {
         // Each host tells of the include itself before it tells of its files.
         let include = matches!(event, Event::Included { .. })
-            || matches!(event, Event::Ended(ended) if is_include(ended) && ended.status == Status::Ok);
+            || matches!(event, Event::Ended(ended) if is_include(ended) && (ended.status == Status::Ok || ended.item.is_some()));
         if !include {
             self.flush_included();
         }

@@ -10,7 +10,7 @@ use playbook::load::{Loaded, RoleFrom, RoleRequest, TasksRequest};
 
 use super::blocks::child;
 use super::prepare::{ItemOf, json};
-use super::settle::{Item, Sent};
+use super::settle::{Finished, Item, Sent};
 use super::{Flow, Walker};
 use crate::course::Path;
 use crate::event::{Event, Status};
@@ -31,13 +31,13 @@ impl Walker {
                 },
             },
         };
-        let mut skipped = None;
+        let mut skipped = Vec::new();
         let mut included = Vec::new();
         for of in &items {
             match self.skips(task, path, of).await? {
                 Err(error) => return self.fail(task, path, &error).await,
                 Ok(Some(skip)) => {
-                    skipped = Some(skip);
+                    skipped.push((of, skip));
                     continue;
                 }
                 Ok(None) => {}
@@ -47,16 +47,18 @@ impl Walker {
                 Err(error) => return Box::pin(self.fail_include(task, path, &error)).await,
             }
         }
-        match skipped {
-            Some(skip) if included.is_empty() => return self.skip_include(task, path, skip).await,
-            _ if items.is_empty() => {
-                return self.skip_include(task, path, results::skipped("No items in the list")).await;
-            }
-            _ => {}
-        }
         // What was sent before comes first, for people too.
         self.settle_all().await?;
         let sent = self.announce(task, path).await?;
+        if task.loop_.is_some() {
+            self.report_skipped_items(&sent, &skipped);
+        }
+        if items.is_empty() {
+            return self.skip_include(task, path, results::skipped("No items in the list")).await;
+        }
+        if let (Some((_, skip)), true) = (skipped.pop(), included.is_empty()) {
+            return self.skip_include(task, path, skip).await;
+        }
         self.report_include(&sent);
         for (number, (of, what)) in included.iter().enumerate() {
             self.included(&sent, path, of, what);
@@ -91,6 +93,16 @@ impl Walker {
         of: &ItemOf,
     ) -> Flow<Result<Option<Map>, Error>> {
         self.settled(path, |w| w.condition_of(task, of)).await
+    }
+
+    /// Of a loop, people see each item that is left out.
+    fn report_skipped_items(&self, sent: &Sent, skipped: &[(&ItemOf, Map)]) {
+        let mut looped = Sent::new(sent.ticket, sent.path.clone(), sent.task.clone(), sent.step.clone());
+        looped.looped = true;
+        for (of, skip) in skipped {
+            let mut finished = Finished { result: skip.clone(), paths: Vec::new(), seconds: 0.0 };
+            self.report_item(&looped, &Item::ready((*of).clone(), skip.clone()), &mut finished);
+        }
     }
 
     async fn skip_include(&mut self, task: &Arc<Task>, path: &Path, skip: Map) -> Flow {
