@@ -14,6 +14,10 @@ use super::{Failed, Flow, Stop, Walker};
 use crate::course::Path;
 use crate::results;
 
+/// Where hosts go their own ways nobody can be the first.
+const NOT_ONCE: &str = "`run_once` does not count with the strategies free and host_pinned, as with ansible-core: the task is done \
+                        for every host";
+
 impl Walker {
     pub(crate) async fn task(&mut self, task: &Arc<Task>, path: &Path) -> Flow {
         if !self.is_selected(task) {
@@ -125,8 +129,13 @@ impl Walker {
         if self.run.settings.step && !self.run.ask_step(&self.host, path, &self.plain_name(task)).await {
             return Ok(());
         }
+        let once = task.keywords.run_once.clone().filter(|_| self.play.several);
+        if self.play.free && once.is_some() {
+            self.warn(NOT_ONCE.to_owned());
+        }
+        let once = once.filter(|_| !self.play.free);
         if let Some(include) = task.include.clone() {
-            if let Some(value) = task.keywords.run_once.clone().filter(|_| self.play.several) {
+            if let Some(value) = once {
                 match self.settled(path, |w| w.keyword_bool(task, &value, &ItemOf::none())).await? {
                     Ok(true) => return Box::pin(self.include_once(task, &include, path)).await,
                     Ok(false) => {}
@@ -138,11 +147,9 @@ impl Walker {
         if &*task.module == "meta" {
             return self.meta(task, path).await;
         }
-        let once = match &task.keywords.run_once {
-            Some(value) if self.play.several => {
-                self.settled(path, |w| w.keyword_bool(task, value, &ItemOf::none())).await?
-            }
-            _ => Ok(self.play.several && crate::actions::is_for_all(&task.module)),
+        let once = match &once {
+            Some(value) => self.settled(path, |w| w.keyword_bool(task, value, &ItemOf::none())).await?,
+            None => Ok(self.play.several && crate::actions::is_for_all(&task.module)),
         };
         match once {
             Ok(true) => self.once(task, path).await,
