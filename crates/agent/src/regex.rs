@@ -25,7 +25,10 @@ pub fn python_with(pattern: &str, flags: Flags) -> Result<Regex, Failure> {
     if flags.dotall {
         text.push_str("(?s)");
     }
-    text.push_str(&translate(pattern, multiline));
+    let translated = translate(pattern, multiline).map_err(|letter| {
+        Failure::new(format!("the regular expression `{pattern}` cannot be used: bad escape \\{letter}"))
+    })?;
+    text.push_str(&translated);
     let built = RegexBuilder::new(&text).backtrack_limit(10_000_000).build();
     built.map_err(|e| Failure::new(format!("the regular expression `{pattern}` cannot be used: {e}")))
 }
@@ -53,7 +56,11 @@ fn inline_flag(pattern: &str, flag: char) -> bool {
     rest[letters.len()..].starts_with(')') && letters.contains(flag)
 }
 
-fn translate(pattern: &str, multiline: bool) -> String {
+/// Letters that mean something to Python after a backslash; to the engine more do (`\\g` calls a group).
+const LETTERS: &str = "AabBdDfnrNsStuUvwWxzZ";
+
+/// In the engine's syntax; or the letter that Python does not take after a backslash.
+fn translate(pattern: &str, multiline: bool) -> Result<String, char> {
     let mut out = String::with_capacity(pattern.len() + 16);
     let chars: Vec<char> = pattern.chars().collect();
     let mut i = 0;
@@ -62,7 +69,11 @@ fn translate(pattern: &str, multiline: bool) -> String {
         let c = chars[i];
         match c {
             '\\' if i + 1 < chars.len() => {
-                escape(&mut out, chars[i + 1]);
+                let escaped = chars[i + 1];
+                if escaped.is_ascii_alphabetic() && !LETTERS.contains(escaped) {
+                    return Err(escaped);
+                }
+                escape(&mut out, escaped);
                 i += 1;
             }
             '[' if !in_class => {
@@ -92,7 +103,7 @@ fn translate(pattern: &str, multiline: bool) -> String {
         }
         i += 1;
     }
-    out
+    Ok(out)
 }
 
 fn escape(out: &mut String, c: char) {
