@@ -1,6 +1,10 @@
 //! JSON as Python's `json` writes it.
 
+use std::cmp::Ordering;
+use std::convert::Infallible;
+
 use crate::error::Error;
+use crate::stable;
 use crate::value::{Value, as_missing, deeper, float_repr, json_key};
 
 #[derive(Clone)]
@@ -116,11 +120,15 @@ fn mapping(
 }
 
 /// By key; where the keys cannot be compared, by their text.
-pub(crate) fn sort_entries(entries: &mut [(Value, Value)]) {
-    entries.sort_by(|(a, _), (b, _)| match a.python_cmp(b, "<") {
-        Ok(order) => order.unwrap_or(std::cmp::Ordering::Equal),
-        Err(_) => json_key(a).unwrap_or_default().cmp(&json_key(b).unwrap_or_default()),
-    });
+pub(crate) fn sort_entries(entries: &mut Vec<(Value, Value)>) {
+    let mut less = |(a, _): &(Value, Value), (b, _): &(Value, Value)| {
+        Ok::<_, Infallible>(match a.python_cmp(b, "<") {
+            Ok(order) => order == Some(Ordering::Less),
+            Err(_) => json_key(a).unwrap_or_default() < json_key(b).unwrap_or_default(),
+        })
+    };
+    let Ok(sorted) = stable::sort(std::mem::take(entries), &mut less);
+    *entries = sorted;
 }
 
 fn string(text: &str, ascii: bool, out: &mut String) {

@@ -28,6 +28,7 @@ pub mod origin;
 mod outline;
 mod parser;
 mod regex;
+mod stable;
 mod tests;
 mod twister;
 pub mod value;

@@ -1,8 +1,11 @@
 //! Methods of lists and tuples.
 
+use std::cmp::Ordering;
+
 use super::integer;
 use crate::error::Error;
 use crate::eval::Args;
+use crate::stable;
 use crate::value::{List, Tuple, Value, position};
 
 pub(super) const NAMES: [&str; 11] =
@@ -127,19 +130,7 @@ pub(crate) fn sorted(
     for item in items {
         keyed.push((key(&item)?, item));
     }
-    let mut failed = None;
-    keyed.sort_by(|(a, _), (b, _)| match b.python_cmp(a, "<") {
-        Ok(order) => {
-            let order = order.map_or(std::cmp::Ordering::Equal, std::cmp::Ordering::reverse);
-            if reverse { order.reverse() } else { order }
-        }
-        Err(error) => {
-            failed.get_or_insert(error);
-            std::cmp::Ordering::Equal
-        }
-    });
-    match failed {
-        Some(error) => Err(error),
-        None => Ok(keyed.into_iter().map(|(_, item)| item).collect()),
-    }
+    let first = if reverse { Ordering::Greater } else { Ordering::Less };
+    let sorted = stable::sort(keyed, &mut |(a, _), (b, _)| Ok(a.python_cmp(b, "<")? == Some(first)))?;
+    Ok(sorted.into_iter().map(|(_, item)| item).collect())
 }

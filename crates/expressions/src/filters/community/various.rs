@@ -1,10 +1,13 @@
 //! Filters of `community.general` that stand for themselves.
 
+use std::cmp::Ordering;
+
 use super::csv;
 use crate::error::Error;
 use crate::eval::{Args, Run};
 use crate::filters::{Function, needed, text_of, text_or, truth_or};
 use crate::jmespath;
+use crate::stable;
 use crate::tests::loose_order;
 use crate::twister::Twister;
 use crate::value::{Dict, Operator, Value, apply};
@@ -85,18 +88,9 @@ fn version_sort(_: &Run<'_>, value: &Value, args: Args) -> Result<Value, Error> 
     for item in value.elements()? {
         keyed.push((text_of(&item)?, item));
     }
-    let mut failed = None;
-    keyed.sort_by(|(a, _), (b, _)| {
-        let order = loose_order(a, b).unwrap_or_else(|error| {
-            failed.get_or_insert(error);
-            std::cmp::Ordering::Equal
-        });
-        if reverse { order.reverse() } else { order }
-    });
-    match failed {
-        Some(error) => Err(error),
-        None => Ok(Value::list(keyed.into_iter().map(|(_, item)| item).collect())),
-    }
+    let first = if reverse { Ordering::Greater } else { Ordering::Less };
+    let sorted = stable::sort(keyed, &mut |(a, _), (b, _)| Ok::<_, Error>(loose_order(a, b)? == first))?;
+    Ok(Value::list(sorted.into_iter().map(|(_, item)| item).collect()))
 }
 
 fn unicode_normalize(_: &Run<'_>, value: &Value, args: Args) -> Result<Value, Error> {
