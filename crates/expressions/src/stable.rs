@@ -39,7 +39,7 @@ mod tests {
         let mut calls = 0_u32;
         let mut less = |a: &u32, b: &u32| {
             calls += 1;
-            Ok::<_, ()>((a ^ b ^ calls) % 3 == 0)
+            Ok::<_, ()>((a ^ b ^ calls).is_multiple_of(3))
         };
         let mut sorted = sort((0..500).collect(), &mut less).unwrap();
         sorted.sort_unstable();
