@@ -152,3 +152,67 @@ const PRINTED: &str = r#"
     - file: {path: "{{ playbook_dir }}/made", state: directory}
     - {fail: {msg: the end}, when: true}
 "#;
+
+/// Failures with the lines that they are about, banners of `meta`, items that are left out, jobs: held against ansible-core
+/// 2.19, which prints the same but for the words in brackets at the end of a mistake and its column.
+#[test]
+fn failures_are_printed_with_their_lines() {
+    let project = Project::new(&[("more.yml", "- debug: {msg: \"{{ item }}\"}\n"), ("site.yml", FAILING)]);
+    let ended = project.run_as("ansible-playbook", &["-i", "a,", "-c", "local", "site.yml"]);
+    assert_eq!(ended.code, 2, "{}", ended.shown());
+    insta::assert_snapshot!(ended.out.lines().map(same_each_time).collect::<Vec<_>>().join("\n"));
+    let listed = ["--list-hosts", "--list-tasks", "--list-tags"];
+    let listed = project.run_as("ansible-playbook", &[&["-i", "a,"], &listed[..], &["site.yml"]].concat());
+    insta::assert_snapshot!(listed.fine());
+}
+
+/// Times and numbers of jobs are others each time.
+fn same_each_time(line: &str) -> &str {
+    match line
+        .find("jid=")
+        .map(|at| at + 4)
+        .or_else(|| line.contains("\"delta\"").then(|| line.find(" => {")).flatten())
+    {
+        Some(end) => &line[..end],
+        None => line,
+    }
+}
+
+const FAILING: &str = r#"
+- hosts: all
+  gather_facts: false
+  tags: [shop]
+  tasks:
+    - name: a module
+      command: "false"
+      ignore_errors: true
+    - fail: {msg: "no {{ item }}"}
+      loop: [1, 1]
+      ignore_errors: true
+    - debug: {msg: "{{ nobody }}"}
+      ignore_errors: true
+    - command: "true"
+      failed_when: true
+      ignore_errors: true
+    - name: not told
+      fail: {msg: secret}
+      no_log: true
+      ignore_errors: true
+    - meta: noop
+    - include_tasks: more.yml
+      loop: [left out, shown]
+      when: item == 'shown'
+    - command: "true"
+      async: 10
+      poll: 1
+    - assert: {that: 1 == 2}
+      ignore_errors: true
+    - block:
+        - {debug: , tags: [never, chosen]}
+      always:
+        - debug:
+    - ping:
+      vars: {ansible_connection: ssh, ansible_host: 127.0.0.1, ansible_port: 9}
+      ignore_unreachable: true
+    - fail:
+"#;

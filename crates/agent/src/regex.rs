@@ -17,6 +17,9 @@ pub fn python(pattern: &str) -> Result<Regex, Failure> {
 }
 
 pub fn python_with(pattern: &str, flags: Flags) -> Result<Regex, Failure> {
+    if let Some(why) = catalog::regex::refused(pattern) {
+        return Err(Failure::new(format!("the regular expression `{pattern}` cannot be used: {why}")));
+    }
     let multiline = flags.multiline || inline_flag(pattern, 'm');
     let mut text = String::new();
     if flags.multiline {
@@ -25,10 +28,7 @@ pub fn python_with(pattern: &str, flags: Flags) -> Result<Regex, Failure> {
     if flags.dotall {
         text.push_str("(?s)");
     }
-    let translated = translate(pattern, multiline).map_err(|letter| {
-        Failure::new(format!("the regular expression `{pattern}` cannot be used: bad escape \\{letter}"))
-    })?;
-    text.push_str(&translated);
+    text.push_str(&translate(pattern, multiline));
     let built = RegexBuilder::new(&text).backtrack_limit(10_000_000).build();
     built.map_err(|e| Failure::new(format!("the regular expression `{pattern}` cannot be used: {e}")))
 }
@@ -56,11 +56,7 @@ fn inline_flag(pattern: &str, flag: char) -> bool {
     rest[letters.len()..].starts_with(')') && letters.contains(flag)
 }
 
-/// Letters that mean something to Python after a backslash; to the engine more do (`\\g` calls a group).
-const LETTERS: &str = "AabBdDfnrNsStuUvwWxzZ";
-
-/// In the engine's syntax; or the letter that Python does not take after a backslash.
-fn translate(pattern: &str, multiline: bool) -> Result<String, char> {
+fn translate(pattern: &str, multiline: bool) -> String {
     let mut out = String::with_capacity(pattern.len() + 16);
     let chars: Vec<char> = pattern.chars().collect();
     let mut i = 0;
@@ -69,11 +65,7 @@ fn translate(pattern: &str, multiline: bool) -> Result<String, char> {
         let c = chars[i];
         match c {
             '\\' if i + 1 < chars.len() => {
-                let escaped = chars[i + 1];
-                if escaped.is_ascii_alphabetic() && !LETTERS.contains(escaped) {
-                    return Err(escaped);
-                }
-                escape(&mut out, escaped);
+                escape(&mut out, chars[i + 1]);
                 i += 1;
             }
             '[' if !in_class => {
@@ -103,7 +95,7 @@ fn translate(pattern: &str, multiline: bool) -> Result<String, char> {
         }
         i += 1;
     }
-    Ok(out)
+    out
 }
 
 fn escape(out: &mut String, c: char) {

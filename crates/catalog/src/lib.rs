@@ -7,6 +7,7 @@ pub mod arguments;
 pub mod bytes;
 pub mod ini;
 pub mod protocol;
+pub mod regex;
 mod rules;
 pub mod spec;
 

@@ -28,6 +28,9 @@ pub(crate) enum Anchor {
 }
 
 pub(crate) fn compile(pattern: &str, flags: Flags, anchor: Anchor) -> Result<Arc<Regex>, Error> {
+    if let Some(why) = catalog::regex::refused(pattern) {
+        return Err(Error::new(format!("invalid regular expression '{pattern}': {why}")));
+    }
     let mut prefix = String::new();
     if flags.ignore_case {
         prefix.push_str("(?i)");
@@ -36,8 +39,7 @@ pub(crate) fn compile(pattern: &str, flags: Flags, anchor: Anchor) -> Result<Arc
         prefix.push_str("(?m)");
     }
     let multiline = flags.multiline || leading_flags(pattern).contains('m');
-    let body = translate(pattern, multiline)
-        .map_err(|why| Error::new(format!("invalid regular expression '{pattern}': {why}")))?;
+    let body = translate(pattern, multiline);
     let text = match anchor {
         Anchor::Anywhere => format!("{prefix}{body}"),
         Anchor::Start => format!("{prefix}\\A(?:{body})"),
@@ -63,12 +65,8 @@ fn leading_flags(pattern: &str) -> &str {
     if flags.chars().all(|c| c.is_ascii_lowercase()) { flags } else { "" }
 }
 
-/// Letters that mean something to Python after a backslash. To the engine more do: `\\g` is a call of a group there, even
-/// of the pattern that it is in.
-const LETTERS: &str = "AabBdDfnrNsStuUvwWxZ";
-
-/// Python's syntax in that of `fancy-regex`, where they differ; or why Python does not take it.
-fn translate(pattern: &str, multiline: bool) -> Result<String, String> {
+/// Python's syntax in that of `fancy-regex`, where they differ.
+fn translate(pattern: &str, multiline: bool) -> String {
     let mut out = String::with_capacity(pattern.len() + 8);
     let mut chars = pattern.char_indices().peekable();
     let mut in_class = false;
@@ -91,9 +89,6 @@ fn translate(pattern: &str, multiline: bool) -> Result<String, String> {
                     '<' | '>' | '_' | ' ' | '\'' | '"' | '/' | ',' | ':' | ';' | '=' | '!' | '@' | '%'
                     | '`' => {
                         out.push(escaped);
-                    }
-                    other if other.is_ascii_alphabetic() && !LETTERS.contains(other) => {
-                        return Err(format!("bad escape \\{other}"));
                     }
                     other => {
                         out.push('\\');
@@ -122,10 +117,6 @@ fn translate(pattern: &str, multiline: bool) -> Result<String, String> {
             '-' if in_class && pattern[at + 1..].starts_with('-') => out.push_str("\\-"),
             '$' if !in_class && !multiline => out.push_str("(?=\\n?\\z)"),
             '{' if !in_class && !is_quantifier(&pattern[at..]) => out.push_str("\\{"),
-            '(' if !in_class && is_unknown_group(&pattern[at..]) => {
-                let shown: String = pattern[at..].chars().skip(1).take(3).collect();
-                return Err(format!("unknown extension {shown}"));
-            }
             '(' if !in_class && pattern[at..].starts_with("(?#") => {
                 for (_, c) in chars.by_ref() {
                     if c == ')' {
@@ -136,14 +127,7 @@ fn translate(pattern: &str, multiline: bool) -> Result<String, String> {
             c => out.push(c),
         }
     }
-    Ok(out)
-}
-
-/// Groups of the engine that Python does not have: calls of other groups.
-fn is_unknown_group(text: &str) -> bool {
-    let Some(kind) = text.strip_prefix("(?") else { return false };
-    let named = kind.strip_prefix('P').is_some_and(|rest| !rest.starts_with(['<', '=']));
-    named || kind.starts_with(['&', 'R', '+']) || kind.starts_with(|c: char| c.is_ascii_digit())
+    out
 }
 
 /// `{2}`, `{2,}`, `{,3}`, `{2,3}`: otherwise Python takes the brace as it is.

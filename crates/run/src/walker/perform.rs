@@ -129,7 +129,8 @@ impl Walker {
         if self.run.settings.step && !self.run.ask_step(&self.host, path, &self.plain_name(task)).await {
             return Ok(());
         }
-        let once = task.keywords.run_once.clone().filter(|_| self.play.several);
+        let once =
+            task.keywords.run_once.clone().filter(|value| self.play.several && *value != Value::Bool(false));
         if self.play.free && once.is_some() {
             self.warn(NOT_ONCE.to_owned());
         }
